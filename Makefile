@@ -1,0 +1,134 @@
+# Strait. `make help` lists the targets; MODE=release|debug|asan chooses the build.
+
+MODE ?= release
+MODES := release debug asan
+ifeq ($(filter $(MODE),$(MODES)),)
+$(error MODE is one of: $(MODES))
+endif
+
+CC ?= cc
+PKG_CONFIG ?= pkg-config
+OUT := build/$(MODE)
+OBJ := $(OUT)/obj
+
+# ---- Flags ----------------------------------------------------------------------------------------
+
+CFLAGS_release := -O2 -g
+CFLAGS_debug := -O0 -g3
+# What the sanitizers find ends the program: a test that only prints would pass.
+CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+CFLAGS := $(CFLAGS_$(MODE))
+STRAIT_CFLAGS := -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC -Istack -Iapps -MMD -MP
+STRAIT_LDFLAGS := -pthread
+
+CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
+PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap)
+# Debian's libhttp-parser-dev has no pkg-config file.
+HTTP_LIBS := -lhttp_parser
+
+# ---- What is built --------------------------------------------------------------------------------
+
+# Linked by programs and tests, never into libstrait: they need more than libc.
+BESIDE_LIB := stack/host/capture.c
+LIB_SRC := $(filter-out $(BESIDE_LIB),$(wildcard stack/*.c stack/*/*.c))
+APP_SRC := $(filter-out apps/strait.c,$(wildcard apps/*.c apps/*/*.c))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+TCP_SRC := $(wildcard tests/tcp/test_*.c)
+INTEROP_SRC := $(wildcard tests/interop/test_*.c)
+HARNESS_SRC := $(filter-out $(UNIT_SRC) $(TCP_SRC) $(INTEROP_SRC),$(wildcard tests/*/*.c))
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(1))
+helpers = $(filter $(dir $(1))%,$(HARNESS_SRC))
+
+LIB_OBJ := $(call objects,$(LIB_SRC))
+BESIDE_OBJ := $(call objects,$(BESIDE_LIB))
+APP_OBJ := $(call objects,$(APP_SRC))
+UNIT := $(call programs,$(UNIT_SRC))
+TCP := $(call programs,$(TCP_SRC))
+INTEROP := $(call programs,$(INTEROP_SRC))
+
+.PHONY: all lib tests test unit tcp interop asan lint layers fmt clean help
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(OUT)/strait lib ## the program build/strait and the library (default)
+ifeq ($(MODE),release)
+all: build/strait
+
+build/strait: $(OUT)/strait
+	ln -sf release/strait $@
+endif
+
+lib: $(OUT)/libstrait.a ## the library libstrait.a, which needs nothing but libc
+
+# One object whose hidden symbols are local: an embedder sees strait_* and nothing else.
+$(OUT)/libstrait.o: $(LIB_OBJ)
+	$(LD) -r -o $@ $^
+	objcopy --localize-hidden $@
+
+$(OUT)/libstrait.a: $(OUT)/libstrait.o
+	rm -f $@
+	$(AR) rcs $@ $<
+
+$(OUT)/strait: $(call objects,apps/strait.c) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
+	$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS)
+
+$(OBJ)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(STRAIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# ---- Tests ----------------------------------------------------------------------------------------
+
+# A test program is its own file, the helpers of its folder, and everything but main.
+.SECONDEXPANSION:
+$(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
+		$(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS)
+
+run = @for program in $(1); do echo "== $$program"; $(2) $$program || exit 1; done
+
+unit: $(UNIT) ## the leaves, each alone
+	$(call run,$(UNIT))
+
+tcp: $(TCP) ## packet-level scripts against the TCP
+	$(call run,$(TCP))
+
+interop: $(INTEROP) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
+	$(call run,$(INTEROP),STRAIT=$(OUT)/strait scripts/sandbox)
+
+tests: $(UNIT) $(TCP) $(INTEROP) ## builds the test programs
+
+# The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
+ifeq ($(MODE),release)
+test: layers
+endif
+test: unit tcp interop ## all tests of this MODE
+
+asan: ## all tests under the address and undefined-behaviour sanitizers
+	$(MAKE) MODE=asan test
+
+# ---- Care -----------------------------------------------------------------------------------------
+
+C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+layers: $(LIB_OBJ) $(APP_OBJ) ## includes run downward, the core does no I/O and holds no state
+	scripts/layers $(OBJ)
+
+lint: layers ## format, static analysis, shell scripts
+	scripts/lint
+
+fmt: ## formats all C files
+	clang-format -i $(C_FILES)
+
+clean: ## removes build/
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(BESIDE_LIB) $(APP_SRC) apps/strait.c \
+	$(UNIT_SRC) $(TCP_SRC) $(INTEROP_SRC) $(HARNESS_SRC))

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Each chunk owns an extent of the stream, [start, end), and extents never overlap; between them
+ * are holes. A chunk of the pool carries its header in the front of its block. Its extent is the
+ * aligned cell of its size in which it was first written, less what its neighbours hold already:
+ *
+ *        prev         cell of a large chunk        next
+ *     [........)[.............|.............)[...........)
+ *               ^ extent start                ^ extent end
+ *
+ * Every chunk reaches below `end` of the buffer and above its `start`, so an empty buffer has none.
+ */
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/pool.h"
+
+#define VIEW_PARTS 16
+
+struct chunk {
+    struct chunk *next, *prev;
+    uint64_t start, end;             /* stream positions */
+    uint8_t *bytes;                  /* of position `start` */
+    void (*release)(void *argument); /* external chunks only, NULL otherwise */
+    void *argument;
+    enum pool_class kind; /* of the block; not for external chunks */
+};
+
+_Static_assert(sizeof(struct chunk) <= POOL_HEADER_BYTES, "the header fits in front of the bytes");
+
+static inline size_t smaller(size_t a, uint64_t b)
+{
+    return a < b ? a : (size_t)b;
+}
+
+/* Puts the chunk behind `prev`, or at the front. */
+static void link_chunk(struct buffer *b, struct chunk *prev, struct chunk *c)
+{
+    c->prev = prev;
+    c->next = prev ? prev->next : b->first;
+    if (c->prev == NULL)
+        b->first = c;
+    else
+        c->prev->next = c;
+    if (c->next == NULL)
+        b->last = c;
+    else
+        c->next->prev = c;
+}
+
+static void free_chunk(struct buffer *b, struct pool *pool, struct chunk *c)
+{
+    if (b->first == c)
+        b->first = c->next;
+    else
+        c->prev->next = c->next;
+    if (b->last == c)
+        b->last = c->prev;
+    else
+        c->next->prev = c->prev;
+    if (b->near == c)
+        b->near = c->prev;
+
+    if (c->release == NULL) {
+        b->memory -= pool_class_bytes(c->kind);
+        pool_return(pool, c->kind, c);
+        return;
+    }
+    void (*release)(void *argument) = c->release;
+    void *argument = c->argument;
+    free(c);
+    release(argument);
+}
+
+/* The last chunk that starts at or before `position`; NULL if there is none. */
+static struct chunk *find(struct buffer *b, uint64_t position)
+{
+    if (b->first == NULL || position < b->first->start)
+        return NULL;
+    if (position >= b->last->start)
+        return b->last;
+    if (position < b->first->end)
+        return b->first;
+
+    struct chunk *c = b->near ? b->near : b->first;
+    while (c->start > position)
+        c = c->prev;
+    while (c->next->start <= position)
+        c = c->next;
+    b->near = c;
+    return c;
+}
+
+/*
+ * The kind of block to ask for: what holds `length` bytes, and more when a stream goes on behind a
+ * full chunk, so that many small writes do not end in many small chunks.
+ */
+static enum pool_class wanted_kind(const struct buffer *b, const struct chunk *prev,
+                                   uint64_t position, size_t length)
+{
+    enum pool_class kind = pool_class_for(length);
+    bool goes_on =
+        prev != NULL && prev->release == NULL && prev->end == position && position == b->end;
+    if (goes_on && kind <= prev->kind)
+        kind = prev->kind < POOL_LARGE ? prev->kind + 1 : POOL_LARGE;
+    return kind;
+}
+
+/* Makes a chunk for `position`, which lies in the hole behind `prev`; NULL if the pool has none. */
+static struct chunk *make_chunk(struct buffer *b, struct pool *pool, struct chunk *prev,
+                                uint64_t position, size_t length)
+{
+    const struct chunk *next = prev ? prev->next : b->first;
+    enum pool_class kind = wanted_kind(b, prev, position, length);
+    uint64_t start, end;
+    for (;; kind--) {
+        size_t bytes = pool_class_bytes(kind);
+        start = position & ~(uint64_t)(bytes - 1);
+        end = start + bytes;
+        if (prev != NULL && prev->end > start)
+            start = prev->end;
+        if (next != NULL && next->start < end)
+            end = next->start;
+        if (kind == POOL_SMALL)
+            break;
+        /* A smaller block will do where the neighbours leave no more, or the budget. */
+        if (end - start > pool_class_bytes(kind - 1) && bytes <= pool_room(pool))
+            break;
+    }
+
+    struct chunk *c = pool_take(pool, kind);
+    if (c == NULL)
+        return NULL;
+    *c = (struct chunk){
+        .start = start,
+        .end = end,
+        .bytes = (uint8_t *)c + POOL_HEADER_BYTES,
+        .kind = kind,
+    };
+    link_chunk(b, prev, c);
+    b->memory += pool_class_bytes(kind);
+    return c;
+}
+
+void buffer_init(struct buffer *b, uint64_t position)
+{
+    *b = (struct buffer){.start = position, .end = position};
+}
+
+void buffer_clear(struct buffer *b, struct pool *pool)
+{
+    buffer_drop_below(b, pool, b->end);
+}
+
+size_t buffer_write(struct buffer *b, struct pool *pool, uint64_t position, const void *bytes,
+                    size_t length)
+{
+    CHECK(position >= b->start);
+    struct chunk *c = find(b, position);
+    size_t taken = 0;
+    while (taken < length) {
+        uint64_t at = position + taken;
+        if (c == NULL || at >= c->end) {
+            struct chunk *next = c ? c->next : b->first;
+            bool starts_here = next != NULL && next->start == at;
+            c = starts_here ? next : make_chunk(b, pool, c, at, length - taken);
+        }
+        if (c == NULL)
+            break;
+        CHECK(c->release == NULL);
+        size_t part = smaller(length - taken, c->end - at);
+        memcpy(c->bytes + (at - c->start), (const uint8_t *)bytes + taken, part);
+        taken += part;
+        if (at + part > b->end)
+            b->end = at + part;
+    }
+    return taken;
+}
+
+int buffer_append_external(struct buffer *b, const void *bytes, size_t length,
+                           void (*release)(void *argument), void *argument)
+{
+    CHECK(length > 0 && release != NULL);
+    struct chunk *c = malloc(sizeof(*c));
+    if (c == NULL)
+        return -1;
+    *c = (struct chunk){
+        .start = b->end,
+        .end = b->end + length,
+        .bytes = (uint8_t *)bytes, /* only read: buffer_write keeps off */
+        .release = release,
+        .argument = argument,
+    };
+    /* What the last chunk could still have taken belongs to this one now. */
+    if (b->last != NULL && b->last->end > b->end)
+        b->last->end = b->end;
+    link_chunk(b, b->last, c);
+    b->end = c->end;
+    return 0;
+}
+
+int buffer_view(struct buffer *b, uint64_t position, size_t length, struct iovec *parts, int max,
+                size_t *covered)
+{
+    struct chunk *c = find(b, position);
+    size_t done = 0;
+    int count = 0;
+    for (; done < length && count < max; c = c->next) {
+        uint64_t at = position + done;
+        CHECK(c != NULL && at >= c->start && at < c->end);
+        size_t part = smaller(length - done, c->end - at);
+        parts[count++] = (struct iovec){.iov_base = c->bytes + (at - c->start), .iov_len = part};
+        done += part;
+    }
+    *covered = done;
+    return count;
+}
+
+void buffer_read(struct buffer *b, uint64_t position, void *bytes, size_t length)
+{
+    uint8_t *to = bytes;
+    size_t covered;
+    for (; length > 0; position += covered, length -= covered) {
+        struct iovec parts[VIEW_PARTS];
+        int count = buffer_view(b, position, length, parts, VIEW_PARTS, &covered);
+        for (int i = 0; i < count; i++) {
+            memcpy(to, parts[i].iov_base, parts[i].iov_len);
+            to += parts[i].iov_len;
+        }
+    }
+}
+
+void buffer_drop_below(struct buffer *b, struct pool *pool, uint64_t position)
+{
+    CHECK(position <= b->end);
+    if (position <= b->start)
+        return;
+    b->start = position;
+    while (b->first != NULL && (b->first->end <= position || position == b->end))
+        free_chunk(b, pool, b->first);
+}
+
+void buffer_drop_above(struct buffer *b, struct pool *pool, uint64_t position)
+{
+    CHECK(position >= b->start);
+    if (position >= b->end)
+        return;
+    b->end = position;
+    while (b->last != NULL && (b->last->start >= position || position == b->start))
+        free_chunk(b, pool, b->last);
+    if (b->last != NULL && b->last->release != NULL && b->last->end > position)
+        b->last->end = position;
+}
+
+size_t buffer_memory(const struct buffer *b)
+{
+    return b->memory;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Access to wire bytes: big-endian loads and stores, and a reader that checks bounds. Nothing else
+ * in Strait casts a packet to a struct.
+ */
+#ifndef BASE_BYTES_H
+#define BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint16_t load_be16(const uint8_t *p)
+{
+    return (uint16_t)((unsigned)p[0] << 8 | p[1]);
+}
+
+static inline uint32_t load_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline void store_be16(uint8_t *p, uint16_t value)
+{
+    p[0] = (uint8_t)(value >> 8);
+    p[1] = (uint8_t)value;
+}
+
+static inline void store_be32(uint8_t *p, uint32_t value)
+{
+    store_be16(p, (uint16_t)(value >> 16));
+    store_be16(p + 2, (uint16_t)value);
+}
+
+/*
+ * Reads forward through borrowed bytes. Reading past the end yields zeros and sets `short_of`,
+ * which stays set: a parser reads all its fields and checks once.
+ */
+struct reader {
+    const uint8_t *at;
+    size_t left;
+    bool short_of;
+};
+
+static inline struct reader reader_over(const void *bytes, size_t length)
+{
+    return (struct reader){.at = bytes, .left = length};
+}
+
+/* Returns the next `length` bytes, or NULL when there are not that many. */
+static inline const uint8_t *read_bytes(struct reader *r, size_t length)
+{
+    if (length > r->left) {
+        r->left = 0;
+        r->short_of = true;
+        return NULL;
+    }
+    const uint8_t *bytes = r->at;
+    r->at += length;
+    r->left -= length;
+    return bytes;
+}
+
+static inline uint8_t read_u8(struct reader *r)
+{
+    const uint8_t *p = read_bytes(r, 1);
+    return p ? p[0] : 0;
+}
+
+static inline uint16_t read_be16(struct reader *r)
+{
+    const uint8_t *p = read_bytes(r, 2);
+    return p ? load_be16(p) : 0;
+}
+
+static inline uint32_t read_be32(struct reader *r)
+{
+    const uint8_t *p = read_bytes(r, 4);
+    return p ? load_be32(p) : 0;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory for payload: blocks of a few sizes, kept on free lists when they come back, all counted
+ * against one budget. In the steady state nothing is asked of malloc.
+ */
+#ifndef BASE_POOL_H
+#define BASE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The classes of usable block sizes, in bytes. */
+enum pool_class { POOL_SMALL, POOL_MEDIUM, POOL_LARGE, POOL_CLASSES };
+#define POOL_SMALL_BYTES  ((size_t)2048)
+#define POOL_MEDIUM_BYTES ((size_t)16384)
+#define POOL_LARGE_BYTES  ((size_t)65536)
+
+/* Every block has this much room more, for a header of its user. */
+#define POOL_HEADER_BYTES ((size_t)64)
+
+struct pool {
+    size_t limit_bytes; /* of blocks in use */
+    size_t used_bytes;
+    size_t kept_bytes;     /* on the free lists */
+    size_t kept_max_bytes; /* above this, blocks go back to malloc */
+    uint64_t refused;      /* allocations that the budget or malloc refused */
+    struct pool_block *free[POOL_CLASSES];
+};
+
+/* Keeps at most a quarter of the limit on the free lists, and not more than 8 MiB. */
+void pool_init(struct pool *, size_t limit_bytes);
+
+/* Frees the kept blocks; every block has been returned. */
+void pool_finish(struct pool *);
+
+size_t pool_class_bytes(enum pool_class);
+
+/* The smallest class that holds `bytes`, or the largest there is. */
+enum pool_class pool_class_for(size_t bytes);
+
+/*
+ * Returns a block of POOL_HEADER_BYTES and the bytes of its class, or NULL when the budget is spent
+ * or malloc fails (counted in `refused`). Only the bytes of the class count against the budget.
+ */
+void *pool_take(struct pool *, enum pool_class);
+
+/* Gives back a block that was taken from the same class. */
+void pool_return(struct pool *, enum pool_class, void *block);
+
+/* What can still be taken, in bytes. */
+static inline size_t pool_room(const struct pool *p)
+{
+    return p->limit_bytes > p->used_bytes ? p->limit_bytes - p->used_bytes : 0;
+}
+
+#endif

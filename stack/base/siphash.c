@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/siphash.h"
+
+#include <endian.h>
+#include <string.h>
+
+static inline uint64_t rotate(uint64_t x, int bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static inline uint64_t load_le64(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof(word));
+    return le64toh(word);
+}
+
+/* SipRound, section 2.2 of the paper. */
+static inline void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+static inline void compress(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    sip_round(v);
+    v[0] ^= word;
+}
+
+uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
+{
+    uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
+    /* "somepseudorandomlygeneratedbytes" */
+    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+                     k1 ^ 0x7465646279746573};
+    const uint8_t *p = bytes;
+    size_t left = length;
+
+    for (; left >= 8; p += 8, left -= 8)
+        compress(v, load_le64(p));
+
+    /* The last word holds the rest and, in its top byte, the length modulo 256. */
+    uint64_t last = (uint64_t)length << 56;
+    for (size_t i = 0; i < left; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    compress(v, last);
+
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}

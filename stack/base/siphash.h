@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* SipHash-2-4 (Aumasson, Bernstein: SipHash, a fast short-input PRF, 2012). */
+#ifndef BASE_SIPHASH_H
+#define BASE_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The 64-bit hash of `length` bytes under a key of 16 bytes. */
+uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length);
+
+#endif

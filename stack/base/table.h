@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hash table of embedded nodes that grows as it fills. The caller hashes (with siphash, keyed,
+ * when a peer chooses the key) and compares; the table only keeps chains.
+ */
+#ifndef BASE_TABLE_H
+#define BASE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct table_node {
+    struct table_node *next;
+    uint32_t hash;
+};
+
+struct table {
+    struct table_node **chains;
+    uint32_t mask; /* number of chains - 1 */
+    uint32_t count;
+};
+
+/* Makes an empty table; returns false when memory is short. */
+bool table_init(struct table *);
+
+/* Frees the table, not the nodes. */
+void table_finish(struct table *);
+
+/* Puts the node in. The table doubles when it holds as many nodes as chains; short memory delays
+ * it. */
+void table_insert(struct table *, struct table_node *, uint32_t hash);
+
+/* Takes the node, which is in the table, out. */
+void table_remove(struct table *, struct table_node *);
+
+/* The first node of the chain that `hash` falls in; go on by `next`, and compare the hash and key.
+ */
+static inline struct table_node *table_chain(const struct table *t, uint32_t hash)
+{
+    return t->chains[hash & t->mask];
+}
+
+/* Calls visit(context, node) for every node; visit may remove that node. */
+void table_each(struct table *, void (*visit)(void *context, struct table_node *), void *context);
+
+#endif

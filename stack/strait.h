@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Strait: a TCP/IP stack in user space.
+ *
+ * The core does no I/O: packets and the time go in (strait_input, strait_advance), packets come out
+ * through the link's send function, readiness comes out through strait_dispatch, and the next
+ * deadline is what strait_advance returns. One `struct strait` is one host (or one shard of one
+ * host) and is driven by one thread at a time; nothing in the library is shared between two of
+ * them.
+ *
+ * Times are nanoseconds of a monotonic clock that the caller chooses. Socket calls have the names,
+ * constants, structures and errno values of POSIX, with the stack in front.
+ */
+#ifndef STRAIT_H
+#define STRAIT_H
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define STRAIT_API __attribute__((visibility("default")))
+
+struct strait;
+struct strait_env;
+struct strait_link;
+
+/* A deadline that never comes. */
+#define STRAIT_NEVER UINT64_MAX
+
+/* ---- Links ------------------------------------------------------------------------------------
+ */
+
+/* Who is responsible for the transport checksum of a packet. */
+enum strait_checksum {
+    STRAIT_CHECKSUM_COMPLETE, /* as on the wire; a receiver verifies it */
+    STRAIT_CHECKSUM_VALID,    /* received only: somebody below has verified it */
+    STRAIT_CHECKSUM_PARTIAL,  /* holds the sum of the pseudo-header only; see strait_offload */
+};
+
+/* What a super-packet will be cut into. */
+enum strait_gso {
+    STRAIT_GSO_NONE,
+    STRAIT_GSO_TCP4, /* TCP over IPv4, segments of gso_size payload bytes */
+    STRAIT_GSO_UDP4, /* UDP over IPv4, datagrams of gso_size payload bytes (received only) */
+};
+
+/*
+ * What travels beside a packet when the link takes over a part of the work: the virtio-net header
+ * (virtio 1.2, 5.1.6) without its wire format. All zero means an ordinary packet.
+ */
+struct strait_offload {
+    uint8_t checksum;         /* enum strait_checksum */
+    uint8_t gso;              /* enum strait_gso */
+    bool ecn;                 /* the super-packet carries CWR on its first segment only */
+    uint16_t gso_size;        /* payload bytes of each segment but the last; 0 if gso is NONE */
+    uint16_t header_bytes;    /* network and transport headers of the packet */
+    uint16_t checksum_start;  /* PARTIAL: where summing starts, bytes from the packet's start */
+    uint16_t checksum_offset; /* PARTIAL: where the sum is stored, bytes from checksum_start */
+};
+
+/* Abilities of a link, for strait_link.features. */
+#define STRAIT_LINK_CHECKSUM 1u /* send takes STRAIT_CHECKSUM_PARTIAL */
+#define STRAIT_LINK_TSO4     2u /* send takes STRAIT_GSO_TCP4; implies STRAIT_LINK_CHECKSUM */
+
+/*
+ * A link carries whole IP packets. Fill in the fields above the line, attach it to a stack with
+ * strait_attach, and hand every packet that arrives to `receive` (or to strait_input). The struct
+ * belongs to its maker and must outlive the stack or be detached first; a link that wraps another
+ * (capture, impairment) embeds its own and puts its own `receive` into the one below.
+ */
+struct strait_link {
+    size_t size;       /* sizeof(struct strait_link) */
+    const char *name;  /* for messages; not owned */
+    uint32_t mtu;      /* largest IP packet, bytes, 68 to 65535 */
+    uint32_t features; /* STRAIT_LINK_* */
+    int fd;            /* readable when `drain` has work; -1 if the link is driven by hand */
+
+    /*
+     * Sends one packet made of `count` parts, which are borrowed for the call only. Returns 0, or
+     * -1 with errno, in which case the packet is lost and counted.
+     */
+    int (*send)(struct strait_link *, const struct iovec *parts, int count,
+                const struct strait_offload *);
+
+    /*
+     * Reads at most `budget_bytes` of waiting packets and passes each to `receive`. Returns the
+     * number of packets, 0 when nothing waited, or -1 with errno when the link is gone. NULL if fd
+     * is -1.
+     */
+    int (*drain)(struct strait_link *, uint64_t now_ns, size_t budget_bytes);
+
+    /* Releases the link and all that it holds; NULL if there is nothing to release. */
+    void (*close)(struct strait_link *);
+
+    /* ---- set by strait_attach, or by a link that wraps this one ---- */
+
+    /* Takes a packet upward. The packet is borrowed for the call only. */
+    void (*receive)(struct strait_link *, const void *packet, size_t length,
+                    const struct strait_offload *, uint64_t now_ns);
+    void *upper; /* of whoever set `receive` */
+};
+
+/* ---- Environment ------------------------------------------------------------------------------
+ */
+
+/* A one-shot timer of an application or of the stack; embed it, zero it, set `expired`. */
+struct strait_timer {
+    struct strait_timer *next, *prev; /* private to the timer wheel */
+    uint64_t deadline_ns;             /* private: when it is due */
+    /* Runs once the deadline has passed; it may start the timer again, or free its memory. */
+    void (*expired)(void *owner, struct strait_timer *);
+};
+
+/* Work that may block, for strait_env.execute; embed it, zero it, set both functions. */
+struct strait_work {
+    struct strait_work *next;          /* private to the executor */
+    void (*run)(struct strait_work *); /* on another thread: it touches nothing but the work */
+    void (*done)(
+        struct strait_work *); /* afterwards, on the driving thread; it may free the work */
+};
+
+/*
+ * Everything an application needs of the world besides sockets: the one thing that differs between
+ * a real machine (strait_loop) and a simulated one. Every function takes the environment itself
+ * first. All but `post` are called from the driving thread.
+ */
+struct strait_env {
+    size_t size; /* sizeof(struct strait_env) */
+
+    /* The time, in nanoseconds of a monotonic clock. */
+    uint64_t (*now)(struct strait_env *);
+
+    /* Fills `length` bytes that cannot be predicted. */
+    void (*random)(struct strait_env *, void *bytes, size_t length);
+
+    /* (Re)starts a timer; its `expired` gets the environment as owner. */
+    void (*timer_start)(struct strait_env *, struct strait_timer *, uint64_t deadline_ns);
+    void (*timer_stop)(struct strait_env *, struct strait_timer *);
+
+    /*
+     * Files: the calls of POSIX. `file_open` returns a handle of the environment, or -1 with errno;
+     * flags are O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY (a directory: only to be
+     * closed). Reads and writes are at an offset in bytes.
+     */
+    int (*file_open)(struct strait_env *, const char *path, int flags);
+    int (*file_close)(struct strait_env *, int file);
+    ssize_t (*file_read)(struct strait_env *, int file, void *bytes, size_t length,
+                         uint64_t offset);
+    ssize_t (*file_write)(struct strait_env *, int file, const void *bytes, size_t length,
+                          uint64_t offset);
+    int64_t (*file_size)(struct strait_env *, int file);
+    int (*file_sync)(struct strait_env *, int file);
+
+    /* Runs the work elsewhere. Returns 0, or -1 with EAGAIN when too much work waits already. */
+    int (*execute)(struct strait_env *, struct strait_work *);
+
+    /* Runs function(argument) soon on the driving thread. The one call that any thread may make. */
+    void (*post)(struct strait_env *, void (*function)(void *), void *argument);
+
+    /*
+     * Watches a descriptor of the host: `ready` is called while one of `events` (POLLIN, POLLOUT)
+     * holds; events 0 ends it. Returns 0, or -1 with errno (ENOSYS where there are none).
+     */
+    int (*watch)(struct strait_env *, int fd, short events,
+                 void (*ready)(void *argument, int fd, short revents), void *argument);
+
+    /*
+     * Lets the world go on until something has happened or the deadline has come: what a blocking
+     * socket call does while it waits. Returns 0, or -1 with errno (EINTR). NULL where nothing may
+     * block: the call then fails with EAGAIN.
+     */
+    int (*wait)(struct strait_env *, uint64_t deadline_ns);
+};
+
+/* Runs function(argument) on the thread that drives `env`; safe from any thread. */
+STRAIT_API void strait_post(struct strait_env *env, void (*function)(void *), void *argument);
+
+/* ---- The stack --------------------------------------------------------------------------------
+ */
+
+/* What the stack tells about itself, for strait_config.log_categories. */
+#define STRAIT_LOG_LINK   1u
+#define STRAIT_LOG_IP     2u
+#define STRAIT_LOG_ICMP   4u
+#define STRAIT_LOG_UDP    8u
+#define STRAIT_LOG_TCP    16u
+#define STRAIT_LOG_SOCKET 32u
+#define STRAIT_LOG_ALL    63u
+
+struct strait_config {
+    size_t size; /* sizeof(struct strait_config) */
+
+    /*
+     * Keys initial sequence numbers, local ports and hash tables. It must be unpredictable, and the
+     * same on all shards of one host.
+     */
+    uint8_t secret[16];
+
+    uint16_t port_first, port_last; /* local ports for connect and for bind to port 0 */
+    int descriptor_base;            /* the smallest descriptor number; default 1048576 */
+
+    uint32_t sockets_max;
+    uint32_t connections_max; /* connections, orphans included */
+    uint32_t half_open_max;   /* connections in SYN-RECEIVED, of all listeners together */
+    uint32_t time_wait_max;
+    size_t memory_max_bytes;    /* payload buffers of all sockets together */
+    uint32_t send_buffer_bytes; /* of each socket */
+    uint32_t receive_buffer_bytes;
+
+    uint32_t log_categories; /* STRAIT_LOG_*: which messages are made */
+    void (*log)(void *log_context, uint32_t category, const char *message);
+    void *log_context;
+};
+
+/* Sets every field to its default; the secret becomes zero and has to be filled in. */
+STRAIT_API void strait_config_init(struct strait_config *);
+
+/*
+ * Makes a host without links. The configuration is copied. The environment is used for blocking
+ * calls only and may be NULL. Returns NULL with EINVAL (a configuration out of range) or ENOMEM.
+ */
+STRAIT_API struct strait *strait_new(const struct strait_config *, struct strait_env *env);
+
+/* Ends all sockets and connections at once, without a word on the wire, and frees the host. */
+STRAIT_API void strait_free(struct strait *);
+
+/*
+ * Attaches a link with the host's address on it, and adds a route to the address's network. The
+ * first link also becomes the default route. `prefix_bits` is 0 to 32. Returns 0, or -1 with EINVAL
+ * (MTU or address unusable) or ENOSPC (too many links).
+ */
+STRAIT_API int strait_attach(struct strait *, struct strait_link *, struct in_addr address,
+                             int prefix_bits);
+
+/* Adds a route for a network through an attached link. Returns 0, or -1 with EINVAL or ENOSPC. */
+STRAIT_API int strait_route(struct strait *, struct in_addr network, int prefix_bits,
+                            struct strait_link *);
+
+/*
+ * One packet has arrived. It is borrowed for the call only; `offload` may be NULL. No callback runs
+ * and no answer but a stateless one is sent before strait_advance: so a batch of packets is given
+ * first, and then acknowledged once.
+ */
+STRAIT_API void strait_input(struct strait *, struct strait_link *, const void *packet,
+                             size_t length, const struct strait_offload *offload, uint64_t now_ns);
+
+/*
+ * Runs the timers that are due and sends what is to be sent. Returns the time of the next deadline,
+ * STRAIT_NEVER if there is none, or `now_ns` itself while strait_dispatch has callbacks to run.
+ * To be called after strait_input, after socket calls and when the deadline comes.
+ */
+STRAIT_API uint64_t strait_advance(struct strait *, uint64_t now_ns);
+
+/*
+ * Runs the callbacks of strait_watch whose descriptors are ready, once each. Returns how many ran.
+ * A driver's turn is: strait_input for each packet, strait_dispatch, strait_advance.
+ */
+STRAIT_API int strait_dispatch(struct strait *);
+
+/* Calls visit(context, name, value) for each counter; a name is like "tcp_checksum_wrong". */
+STRAIT_API void strait_counters(const struct strait *,
+                                void (*visit)(void *context, const char *name, uint64_t value),
+                                void *context);
+
+/* ---- Sockets ----------------------------------------------------------------------------------
+ */
+
+/*
+ * As POSIX, and where it leaves room as Linux, with these notes. Domains: AF_INET. Types:
+ * SOCK_STREAM, SOCK_DGRAM, with SOCK_NONBLOCK. A call on a blocking socket that has to wait drives
+ * the environment's wait; where there is none it fails with EAGAIN, and inside a callback with
+ * EDEADLK. EINTR comes from that wait, and no signal is ever raised. A closed descriptor's number
+ * stays EBADF for a long time: its slot is used again under another number. A stack with
+ * sockets_max sockets says EMFILE. Port 0 as a destination is EINVAL.
+ */
+STRAIT_API int strait_socket(struct strait *, int domain, int type, int protocol);
+STRAIT_API int strait_bind(struct strait *, int fd, const struct sockaddr *, socklen_t);
+STRAIT_API int strait_listen(struct strait *, int fd, int backlog);
+STRAIT_API int strait_accept(struct strait *, int fd, struct sockaddr *, socklen_t *);
+/* flags: SOCK_NONBLOCK (a plain accept makes a blocking socket). */
+STRAIT_API int strait_accept4(struct strait *, int fd, struct sockaddr *, socklen_t *, int flags);
+STRAIT_API int strait_connect(struct strait *, int fd, const struct sockaddr *, socklen_t);
+STRAIT_API int strait_shutdown(struct strait *, int fd, int how);
+STRAIT_API int strait_close(struct strait *, int fd);
+STRAIT_API int strait_getsockname(struct strait *, int fd, struct sockaddr *, socklen_t *);
+STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, socklen_t *);
+
+/*
+ * SOL_SOCKET: SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR (all read only);
+ * SO_REUSEADDR (kept, but changes nothing: connections in TIME-WAIT never stand in the way of a
+ * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
+ * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP).
+ * IPPROTO_TCP: TCP_NODELAY, TCP_INFO (read only). An accepted socket inherits what can be set from
+ * its listener. Others are ENOPROTOOPT; a value that is too short to set is EINVAL.
+ */
+STRAIT_API int strait_getsockopt(struct strait *, int fd, int level, int name, void *value,
+                                 socklen_t *);
+STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, const void *value,
+                                 socklen_t);
+
+/*
+ * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal), to receive also MSG_PEEK and, on UDP,
+ * MSG_TRUNC; others are EOPNOTSUPP. A blocking send returns when all bytes are taken, or with those
+ * that were when it cannot go on. On a stream without connection all of them are ENOTCONN.
+ */
+STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);
+STRAIT_API ssize_t strait_recv(struct strait *, int fd, void *, size_t, int flags);
+STRAIT_API ssize_t strait_sendto(struct strait *, int fd, const void *, size_t, int flags,
+                                 const struct sockaddr *, socklen_t);
+STRAIT_API ssize_t strait_recvfrom(struct strait *, int fd, void *, size_t, int flags,
+                                   struct sockaddr *, socklen_t *);
+/* Control data is not supported: EOPNOTSUPP when sent, none when received. */
+STRAIT_API ssize_t strait_sendmsg(struct strait *, int fd, const struct msghdr *, int flags);
+STRAIT_API ssize_t strait_recvmsg(struct strait *, int fd, struct msghdr *, int flags);
+STRAIT_API ssize_t strait_read(struct strait *, int fd, void *, size_t);
+STRAIT_API ssize_t strait_write(struct strait *, int fd, const void *, size_t);
+STRAIT_API ssize_t strait_readv(struct strait *, int fd, const struct iovec *, int count);
+STRAIT_API ssize_t strait_writev(struct strait *, int fd, const struct iovec *, int count);
+
+/*
+ * As poll(2), over descriptors of this stack. Without an environment that can wait, a timeout is
+ * over at once.
+ */
+STRAIT_API int strait_poll(struct strait *, struct pollfd *, nfds_t, int timeout_ms);
+
+/*
+ * Calls ready(argument, fd, revents) from strait_dispatch for as long as one of `events` holds
+ * (level-triggered); POLLERR and POLLHUP are always reported. One watch a descriptor: a later call
+ * replaces it, events 0 with ready NULL ends it, and so does strait_close. A callback may make any
+ * call that does not block, on any socket. Returns 0, or -1 with EBADF or EINVAL (events without
+ * ready).
+ */
+STRAIT_API int strait_watch(struct strait *, int fd, short events,
+                            void (*ready)(void *argument, int fd, short revents), void *argument);
+
+/* ---- The real world ---------------------------------------------------------------------------
+ */
+
+struct strait_loop;
+
+/*
+ * A driver for real descriptors on the calling thread: epoll, the monotonic clock, files of the
+ * host, a small thread pool that starts with the first work. Returns NULL with errno.
+ */
+STRAIT_API struct strait_loop *strait_loop_new(void);
+
+/* Frees the loop; work under way is waited for. Stacks and links are not freed. */
+STRAIT_API void strait_loop_free(struct strait_loop *);
+
+/* The environment of the loop; it lives as long as the loop. */
+STRAIT_API struct strait_env *strait_loop_env(struct strait_loop *);
+
+/* Lets the loop drive a stack through one of its links. Returns 0, or -1 with errno. */
+STRAIT_API int strait_loop_add(struct strait_loop *, struct strait *, struct strait_link *);
+
+/* Takes the link out of the loop. */
+STRAIT_API void strait_loop_remove(struct strait_loop *, struct strait_link *);
+
+/*
+ * One turn: waits until something happens or the deadline comes, and does what is due. Returns 0,
+ * or -1 with errno when a link has failed.
+ */
+STRAIT_API int strait_loop_turn(struct strait_loop *, uint64_t deadline_ns);
+
+/* Turns until strait_loop_stop. Returns 0, or -1 with errno when a link has failed. */
+STRAIT_API int strait_loop_run(struct strait_loop *);
+STRAIT_API void strait_loop_stop(struct strait_loop *);
+
+/*
+ * For a program with a loop of its own: a descriptor that is readable when strait_loop_turn has
+ * work (timers included), to be called with a deadline of 0.
+ */
+STRAIT_API int strait_loop_descriptor(struct strait_loop *);
+
+/* How a TUN device is opened. Zero means the default, where there is one. */
+struct strait_tun_config {
+    size_t size;            /* sizeof(struct strait_tun_config) */
+    const char *name;       /* "tun0" */
+    uint32_t mtu;           /* 0: 1500 on a device that is made, else the device's own */
+    bool plain;             /* no virtio-net header and no offload */
+    struct in_addr peer;    /* the kernel's address, set if not 0 and the privilege is there */
+    int prefix_bits;        /* of the peer's address */
+    uint32_t queue_packets; /* txqueuelen; 0: leave it */
+    /* Told what was tried and refused (an offload, a setting); may be NULL. */
+    void (*notice)(void *context, const char *message);
+    void *notice_context;
+};
+
+/*
+ * Opens (and, if need be, makes and configures) a TUN device as a link. Returns NULL with errno,
+ * and in `error` one line that says what failed and how to mend it.
+ */
+STRAIT_API struct strait_link *strait_tun_open(const struct strait_tun_config *, char *error,
+                                               size_t error_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
