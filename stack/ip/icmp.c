@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ICMP for IPv4 (RFC 792, RFC 1122 3.2.2): answers echo requests, tells transports of errors about
+ * their packets, and makes errors. It keeps no state but the bucket that limits the errors made,
+ * and an answer is sent from within the request's arrival, its payload by reference.
+ */
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "ip/ip.h"
+
+#define ICMP_HEADER_BYTES 8
+#define ICMP_CHECKSUM_AT  2
+
+/* Of an error, with its IP header (RFC 1812 4.3.2.3). */
+#define ERROR_MAX_BYTES 576
+
+/* Errors made: a burst, and then so many a second. */
+#define ERRORS_BURST      50
+#define ERRORS_PER_SECOND 1000
+
+/* ---- Echo ---------------------------------------------------------------------------------------
+ */
+
+/* RFC 1122 3.2.2.6: the reply goes from the address that was asked, with all the data. */
+static void answer_echo(struct ip *ip, const struct ip_packet *packet)
+{
+    struct ip_outgoing out;
+    struct route route;
+
+    if (ip_route_find(ip, &packet->destination, &packet->source, &route) < 0)
+        return;
+    route.tos = packet->tos & 0xfc; /* as asked, but ICMP is no ECN transport (RFC 3168 5) */
+
+    outgoing_init(&out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
+    uint8_t *header = outgoing_transport(&out);
+    header[0] = ICMP_TYPE_ECHO_REPLY;
+    header[1] = 0;
+    store_be16(header + ICMP_CHECKSUM_AT, 0);
+    memcpy(header + 4, packet->payload + 4, 4); /* identifier and sequence number */
+    outgoing_payload(&out, packet->payload + ICMP_HEADER_BYTES, packet->length - ICMP_HEADER_BYTES);
+    if (ip_output(ip, &route, IPPROTO_ICMP, &out) == 0)
+        count(ip->core, icmp_echo_answered);
+}
+
+/* ---- Errors about our packets -------------------------------------------------------------------
+ */
+
+/*
+ * Reads the quoted packet, of which the header and 8 bytes more are there at least (RFC 792), and
+ * finds the transport that can have sent it: a whole packet from an address of this host.
+ */
+static const struct ip_protocol *read_quote(const struct ip *ip, struct reader r,
+                                            struct ip_error *error, uint8_t *number)
+{
+    uint8_t version_length = read_u8(&r);
+    read_bytes(&r, 5); /* TOS, total length, identification */
+    unsigned fragment = read_be16(&r);
+    read_u8(&r); /* TTL */
+    *number = read_u8(&r);
+    read_be16(&r); /* checksum: gateways change the header and need not mend it */
+    error->local = address_v4(read_be32(&r));
+    error->remote = address_v4(read_be32(&r));
+
+    size_t header_bytes = (version_length & 15u) * 4u;
+    if (version_length >> 4 != 4 || header_bytes < IPV4_HEADER_BYTES)
+        return NULL;
+    read_bytes(&r, header_bytes - IPV4_HEADER_BYTES);
+    error->quote_bytes = r.left;
+    error->quote = read_bytes(&r, 8);
+    if (r.short_of || (fragment & 0x1fff) != 0 || !ip_is_local(ip, &error->local))
+        return NULL;
+    return ip->protocols[*number];
+}
+
+static void take_error(struct ip *ip, const struct ip_packet *packet)
+{
+    struct reader r = reader_over(packet->payload, packet->length);
+    struct ip_error error = {0};
+    error.type = read_u8(&r);
+    error.code = read_u8(&r);
+    read_bytes(&r, 4); /* the checksum, and what no error uses */
+    uint16_t mtu = read_be16(&r);
+    if (error.type == ICMP_TYPE_UNREACHABLE && error.code == ICMP_CODE_FRAGMENTATION_NEEDED)
+        error.mtu = mtu; /* RFC 1191 4 */
+
+    uint8_t number;
+    const struct ip_protocol *protocol = read_quote(ip, r, &error, &number);
+    if (protocol == NULL) {
+        count(ip->core, icmp_quote_wrong);
+        return;
+    }
+    count(ip->core, icmp_errors_in);
+    log_to(ip->core, STRAIT_LOG_ICMP, "type %u, code %u about protocol %u to " ADDRESS_FORMAT,
+           error.type, error.code, number, ADDRESS_BYTES(&error.remote));
+    if (protocol->error != NULL)
+        protocol->error(ip->protocol_self[number], &error);
+}
+
+/* ---- In -----------------------------------------------------------------------------------------
+ */
+
+static void icmp_input(void *self, const struct ip_packet *packet)
+{
+    struct ip *ip = self;
+
+    if (packet->length < ICMP_HEADER_BYTES) {
+        count(ip->core, icmp_short);
+        return;
+    }
+    if (checksum_fold(checksum_add(0, packet->payload, packet->length)) != 0xffff) {
+        count(ip->core, icmp_checksum_wrong);
+        return;
+    }
+    if (packet->broadcast) { /* RFC 1122 3.2.2.6: or one request makes a whole network answer */
+        count(ip->core, icmp_broadcast_ignored);
+        return;
+    }
+    switch (packet->payload[0]) {
+    case ICMP_TYPE_ECHO:
+        answer_echo(ip, packet);
+        break;
+    case ICMP_TYPE_UNREACHABLE:
+    case ICMP_TYPE_TIME_EXCEEDED:
+    case ICMP_TYPE_PARAMETER_PROBLEM:
+        take_error(ip, packet);
+        break;
+    default: /* of no use to a host: RFC 6633 (source quench), RFC 6918 (the old queries) */
+        count(ip->core, icmp_type_ignored);
+        break;
+    }
+}
+
+void icmp_init(struct ip *ip)
+{
+    static const struct ip_protocol icmp_protocol = {.input = icmp_input};
+
+    ip->icmp_tokens = ERRORS_BURST;
+    ip_register(ip, IPPROTO_ICMP, &icmp_protocol, ip);
+}
+
+/* ---- Errors made --------------------------------------------------------------------------------
+ */
+
+static bool is_icmp_error(const struct ip_packet *packet)
+{
+    if (packet->protocol != IPPROTO_ICMP)
+        return false;
+    if (packet->length == 0)
+        return true; /* what it was cannot be told */
+    switch (packet->payload[0]) {
+    case ICMP_TYPE_UNREACHABLE:
+    case ICMP_TYPE_SOURCE_QUENCH:
+    case ICMP_TYPE_REDIRECT:
+    case ICMP_TYPE_TIME_EXCEEDED:
+    case ICMP_TYPE_PARAMETER_PROBLEM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Takes a token from the bucket, after filling in what the time has earned. */
+static bool take_token(struct ip *ip)
+{
+    const uint64_t token_ns = NS_PER_S / ERRORS_PER_SECOND;
+    uint64_t earned = (ip->core->now_ns - ip->icmp_tokens_at_ns) / token_ns;
+
+    if (earned >= ERRORS_BURST - ip->icmp_tokens) {
+        ip->icmp_tokens = ERRORS_BURST;
+        ip->icmp_tokens_at_ns = ip->core->now_ns;
+    } else {
+        ip->icmp_tokens += (uint32_t)earned;
+        ip->icmp_tokens_at_ns += earned * token_ns;
+    }
+    if (ip->icmp_tokens == 0)
+        return false;
+    ip->icmp_tokens--;
+    return true;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+void icmp_error(struct ip *ip, const struct ip_packet *packet, uint8_t type, uint8_t code)
+{
+    struct ip_outgoing out;
+    struct route route;
+
+    /* RFC 1122 3.2.2; that the source is a single host, and the packet no fragment, ipv4_input has
+     * seen to. */
+    if (packet->broadcast || is_icmp_error(packet))
+        return;
+    if (ip_route_find(ip, &packet->destination, &packet->source, &route) < 0)
+        return;
+    if (!take_token(ip)) {
+        count(ip->core, icmp_errors_limited);
+        return;
+    }
+
+    outgoing_init(&out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
+    uint8_t *header = outgoing_transport(&out);
+    memset(header, 0, ICMP_HEADER_BYTES);
+    header[0] = type;
+    header[1] = code;
+    size_t room = smaller(ERROR_MAX_BYTES, route.mtu) - route.header_bytes - ICMP_HEADER_BYTES;
+    outgoing_payload(&out, packet->header, smaller(room, packet->header_bytes + packet->length));
+    if (ip_output(ip, &route, IPPROTO_ICMP, &out) == 0)
+        count(ip->core, icmp_errors_out);
+}

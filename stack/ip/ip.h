@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network layer: interfaces, routes, packets in and out, and the table through which packets
+ * and ICMP errors go up to the transports. TCP and UDP know no IP header: they get a checked
+ * ip_packet and give an ip_outgoing.
+ */
+#ifndef IP_IP_H
+#define IP_IP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/core.h"
+#include "ip/address.h"
+#include "strait.h"
+
+struct ip;
+
+#define IP_INTERFACES_MAX 8
+#define IP_ROUTES_MAX     32
+#define IP_DEFAULT_TTL    64
+#define IPV4_HEADER_BYTES 20 /* without options */
+
+/* A link with the host's address on it. */
+struct interface {
+    struct strait_link *link;
+    struct address address;
+    struct address broadcast; /* of its network, or 255.255.255.255 if that has none (RFC 3021) */
+    uint8_t prefix_bits;
+};
+
+/* Where packets to one destination go; found once and kept by its user. */
+struct route {
+    struct interface *interface;
+    struct address source, destination;
+    uint16_t mtu;         /* of the path, bytes of an IP packet */
+    uint8_t header_bytes; /* that ip_output puts in front: 20 */
+    uint8_t ttl;
+    uint8_t tos;
+};
+
+/* A packet that has arrived, parsed and checked. All pointers are borrowed for the call. */
+struct ip_packet {
+    struct interface *interface;
+    struct address source, destination;
+    uint8_t protocol;
+    uint8_t ttl;
+    uint8_t tos;
+    bool broadcast; /* sent to a broadcast or multicast address */
+    const uint8_t *header;
+    size_t header_bytes;
+    const uint8_t *payload; /* what follows the IP header */
+    size_t length;          /* of the payload */
+    const struct strait_offload *offload;
+};
+
+/*
+ * A packet to be sent: the transport's header in `headers` behind room for the network's, and the
+ * payload by reference. Set `header_bytes`, `checksum_at`, and the parts with outgoing_payload.
+ */
+#define OUTGOING_NETWORK_ROOM  40
+#define OUTGOING_TRANSPORT_MAX 60
+#define OUTGOING_PARTS_MAX     24
+#define OUTGOING_NO_CHECKSUM   (-1)
+
+struct ip_outgoing {
+    uint8_t headers[OUTGOING_NETWORK_ROOM + OUTGOING_TRANSPORT_MAX];
+    size_t header_bytes; /* of the transport's header */
+    int checksum_at;     /* in it, with the field zero; or OUTGOING_NO_CHECKSUM */
+    bool pseudo_header;  /* whether the checksum covers one (ICMPv4: no) */
+    uint16_t gso_size;   /* payload bytes a segment, if this is a super-packet */
+    size_t payload_bytes;
+    int count;                                  /* parts in use; part 0 is for the headers */
+    struct iovec parts[1 + OUTGOING_PARTS_MAX]; /* the payload from part 1 on */
+};
+
+static inline uint8_t *outgoing_transport(struct ip_outgoing *out)
+{
+    return out->headers + OUTGOING_NETWORK_ROOM;
+}
+
+/* Sets the fields of a packet without payload; the transport's header is still to be written. */
+static inline void outgoing_init(struct ip_outgoing *out, size_t header_bytes, int checksum_at,
+                                 bool pseudo_header)
+{
+    out->header_bytes = header_bytes;
+    out->checksum_at = checksum_at;
+    out->pseudo_header = pseudo_header;
+    out->gso_size = 0;
+    out->payload_bytes = 0;
+    out->count = 1;
+}
+
+/* Appends borrowed payload as one part. */
+static inline void outgoing_payload(struct ip_outgoing *out, const void *bytes, size_t length)
+{
+    out->parts[out->count].iov_base = (void *)(uintptr_t)bytes;
+    out->parts[out->count].iov_len = length;
+    out->count++;
+    out->payload_bytes += length;
+}
+
+/*
+ * An ICMP error about a packet that this host sent (RFC 1122 3.2.2), the quoted header checked.
+ * What the quote says about the transport is for the transport to check.
+ */
+struct ip_error {
+    struct address local, remote; /* source and destination of the quoted packet */
+    uint8_t type, code;           /* of the ICMP message */
+    uint16_t mtu;                 /* fragmentation needed: of the next hop, else 0 */
+    const uint8_t *quote;         /* the transport's bytes that were quoted, 8 at least */
+    size_t quote_bytes;
+};
+
+/* ICMP messages (RFC 792; RFC 1122 3.2.2), as icmp_error takes and ip_error tells them. */
+enum icmp_type {
+    ICMP_TYPE_ECHO_REPLY = 0,
+    ICMP_TYPE_UNREACHABLE = 3,
+    ICMP_TYPE_SOURCE_QUENCH = 4,
+    ICMP_TYPE_REDIRECT = 5,
+    ICMP_TYPE_ECHO = 8,
+    ICMP_TYPE_TIME_EXCEEDED = 11,
+    ICMP_TYPE_PARAMETER_PROBLEM = 12,
+};
+
+/* Codes of ICMP_TYPE_UNREACHABLE (RFC 1122 3.2.2.1, RFC 1812 5.2.7.1). */
+enum icmp_unreachable {
+    ICMP_CODE_NETWORK = 0,
+    ICMP_CODE_HOST = 1,
+    ICMP_CODE_PROTOCOL = 2,
+    ICMP_CODE_PORT = 3,
+    ICMP_CODE_FRAGMENTATION_NEEDED = 4,
+    ICMP_CODE_SOURCE_ROUTE_FAILED = 5,
+    ICMP_CODE_NETWORK_UNKNOWN = 6,
+    ICMP_CODE_HOST_UNKNOWN = 7,
+    ICMP_CODE_SOURCE_ISOLATED = 8,
+    ICMP_CODE_NETWORK_PROHIBITED = 9,
+    ICMP_CODE_HOST_PROHIBITED = 10,
+    ICMP_CODE_NETWORK_TOS = 11,
+    ICMP_CODE_HOST_TOS = 12,
+    ICMP_CODE_PROHIBITED = 13,
+    ICMP_CODE_PRECEDENCE_VIOLATION = 14,
+    ICMP_CODE_PRECEDENCE_CUTOFF = 15,
+};
+
+/* A protocol above IP. `self` is what was given to ip_register. */
+struct ip_protocol {
+    void (*input)(void *self, const struct ip_packet *);
+    void (*error)(void *self, const struct ip_error *); /* NULL: not interested */
+};
+
+struct ip_route_entry {
+    struct address network;
+    uint8_t prefix_bits;
+    struct interface *interface;
+};
+
+struct ip {
+    struct core *core;
+    struct interface interfaces[IP_INTERFACES_MAX];
+    struct ip_route_entry routes[IP_ROUTES_MAX]; /* longest prefix first */
+    uint8_t interface_count, route_count;
+    const struct ip_protocol *protocols[256];
+    void *protocol_self[256];
+    uint64_t icmp_tokens_at_ns; /* the bucket that limits ICMP errors: when it was last filled */
+    uint32_t icmp_tokens;
+};
+
+/* Makes the layer, ICMP included. `core` outlives it. */
+void ip_init(struct ip *, struct core *);
+
+/* Hands packets and errors of a protocol number to `protocol`, which lives as long as the layer. */
+void ip_register(struct ip *, uint8_t number, const struct ip_protocol *protocol, void *self);
+
+/*
+ * Puts the host's address on a link and routes the address's network there, if it has no route yet;
+ * the first interface also becomes the default route. Returns NULL with errno EINVAL (the MTU or
+ * the address is unusable, or one of link and address is attached already) or ENOSPC.
+ */
+struct interface *ip_attach(struct ip *, struct strait_link *, struct address, int prefix_bits);
+
+/* The interface of an attached link, or NULL. */
+struct interface *ip_interface(struct ip *, const struct strait_link *);
+
+/* ---- route.c ---- */
+
+/*
+ * Adds a route, or leads the network's route to another interface. Returns 0, or -1 with errno
+ * EINVAL (prefix_bits is not 0 to 32, or the network has bits beyond it) or ENOSPC.
+ */
+int ip_route_add(struct ip *, struct address network, int prefix_bits, struct interface *);
+
+/*
+ * Finds the way to a unicast destination by the longest prefix. The source is `source` if not NULL
+ * and not 0.0.0.0 (it must be an address of the host), else that of the interface. Returns 0, or -1
+ * with errno EADDRNOTAVAIL or ENETUNREACH (no route, no unicast address, or the host itself: there
+ * is no loopback interface).
+ */
+int ip_route_find(struct ip *, const struct address *source, const struct address *destination,
+                  struct route *);
+
+/* Whether the host has this address on one of its interfaces. */
+bool ip_is_local(const struct ip *, const struct address *);
+
+/* Whether this is the limited broadcast address or that of a network the host is on. */
+bool ip_is_broadcast(const struct ip *, const struct address *);
+
+/* ---- ipv4.c ---- */
+
+/*
+ * A packet of IP version 4 has arrived on an interface: checks it and hands it to its protocol.
+ * `packet` and `offload`, which is not NULL, are borrowed for the call.
+ */
+void ipv4_input(struct ip *, struct interface *, const void *packet, size_t length,
+                const struct strait_offload *);
+
+/*
+ * Sends a packet along a route: writes the network header, finishes the transport's checksum or
+ * leaves it to the link. A super-packet (`gso_size` is set and less than the payload) needs a link
+ * with STRAIT_LINK_TSO4. Returns 0, or -1 with errno EMSGSIZE (the packet, or a segment of the
+ * super-packet, is longer than the route's MTU, or the link takes no super-packet) or that of the
+ * link.
+ */
+int ip_output(struct ip *, const struct route *, uint8_t protocol, struct ip_outgoing *);
+
+/* Whether the checksum that stands in the payload, pseudo-header included, is right or vouched for.
+ */
+bool ip_checksum_right(const struct ip_packet *);
+
+/* ---- icmp.c ---- */
+
+/* Registers ICMP with the layer; called by ip_init. */
+void icmp_init(struct ip *);
+
+/*
+ * Answers a packet with an ICMP error (RFC 1122 3.2.2, 3.2.2.1; limited by RFC 1812 4.3.2.8),
+ * unless the rules forbid an answer to it.
+ */
+void icmp_error(struct ip *, const struct ip_packet *, uint8_t type, uint8_t code);
+
+#endif

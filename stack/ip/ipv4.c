@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * IPv4 (RFC 791, RFC 1122 3.2), in both directions.
+ *
+ *     strait_input -> ipv4_input -> tcp_input, udp_input or icmp_input, by the protocol's number
+ *     tcp, udp, icmp -> ip_output -> link->send
+ *
+ * A packet that comes in passes one gate, `examine`, which reads the header, checks all that can be
+ * checked, and makes the struct ip_packet; behind it nobody looks at an IP header again. The gate
+ * answers with the counter that names the reason for a refusal. Refused packets are dropped without
+ * a word, but for an unknown protocol.
+ *
+ * A packet that goes out gets its header right in front of the transport's, and goes to the link in
+ * the same call: nothing is allocated, nothing is queued, the payload is read once at most (by the
+ * checksum, if the link does not compute it). All packets are atomic in the sense of RFC 6864:
+ * whole, with DF set. A super-packet counts as one here; the link cuts it.
+ *
+ * There are no timers in this layer, and its only limits are the tables of ip.h.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "ip/ip.h"
+
+#define PACKET_MAX_BYTES 65535
+
+#define FLAG_DONT_FRAGMENT   0x4000
+#define FLAG_MORE_FRAGMENTS  0x2000
+#define FRAGMENT_OFFSET_MASK 0x1fff
+
+enum option {
+    OPTION_END = 0,
+    OPTION_NOP = 1,
+    OPTION_LOOSE_SOURCE_ROUTE = 131,
+    OPTION_STRICT_SOURCE_ROUTE = 137,
+};
+
+void ip_init(struct ip *ip, struct core *core)
+{
+    *ip = (struct ip){.core = core};
+    icmp_init(ip);
+}
+
+void ip_register(struct ip *ip, uint8_t number, const struct ip_protocol *protocol, void *self)
+{
+    ip->protocols[number] = protocol;
+    ip->protocol_self[number] = self;
+}
+
+/*
+ * The sum of the pseudo-header (RFC 9293 3.1, RFC 768). Whole 32-bit words may be added, since
+ * 2^16 and 1 are the same to the checksum (RFC 1071 2(C)).
+ */
+static uint64_t pseudo_header_sum(const struct address *source, const struct address *destination,
+                                  uint8_t protocol, size_t length)
+{
+    return (uint64_t)address_to_v4(source) + address_to_v4(destination) + protocol + length;
+}
+
+/* ---- In -----------------------------------------------------------------------------------------
+ */
+
+/* What the checks below return: the counter of a refusal, or this. */
+#define ACCEPTED COUNTER_COUNT
+
+/*
+ * Options are skipped (RFC 1122 3.2.1.8), but for source routes: a host that takes them lets a
+ * stranger choose the way of the answers, so they are refused (RFC 7126 4.3, 4.4).
+ */
+static enum counter examine_options(struct reader options)
+{
+    while (options.left > 0) {
+        uint8_t kind = read_u8(&options);
+        if (kind == OPTION_END)
+            break;
+        if (kind == OPTION_NOP)
+            continue;
+        if (kind == OPTION_LOOSE_SOURCE_ROUTE || kind == OPTION_STRICT_SOURCE_ROUTE)
+            return COUNTER_ip_source_routed;
+        uint8_t length = read_u8(&options);
+        if (length < 2 || !read_bytes(&options, length - 2u))
+            return COUNTER_ip_options_wrong;
+    }
+    return ACCEPTED;
+}
+
+/*
+ * A source is one host (RFC 1122 3.2.1.3) and not this one: nothing that was sent from here comes
+ * back, so such a packet is forged (LAND). The destination is this host, or everyone near.
+ */
+static enum counter examine_addresses(const struct ip *ip, struct ip_packet *packet)
+{
+    if (!address_is_unicast(&packet->source) || ip_is_broadcast(ip, &packet->source) ||
+        ip_is_local(ip, &packet->source))
+        return COUNTER_ip_source_refused;
+    packet->broadcast = ip_is_broadcast(ip, &packet->destination);
+    if (!packet->broadcast && !ip_is_local(ip, &packet->destination))
+        return COUNTER_ip_not_for_us;
+    return ACCEPTED;
+}
+
+/* Whether what stands beside the packet can be true of it (virtio 1.2, 5.1.6.4.1). */
+static bool offload_is_credible(const struct strait_offload *offload,
+                                const struct ip_packet *packet)
+{
+    if (offload->checksum > STRAIT_CHECKSUM_PARTIAL)
+        return false;
+    if (offload->checksum == STRAIT_CHECKSUM_PARTIAL) {
+        size_t sum_end = (size_t)offload->checksum_start + offload->checksum_offset + 2;
+        if (offload->checksum_start < packet->header_bytes ||
+            sum_end > packet->header_bytes + packet->length)
+            return false;
+    }
+    switch (offload->gso) {
+    case STRAIT_GSO_NONE:
+        return true;
+    case STRAIT_GSO_TCP4:
+        return offload->gso_size > 0 && packet->protocol == IPPROTO_TCP;
+    case STRAIT_GSO_UDP4:
+        return offload->gso_size > 0 && packet->protocol == IPPROTO_UDP;
+    default:
+        return false;
+    }
+}
+
+/* Reads and checks the header, and makes the packet of it. */
+static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t length,
+                            struct ip_packet *packet)
+{
+    struct reader r = reader_over(bytes, length);
+    size_t header_bytes = (read_u8(&r) & 15u) * 4u;
+    packet->tos = read_u8(&r);
+    size_t total_bytes = read_be16(&r);
+    read_be16(&r); /* the identification is of use to fragments only (RFC 6864 4.1) */
+    unsigned fragment = read_be16(&r);
+    packet->ttl = read_u8(&r);
+    packet->protocol = read_u8(&r);
+    read_be16(&r); /* the checksum, summed with the rest */
+    packet->source = address_v4(read_be32(&r));
+    packet->destination = address_v4(read_be32(&r));
+
+    if (r.short_of)
+        return COUNTER_ip_header_short;
+    if (header_bytes < IPV4_HEADER_BYTES || header_bytes > length)
+        return COUNTER_ip_header_length_wrong;
+    if (checksum_fold(checksum_add(0, bytes, header_bytes)) != 0xffff)
+        return COUNTER_ip_checksum_wrong;
+    if (total_bytes < header_bytes || total_bytes > length)
+        return COUNTER_ip_total_length_wrong;
+
+    /* What lies behind the total length is padding of the link. */
+    packet->header = bytes;
+    packet->header_bytes = header_bytes;
+    packet->payload = bytes + header_bytes;
+    packet->length = total_bytes - header_bytes;
+
+    enum counter refusal =
+        examine_options(reader_over(bytes + IPV4_HEADER_BYTES, header_bytes - IPV4_HEADER_BYTES));
+    if (refusal == ACCEPTED)
+        refusal = examine_addresses(ip, packet);
+    if (refusal != ACCEPTED)
+        return refusal;
+    if (fragment & (FLAG_MORE_FRAGMENTS | FRAGMENT_OFFSET_MASK))
+        return COUNTER_ip_fragment_dropped;
+    if (!offload_is_credible(packet->offload, packet))
+        return COUNTER_link_offload_wrong;
+    return ACCEPTED;
+}
+
+void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, size_t length,
+                const struct strait_offload *offload)
+{
+    struct ip_packet in = {.interface = interface, .offload = offload};
+
+    enum counter refusal = examine(ip, packet, length, &in);
+    if (refusal != ACCEPTED) {
+        ip->core->counters[refusal]++;
+        log_to(ip->core, STRAIT_LOG_IP, "%zu bytes refused: %s", length, counter_name(refusal));
+        return;
+    }
+    log_to(ip->core, STRAIT_LOG_IP,
+           ADDRESS_FORMAT " > " ADDRESS_FORMAT ": protocol %u, %zu bytes in",
+           ADDRESS_BYTES(&in.source), ADDRESS_BYTES(&in.destination), in.protocol, in.length);
+
+    const struct ip_protocol *protocol = ip->protocols[in.protocol];
+    if (protocol == NULL) {
+        count(ip->core, ip_protocol_unknown);
+        icmp_error(ip, &in, ICMP_TYPE_UNREACHABLE, ICMP_CODE_PROTOCOL); /* RFC 1122 3.2.2.1 */
+        return;
+    }
+    protocol->input(ip->protocol_self[in.protocol], &in);
+}
+
+bool ip_checksum_right(const struct ip_packet *packet)
+{
+    if (packet->offload->checksum != STRAIT_CHECKSUM_COMPLETE)
+        return true;
+    uint64_t sum =
+        pseudo_header_sum(&packet->source, &packet->destination, packet->protocol, packet->length);
+    return checksum_fold(checksum_add(sum, packet->payload, packet->length)) == 0xffff;
+}
+
+/* ---- Out ----------------------------------------------------------------------------------------
+ */
+
+/* Writes the header of an atomic packet: DF set, so that the identification may be 0 (RFC 6864 4).
+ */
+static void write_header(uint8_t header[IPV4_HEADER_BYTES], const struct route *route,
+                         uint8_t protocol, size_t total_bytes)
+{
+    header[0] = 4 << 4 | IPV4_HEADER_BYTES / 4;
+    header[1] = route->tos;
+    store_be16(header + 2, (uint16_t)total_bytes);
+    store_be16(header + 4, 0);
+    store_be16(header + 6, FLAG_DONT_FRAGMENT);
+    header[8] = route->ttl;
+    header[9] = protocol;
+    store_be16(header + 10, 0);
+    store_be32(header + 12, address_to_v4(&route->source));
+    store_be32(header + 16, address_to_v4(&route->destination));
+    uint64_t sum = checksum_add(0, header, IPV4_HEADER_BYTES);
+    store_be16(header + 10, (uint16_t)~checksum_fold(sum));
+}
+
+/* Finishes the transport's checksum, or leaves it to a link that is able to. */
+static void write_checksum(const struct route *route, uint8_t protocol, struct ip_outgoing *out,
+                           struct strait_offload *offload)
+{
+    uint8_t *field = outgoing_transport(out) + out->checksum_at;
+    uint64_t sum = 0;
+    if (out->pseudo_header)
+        sum = pseudo_header_sum(&route->source, &route->destination, protocol,
+                                out->header_bytes + out->payload_bytes);
+
+    uint32_t able = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    if (out->pseudo_header && route->interface->link->features & able) {
+        store_be16(field, checksum_fold(sum));
+        offload->checksum = STRAIT_CHECKSUM_PARTIAL;
+        offload->checksum_start = IPV4_HEADER_BYTES;
+        offload->checksum_offset = (uint16_t)out->checksum_at;
+        return;
+    }
+    uint16_t checksum = (uint16_t)~checksum_fold(
+        checksum_add_parts(sum, out->parts, out->count, IPV4_HEADER_BYTES));
+    /* Zero would mean that there is none (RFC 768); to the sum, 0xffff is the same. */
+    store_be16(field, checksum == 0 && protocol == IPPROTO_UDP ? 0xffff : checksum);
+}
+
+int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct ip_outgoing *out)
+{
+    struct strait_link *link = route->interface->link;
+    size_t headers_bytes = IPV4_HEADER_BYTES + out->header_bytes;
+    size_t total_bytes = headers_bytes + out->payload_bytes;
+    bool super = out->gso_size > 0 && out->payload_bytes > out->gso_size;
+    size_t segment_bytes = super ? headers_bytes + out->gso_size : total_bytes;
+
+    if (segment_bytes > route->mtu || total_bytes > PACKET_MAX_BYTES ||
+        (super && !(link->features & STRAIT_LINK_TSO4))) {
+        count(ip->core, ip_too_big);
+        errno = EMSGSIZE;
+        return -1;
+    }
+
+    struct strait_offload offload = {.header_bytes = (uint16_t)headers_bytes};
+    if (super) {
+        offload.gso = STRAIT_GSO_TCP4;
+        offload.gso_size = out->gso_size;
+    }
+    uint8_t *header = outgoing_transport(out) - IPV4_HEADER_BYTES;
+    out->parts[0] = (struct iovec){.iov_base = header, .iov_len = headers_bytes};
+    write_header(header, route, protocol, total_bytes);
+    if (out->checksum_at != OUTGOING_NO_CHECKSUM)
+        write_checksum(route, protocol, out, &offload);
+
+    log_to(ip->core, STRAIT_LOG_IP,
+           ADDRESS_FORMAT " > " ADDRESS_FORMAT ": protocol %u, %zu bytes out",
+           ADDRESS_BYTES(&route->source), ADDRESS_BYTES(&route->destination), protocol,
+           total_bytes - IPV4_HEADER_BYTES);
+    if (link->send(link, out->parts, out->count, &offload) < 0) {
+        count(ip->core, link_send_failed);
+        return -1;
+    }
+    count(ip->core, link_packets_out);
+    count_by(ip->core, link_bytes_out, total_bytes);
+    return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "ip/ports.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/siphash.h"
+
+void ports_init(struct ports *p)
+{
+    for (int i = 0; i < PORTS_BUCKETS; i++)
+        list_init(&p->buckets[i]);
+}
+
+static bool overlap(const struct address *a, const struct address *b)
+{
+    return address_is_any(a) || address_is_any(b) || address_equal(a, b);
+}
+
+bool ports_taken(const struct ports *p, const struct address *address, uint16_t port)
+{
+    const struct list *bucket = &p->buckets[port % PORTS_BUCKETS];
+
+    for (const struct list *node = bucket->next; node != bucket; node = node->next) {
+        const struct binding *b = container_of(node, struct binding, node);
+        if (b->port == port && overlap(&b->address, address))
+            return true;
+    }
+    return false;
+}
+
+int ports_bind(struct ports *p, struct binding *b, const struct address *address, uint16_t port)
+{
+    CHECK(port != 0 && b->port == 0);
+    if (ports_taken(p, address, port)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    b->address = *address;
+    b->port = port;
+    list_append(ports_bucket(p, port), &b->node);
+    return 0;
+}
+
+/* A number that those drawn before do not tell, although the generator's output would. */
+static uint64_t draw(struct core *core)
+{
+    uint64_t number = prng_next(&core->prng);
+    return siphash(core->config.secret, &number, sizeof(number));
+}
+
+/*
+ * RFC 6056 3.3.2 draws anew while the port is taken; as many draws as there are ports may still
+ * miss the last free one, so after a few the search goes on from port to port (3.3.1).
+ */
+int ports_bind_any(struct ports *p, struct core *core, struct binding *b,
+                   const struct address *address)
+{
+    enum { DRAWS = 16 };
+    uint16_t first = core->config.port_first;
+    uint32_t range = (uint32_t)core->config.port_last - first + 1;
+    uint32_t offset = 0;
+
+    for (uint32_t i = 0; i < DRAWS + range; i++) {
+        offset = i < DRAWS ? (uint32_t)(draw(core) % range) : (offset + 1) % range;
+        uint16_t port = (uint16_t)(first + offset);
+        if (!ports_taken(p, address, port))
+            return ports_bind(p, b, address, port);
+    }
+    errno = EADDRINUSE;
+    return -1;
+}
+
+void ports_release(struct binding *b)
+{
+    if (b->port == 0)
+        return;
+    list_remove(&b->node);
+    b->port = 0;
+}
