@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include "tcp/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
+{
+    tcp->core = core;
+    tcp->ip = ip;
+    ports_init(&tcp->ports);
+    timer_wheel_init(&tcp->timers, core->now_ns, tcp);
+    for (int i = 0; i < TCP_LISTENER_BUCKETS; i++)
+        list_init(&tcp->listeners[i]);
+    list_init(&tcp->output);
+    list_init(&tcp->starved);
+    return table_init(&tcp->entries);
+}
+
+static void free_entry(void *context, struct table_node *node)
+{
+    struct tcp *tcp = context;
+    struct entry *e = container_of(node, struct entry, node);
+
+    switch ((enum entry_kind)e->kind) {
+    case ENTRY_CONNECTION: {
+        struct connection *c = container_of(e, struct connection, entry);
+        c->owner = NULL;
+        connection_fail(tcp, c, ECONNABORTED);
+        break;
+    }
+    case ENTRY_HALF_OPEN:
+        half_open_free(tcp, container_of(e, struct half_open, entry));
+        break;
+    case ENTRY_TIME_WAIT:
+        time_wait_free(tcp, container_of(e, struct time_wait, entry));
+        break;
+    }
+}
+
+void tcp_silence(struct tcp *tcp)
+{
+    tcp->silent = true;
+}
+
+void tcp_finish(struct tcp *tcp)
+{
+    table_each(&tcp->entries, free_entry, tcp);
+    table_finish(&tcp->entries);
+}
+
+/* ---- The table of tuples ---- */
+
+struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
+{
+    uint32_t hash = isn_tuple_hash(tcp->core, tuple);
+
+    for (struct table_node *n = table_chain(&tcp->entries, hash); n; n = n->next) {
+        struct entry *e = container_of(n, struct entry, node);
+        if (n->hash == hash && memcmp(&e->tuple, tuple, sizeof(*tuple)) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+void entry_insert(struct tcp *tcp, struct entry *e, enum entry_kind kind, const struct tuple *tuple)
+{
+    e->kind = kind;
+    e->tuple = *tuple;
+    table_insert(&tcp->entries, &e->node, isn_tuple_hash(tcp->core, tuple));
+}
+
+void entry_remove(struct tcp *tcp, struct entry *e)
+{
+    table_remove(&tcp->entries, &e->node);
+}
+
+/* ---- Life of a connection ---- */
+
+struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
+                                  const struct route *route, enum tcp_state state)
+{
+    if (tcp->connections >= tcp->core->config.connections_max) {
+        count(tcp->core, tcp_connections_limited);
+        errno = ENOBUFS;
+        return NULL;
+    }
+    struct connection *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+
+    c->route = *route;
+    c->state = state;
+    c->algorithm = &congestion_newreno;
+    c->send_limit_bytes = tcp->core->config.send_buffer_bytes;
+    c->receive_limit_bytes = tcp->core->config.receive_buffer_bytes;
+    c->ts_offset = isn_timestamp_offset(tcp->core, tuple);
+    list_init(&c->accept_node);
+    list_init(&c->output_node);
+    list_init(&c->starved_node);
+    rtt_init(&c->rtt);
+    timers_init(c);
+    entry_insert(tcp, &c->entry, ENTRY_CONNECTION, tuple);
+    tcp->connections++;
+    return c;
+}
+
+uint16_t connection_mss_offer(const struct route *route)
+{
+    return (uint16_t)(route->mtu - route->header_bytes - TCP_HEADER_BYTES);
+}
+
+uint8_t connection_scale_offer(uint32_t receive_limit_bytes)
+{
+    uint8_t scale = 0;
+
+    while (scale < TCP_SCALE_MAX && (uint32_t)UINT16_MAX << scale < receive_limit_bytes)
+        scale++;
+    return scale;
+}
+
+void connection_negotiate(struct connection *c, const struct tcp_options *peer, uint16_t window)
+{
+    c->scaling = c->scaling && peer->has_scale; /* RFC 7323 2.2: both or none */
+    c->send_scale = c->scaling ? peer->scale : 0;
+    if (!c->scaling)
+        c->receive_scale = 0;
+    c->timestamps = c->timestamps && peer->has_timestamps;
+
+    uint32_t offered = peer->mss ? peer->mss : TCP_MSS_UNTOLD;
+    uint32_t fitting = connection_mss_offer(&c->route);
+    uint32_t mss = offered < fitting ? offered : fitting;
+    if (mss < TCP_MSS_MIN)
+        mss = TCP_MSS_MIN;
+    /* RFC 6691, now RFC 9293 3.7.1: the MSS option counts payload without options. */
+    c->mss = mss - (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0);
+    c->rcv_mss = c->mss;
+
+    c->snd_wnd = window; /* never scaled on a SYN: RFC 7323 2.2 */
+    c->snd_wnd_max = c->snd_wnd;
+    congestion_start(&c->congestion, c->algorithm, c->mss);
+}
+
+void connection_set_state(struct tcp *tcp, struct connection *c, enum tcp_state state)
+{
+    static const char *const names[] = {
+        "CLOSED",     "SYN-SENT",   "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
+        "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING",      "LAST-ACK",    "TIME-WAIT",
+    };
+    log_to(tcp->core, STRAIT_LOG_TCP, "port %u to %u: %s -> %s", c->entry.tuple.local_port,
+           c->entry.tuple.remote_port, names[c->state], names[state]);
+    c->state = state;
+}
+
+void connection_wake(struct tcp *tcp, struct connection *c)
+{
+    if (c->owner)
+        tcp->wake(tcp->wake_context, c->owner);
+}
+
+/* What has arrived in order may still be read by the owner; all else is over. */
+static void release(struct tcp *tcp, struct connection *c)
+{
+    timers_stop(tcp, c);
+    list_remove(&c->output_node);
+    list_remove(&c->starved_node);
+    buffer_clear(&c->send, &tcp->core->pool);
+    ranges_clear(&c->out_of_order);
+    if (c->owner || c->listener) {
+        buffer_drop_above(&c->receive, &tcp->core->pool, c->receive_position);
+        return;
+    }
+    buffer_clear(&c->receive, &tcp->core->pool);
+    free(c);
+}
+
+/* Takes the connection out of the table, if it is still there. */
+static void leave_table(struct tcp *tcp, struct connection *c)
+{
+    if (!connection_is_open(c))
+        return;
+    entry_remove(tcp, &c->entry);
+    tcp->connections--;
+}
+
+void connection_fail(struct tcp *tcp, struct connection *c, int error)
+{
+    leave_table(tcp, c);
+    connection_set_state(tcp, c, STATE_CLOSED);
+    c->error = error;
+    connection_wake(tcp, c);
+    release(tcp, c);
+}
+
+void connection_abort(struct tcp *tcp, struct connection *c, int error)
+{
+    output_reset(tcp, c);
+    connection_fail(tcp, c, error);
+}
+
+void connection_finish(struct tcp *tcp, struct connection *c)
+{
+    connection_fail(tcp, c, 0);
+}
+
+void connection_time_wait(struct tcp *tcp, struct connection *c)
+{
+    bool limited = tcp->time_wait >= tcp->core->config.time_wait_max;
+    struct time_wait *w = limited ? NULL : time_wait_new(c);
+
+    leave_table(tcp, c);
+    connection_set_state(tcp, c, STATE_TIME_WAIT);
+    if (w)
+        time_wait_insert(tcp, w, &c->entry.tuple);
+    else
+        count(tcp->core, tcp_time_wait_limited);
+    connection_wake(tcp, c);
+    release(tcp, c);
+}

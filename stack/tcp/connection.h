@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a connection is made of, and what the files of this folder call of each other. Nobody
+ * outside stack/tcp includes this.
+ *
+ * Three kinds of entries live in the table of tuples: a connection (the transmission control block
+ * of RFC 9293 3.3.1), a half-open record (a SYN that a listener has answered) and a TIME-WAIT
+ * record. The records are small since a peer can cause many of them.
+ */
+#ifndef TCP_CONNECTION_H
+#define TCP_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/check.h"
+#include "base/ranges.h"
+#include "base/seq.h"
+#include "base/table.h"
+#include "base/timer.h"
+#include "tcp/congestion.h"
+#include "tcp/isn.h"
+#include "tcp/rtt.h"
+#include "tcp/segment.h"
+#include "tcp/tcp.h"
+
+#define TCP_MSS_UNTOLD       536u /* RFC 9293 3.7.1, MUST-15 */
+#define TCP_MSS_MIN          48u  /* a smaller offer is an attack on the sender */
+#define TCP_SYN_RETRIES      6
+#define TCP_SYN_ACK_RETRIES  5
+#define TCP_DATA_RETRIES     15
+#define TCP_DELAYED_ACK_NS   (40 * NS_PER_MS) /* RFC 9293 3.8.6.3: below 500 ms */
+#define TCP_PROBE_MAX_NS     (60 * NS_PER_S)
+#define TCP_TIME_WAIT_NS     (60 * NS_PER_S)         /* 2 MSL */
+#define TCP_FIN_WAIT_NS      (60 * NS_PER_S)         /* of an orphan in FIN-WAIT-2 */
+#define TCP_CHALLENGE_NS     (500 * NS_PER_MS)       /* between challenge ACKs of one connection */
+#define TCP_RANGES_MAX       256u                    /* out-of-order ranges of one connection */
+#define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
+#define TCP_SUPER_PACKET_MAX 65535u
+
+enum entry_kind { ENTRY_CONNECTION, ENTRY_HALF_OPEN, ENTRY_TIME_WAIT };
+
+struct entry {
+    struct table_node node;
+    struct tuple tuple;
+    uint8_t kind; /* enum entry_kind */
+};
+
+enum tcp_state {
+    STATE_CLOSED,
+    STATE_SYN_SENT,
+    STATE_SYN_RECEIVED, /* after a simultaneous open; other half-open ones are records */
+    STATE_ESTABLISHED,
+    STATE_FIN_WAIT_1,
+    STATE_FIN_WAIT_2,
+    STATE_CLOSE_WAIT,
+    STATE_CLOSING,
+    STATE_LAST_ACK,
+    STATE_TIME_WAIT, /* only the record lives on; the connection is kept for its owner to read */
+};
+
+/* What `timer` is running for; these exclude one another. */
+enum timer_purpose { TIMER_NONE, TIMER_RETRANSMIT, TIMER_PROBE, TIMER_FIN_WAIT };
+
+enum ack_due { ACK_NOT_DUE, ACK_DELAYED, ACK_NOW };
+
+struct connection {
+    struct entry entry;
+    void *owner;               /* the socket; NULL: an orphan, or not accepted yet */
+    struct listener *listener; /* whose accept queue it stands in, or NULL */
+    struct list accept_node, output_node, starved_node;
+    struct strait_timer timer, ack_timer;
+    struct route route;
+
+    uint8_t state;         /* enum tcp_state */
+    uint8_t timer_purpose; /* enum timer_purpose */
+    uint8_t ack_due;       /* enum ack_due */
+    uint8_t retries;       /* timeouts since the peer was last heard on what they were for */
+    uint8_t backoff;       /* of `timer`, exponent */
+    uint8_t duplicate_acks;
+    uint8_t send_scale, receive_scale; /* RFC 7323 2: shifts of the peer's and of our window */
+    bool scaling : 1;                  /* window scaling is in use (or offered, in SYN-SENT) */
+    bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
+    bool nodelay : 1;
+    bool fin_queued : 1;    /* nothing more will be sent by the user */
+    bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
+    bool receive_shut : 1;  /* the user wants no more data */
+    bool in_recovery : 1;   /* fast recovery, RFC 6582 */
+    bool after_timeout : 1; /* sending again from snd_una after a timeout, up to `recover` */
+    bool rtt_timing : 1;    /* rtt_seq is being timed */
+    bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
+    bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
+
+    int error; /* errno to be reported once */
+
+    /* Send sequence space (RFC 9293 3.3.1, figure 3) */
+    uint32_t iss, snd_una, snd_nxt;
+    uint32_t snd_wnd, snd_wl1, snd_wl2;
+    uint32_t snd_wnd_max;   /* the largest window that the peer has offered */
+    uint32_t snd_resend;    /* the next to send: snd_nxt, or below it while sending again */
+    uint32_t snd_small_end; /* end of the last segment that was short of an MSS (Minshall) */
+    uint32_t mss;           /* payload bytes of a full segment, options taken off */
+
+    /* Receive sequence space (figure 4) */
+    uint32_t irs, rcv_nxt;
+    uint32_t rcv_edge;  /* the right edge of the window that was advertised */
+    uint32_t rcv_acked; /* rcv_nxt when it was last acknowledged (Last.ACK.sent) */
+    uint32_t rcv_mss;   /* payload of the largest segment seen, an estimate of the peer's MSS */
+    uint32_t rcv_unacked_pieces; /* segments with data since the last acknowledgement */
+    uint32_t ts_recent;          /* RFC 7323 4.3 */
+    uint64_t ts_recent_at_ns;
+    uint32_t ts_offset; /* of our timestamp clock */
+
+    struct rtt rtt;
+    uint32_t rtt_seq; /* acknowledged when the timed segment is */
+    uint64_t rtt_started_ns;
+
+    struct congestion congestion;
+    const struct congestion_algorithm *algorithm;
+    uint32_t recover; /* RFC 6582 3.2 */
+
+    uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
+    uint32_t retransmitted;      /* segments, in all */
+
+    /* Stream positions: 0 is the first byte of data in either direction. */
+    struct buffer send; /* from snd_una (or the first byte) to the last byte queued */
+    uint32_t send_limit_bytes;
+    struct buffer receive; /* from what the user reads next */
+    uint32_t receive_limit_bytes;
+    uint64_t receive_position; /* of rcv_nxt: everything below is in order */
+    uint64_t fin_position;
+    struct ranges out_of_order; /* what has arrived above receive_position */
+};
+
+struct half_open {
+    struct entry entry;
+    struct list node; /* of the listener's */
+    struct listener *listener;
+    struct strait_timer timer;
+    uint32_t iss, irs;
+    uint32_t ts_recent;
+    uint16_t mss; /* the peer's offer */
+    uint16_t window;
+    uint8_t retries;
+    uint8_t send_scale;
+    bool scaling : 1;
+    bool timestamps : 1;
+    uint64_t sent_at_ns; /* of the first SYN-ACK */
+};
+
+struct time_wait {
+    struct entry entry;
+    struct strait_timer timer;
+    uint32_t snd_nxt, rcv_nxt;
+    uint32_t ts_recent;
+    bool timestamps;
+};
+
+struct listener {
+    struct list node;
+    struct address address;
+    uint16_t port;
+    void *owner;
+    uint32_t backlog;
+    uint32_t waiting; /* in accept_queue */
+    struct list accept_queue;
+    struct list half_open;
+};
+
+/* ---- connection.c: making, finding, ending ---- */
+
+/* The entry of a tuple, or NULL. */
+struct entry *entry_find(struct tcp *, const struct tuple *);
+void entry_insert(struct tcp *, struct entry *, enum entry_kind, const struct tuple *);
+void entry_remove(struct tcp *, struct entry *);
+
+/*
+ * A connection in the table, in `state`, its sequence numbers, options and congestion window still
+ * to be set. NULL with errno ENOBUFS (limit) or ENOMEM.
+ */
+struct connection *connection_new(struct tcp *, const struct tuple *, const struct route *,
+                                  enum tcp_state state);
+
+/* What the peer's SYN settles for the connection: scales, timestamps, MSS, the first window. */
+void connection_negotiate(struct connection *, const struct tcp_options *, uint16_t window);
+
+/* The MSS that is offered to a peer on this route (RFC 9293 3.7.1). */
+uint16_t connection_mss_offer(const struct route *);
+
+/* The window scale that is offered for a receive buffer (RFC 7323 2.3). */
+uint8_t connection_scale_offer(uint32_t receive_limit_bytes);
+
+void connection_set_state(struct tcp *, struct connection *, enum tcp_state);
+
+/* Ends the connection with an errno for its owner; frees it if nobody holds it. */
+void connection_fail(struct tcp *, struct connection *, int error);
+
+/* The same, telling the peer with a RST. */
+void connection_abort(struct tcp *, struct connection *, int error);
+
+/* The connection is over in order: frees it if nobody holds it. */
+void connection_finish(struct tcp *, struct connection *);
+
+/* The connection is in TIME-WAIT: a record takes its place in the table (RFC 9293 3.6.1). */
+void connection_time_wait(struct tcp *, struct connection *);
+
+/* Tells the owner that its events may have changed. */
+void connection_wake(struct tcp *, struct connection *);
+
+/* Whether it stands in the table, and segments still reach it. */
+static inline bool connection_is_open(const struct connection *c)
+{
+    return c->state != STATE_CLOSED && c->state != STATE_TIME_WAIT;
+}
+
+/* Bytes that wait to be read. */
+static inline uint64_t connection_readable(const struct connection *c)
+{
+    return c->receive_position - c->receive.start;
+}
+
+/* Whether the user may queue more (Linux's rule: a third of the buffer is free). */
+static inline bool connection_writable(const struct connection *c)
+{
+    return c->send.end - c->send.start <= c->send_limit_bytes / 3 * 2;
+}
+
+/* Our timestamp clock: milliseconds. */
+static inline uint32_t timestamp_now(const struct core *core, uint32_t offset)
+{
+    return (uint32_t)(core->now_ns / NS_PER_MS) + offset;
+}
+
+/* ---- input.c ---- */
+
+/* A segment for a connection in any state (RFC 9293 3.10.7.3 and 3.10.7.4); it may be freed. */
+void connection_input(struct tcp *, struct connection *, const struct segment *);
+
+/* What the clauses on acceptability say of a segment, for connections and for records. */
+bool sequence_acceptable(const struct segment *, uint32_t rcv_nxt, uint32_t window);
+
+/* Whether the timestamp is older than the last one (PAWS, RFC 7323 5.3). */
+bool timestamp_is_old(const struct segment *, uint32_t ts_recent);
+
+/* ---- receive.c ---- */
+
+/* Puts the segment's text into the buffer at its place, and takes a FIN whose turn has come. */
+void receive_text(struct tcp *, struct connection *, const struct segment *);
+
+/* Whether all up to the peer's FIN has come. */
+static inline bool receive_fin_taken(const struct connection *c)
+{
+    return c->fin_seen && c->receive_position >= c->fin_position;
+}
+
+/* The window field of the next segment (not a SYN); moves rcv_edge, never to the left. */
+uint16_t receive_window(const struct tcp *, struct connection *);
+
+/* The window field of a SYN, which is not scaled (RFC 7323 2.2). */
+uint16_t receive_window_of_syn(uint32_t receive_limit_bytes);
+
+/* The user has read: asks for a window update if that is worth a segment (RFC 9293 3.8.6.2.2). */
+void receive_consumed(struct tcp *, struct connection *);
+
+/* ---- output.c ---- */
+
+/* Puts the connection on the list of those that tcp_advance looks at. */
+void output_queue(struct tcp *, struct connection *);
+
+/*
+ * Sends what may be sent now, at most about OUTPUT_QUANTUM bytes, and an acknowledgement if one is
+ * due and nothing else carried it. Returns true when there is more to send.
+ */
+bool output_run(struct tcp *, struct connection *);
+
+/* Sends the SYN, or the SYN-ACK in SYN-RECEIVED. */
+void output_syn(struct tcp *, struct connection *);
+
+/* Sends the first segment that is not acknowledged again, whatever the windows say. */
+void output_retransmit_first(struct tcp *, struct connection *);
+
+/* The zero-window probe (RFC 9293 3.8.6.1). */
+void output_probe(struct tcp *, struct connection *);
+
+/* An acknowledgement of what is wrong with a segment, limited for each connection (RFC 5961 7). */
+void output_challenge_ack(struct tcp *, struct connection *);
+
+/* A RST for this connection. */
+void output_reset(struct tcp *, struct connection *);
+
+/* The number after the last byte that the user has queued: that of our FIN. */
+uint32_t output_end_seq(const struct connection *);
+
+/* Sends a segment without payload that belongs to no connection; the route is found anew. */
+void output_stateless(struct tcp *, const struct tuple *, struct segment *);
+
+/* The RST that answers a segment for which there is no connection (RFC 9293 3.10.7.1). */
+void output_reset_reply(struct tcp *, const struct tuple *, const struct segment *);
+
+/* ---- loss.c ---- */
+
+/* New data was acknowledged: `bytes` of them, with `flight` outstanding before. */
+void loss_acked(struct tcp *, struct connection *, uint32_t bytes, uint32_t flight);
+
+/* A duplicate acknowledgement (RFC 5681 2). */
+void loss_duplicate_ack(struct tcp *, struct connection *);
+
+/* The retransmission timer has expired on data. */
+void loss_timeout(struct tcp *, struct connection *);
+
+/* ---- timers.c ---- */
+
+/* Starts, restarts or stops `timer` for what the connection now waits for. */
+void timers_arm(struct tcp *, struct connection *);
+
+/* Starts the delayed acknowledgement if it is due and not running, stops it if not due. */
+void timers_arm_ack(struct tcp *, struct connection *);
+
+void timers_stop(struct tcp *, struct connection *);
+
+/* Gives a new connection's timers their functions. */
+void timers_init(struct connection *);
+
+/* ---- listen.c ---- */
+
+/* The listener for a local address and port, or NULL. */
+struct listener *listener_find(struct tcp *, const struct address *, uint16_t port);
+
+/* A segment for a listener (RFC 9293 3.10.7.2). */
+void listener_input(struct tcp *, struct listener *, const struct tuple *, const struct segment *);
+
+void half_open_input(struct tcp *, struct half_open *, const struct segment *);
+void half_open_free(struct tcp *, struct half_open *);
+
+/* The owner is gone or the connection is: takes it out of the accept queue. */
+void listener_forget(struct connection *);
+
+/* ---- timewait.c ---- */
+
+/* A record of what a connection's number spaces look like; NULL when memory is short. */
+struct time_wait *time_wait_new(const struct connection *);
+
+/* Puts it into the table and starts its time of 2 MSL. */
+void time_wait_insert(struct tcp *, struct time_wait *, const struct tuple *);
+
+/*
+ * A segment for a record. Returns true if it is a SYN that may open a new connection on the tuple
+ * (RFC 6191); the record is then gone.
+ */
+bool time_wait_input(struct tcp *, struct time_wait *, const struct segment *);
+void time_wait_free(struct tcp *, struct time_wait *);
+
+#endif

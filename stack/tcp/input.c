@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP, from the packet to the state it changes. A segment is parsed once (segment.c) and looked up
+ * by its tuple; what follows is RFC 9293 3.10.7 clause by clause. Nothing is sent from here but
+ * answers that belong to no connection and challenge ACKs: a connection that has something to say
+ * is queued, and tcp_advance sends once for the whole batch (output.c).
+ *
+ *                              +---------+
+ *                 passive OPEN | CLOSED  | active OPEN, SYN
+ *                +-------------+---------+--------------+
+ *                v                                      v
+ *           +---------+                            +----------+
+ *           | LISTEN  |            SYN, SYN+ACK    | SYN-SENT |
+ *           +---------+          +-----------------+----------+
+ *  SYN, SYN+ACK  |               v                      |
+ *                |        +--------------+              | SYN+ACK, ACK
+ *     half-open  +------->| SYN-RECEIVED |              |
+ *       record            +--------------+              |
+ *                                | ACK                  v
+ *                                |               +-------------+
+ *                                +-------------->| ESTABLISHED |
+ *                                                +-------------+
+ *                              CLOSE, FIN  |          | FIN, ACK
+ *                    +---------------------+          +---------------+
+ *                    v                                                v
+ *             +------------+     FIN, ACK      +---------+      +------------+
+ *             | FIN-WAIT-1 |------------------>| CLOSING |      | CLOSE-WAIT |
+ *             +------------+                   +---------+      +------------+
+ *                    | ACK of FIN                   |                 | CLOSE, FIN
+ *                    v                              | ACK of FIN      v
+ *             +------------+     FIN, ACK      +-----------+    +----------+
+ *             | FIN-WAIT-2 |------------------>| TIME-WAIT |    | LAST-ACK |
+ *             +------------+                   +-----------+    +----------+
+ *                                                record, 2 MSL        | ACK of FIN
+ *                                                   v                 v
+ *                                                 CLOSED           CLOSED
+ *
+ * LISTEN is a struct listener. SYN-RECEIVED is a half-open record, or a connection after a
+ * simultaneous open. TIME-WAIT is a record. All other states are of a struct connection.
+ */
+#include <errno.h>
+
+#include "tcp/connection.h"
+
+/* ---- Acceptability, RFC 9293 3.10.7.4, first ---- */
+
+bool sequence_acceptable(const struct segment *s, uint32_t rcv_nxt, uint32_t window)
+{
+    uint32_t span = segment_span(s);
+    uint32_t last = s->seq + span - 1;
+
+    if (window == 0) /* text is trimmed off later, so that the ACK, RST or FIN still counts */
+        return s->seq == rcv_nxt;
+    bool starts_inside = seq_ge(s->seq, rcv_nxt) && seq_lt(s->seq, rcv_nxt + window);
+    if (span == 0)
+        return starts_inside;
+    return starts_inside || (seq_ge(last, rcv_nxt) && seq_lt(last, rcv_nxt + window)) ||
+           (seq_lt(s->seq, rcv_nxt) && seq_ge(last, rcv_nxt + window));
+}
+
+bool timestamp_is_old(const struct segment *s, uint32_t ts_recent)
+{
+    return s->options.has_timestamps && seq_lt(s->options.timestamp, ts_recent);
+}
+
+static bool paws_refuses(const struct connection *c, const struct segment *s, uint64_t now_ns)
+{
+    if (!c->timestamps || (s->flags & TCP_RST) || !timestamp_is_old(s, c->ts_recent))
+        return false;
+    return now_ns - c->ts_recent_at_ns < TCP_PAWS_IDLE_NS; /* RFC 7323 5.5 */
+}
+
+/* RFC 7323 4.3 (2): only from a segment that covers what was acknowledged last. */
+static void note_timestamp(struct connection *c, const struct segment *s, uint64_t now_ns)
+{
+    if (!c->timestamps || !s->options.has_timestamps || timestamp_is_old(s, c->ts_recent) ||
+        seq_gt(s->seq, c->rcv_acked))
+        return;
+    c->ts_recent = s->options.timestamp;
+    c->ts_recent_at_ns = now_ns;
+}
+
+/* An unacceptable segment is answered, at a limited pace if it carried nothing (RFC 5961 7). */
+static void answer_unacceptable(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    if (s->flags & TCP_RST)
+        return;
+    if (segment_span(s) == 0) {
+        output_challenge_ack(tcp, c);
+        return;
+    }
+    c->ack_due = ACK_NOW;
+    output_queue(tcp, c);
+}
+
+static void reset_received(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    count(tcp->core, tcp_resets_in);
+    if (s->seq != c->rcv_nxt) { /* RFC 5961 3.2, RFC 9293 3.10.7.4 second */
+        count(tcp->core, tcp_reset_in_window);
+        output_challenge_ack(tcp, c);
+        return;
+    }
+    bool refused = c->state == STATE_SYN_RECEIVED;
+    connection_fail(tcp, c,
+                    refused                        ? ECONNREFUSED
+                    : c->state == STATE_CLOSE_WAIT ? EPIPE
+                                                   : ECONNRESET);
+}
+
+/* First to fifth clauses. Returns false if the segment goes no further; `c` may then be gone. */
+static bool acceptable(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    uint64_t now_ns = tcp->core->now_ns;
+
+    if (paws_refuses(c, s, now_ns)) {
+        count(tcp->core, tcp_timestamp_old);
+        answer_unacceptable(tcp, c, s);
+        return false;
+    }
+    if (!sequence_acceptable(s, c->rcv_nxt, c->rcv_edge - c->rcv_nxt)) {
+        count(tcp->core, tcp_sequence_unacceptable);
+        answer_unacceptable(tcp, c, s);
+        return false;
+    }
+    if (s->flags & TCP_RST) {
+        reset_received(tcp, c, s);
+        return false;
+    }
+    if (s->flags & TCP_SYN) { /* RFC 5961 4.2 */
+        count(tcp->core, tcp_syn_in_window);
+        output_challenge_ack(tcp, c);
+        return false;
+    }
+    if (!(s->flags & TCP_ACK)) {
+        count(tcp->core, tcp_ack_missing);
+        return false;
+    }
+    note_timestamp(c, s, now_ns);
+    return true;
+}
+
+/* ---- The acknowledgement, fifth ---- */
+
+static void measure(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    uint64_t now_ns = tcp->core->now_ns;
+
+    if (c->rtt_timing && seq_ge(s->ack, c->rtt_seq)) {
+        rtt_sample(&c->rtt, now_ns - c->rtt_started_ns);
+        c->rtt_timing = false;
+    } else if (c->retries > 0 && c->timestamps && s->options.has_timestamps) {
+        /* RFC 7323 4.1: tells which transmission was acknowledged, if only to the millisecond */
+        uint32_t elapsed_ms = timestamp_now(tcp->core, c->ts_offset) - s->options.echo;
+        if (elapsed_ms < RTT_RTO_MAX_US / 1000)
+            rtt_sample(&c->rtt, elapsed_ms * NS_PER_MS);
+    }
+}
+
+/* Our FIN was acknowledged. Returns false if the connection has left for TIME-WAIT or CLOSED. */
+static bool fin_acknowledged(struct tcp *tcp, struct connection *c)
+{
+    switch ((enum tcp_state)c->state) {
+    case STATE_FIN_WAIT_1:
+        connection_set_state(tcp, c, STATE_FIN_WAIT_2);
+        return true;
+    case STATE_CLOSING:
+        connection_time_wait(tcp, c);
+        return false;
+    case STATE_LAST_ACK:
+        connection_finish(tcp, c);
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* SND.UNA < SEG.ACK =< SND.NXT. Returns as fin_acknowledged. */
+static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    bool was_writable = connection_writable(c);
+    uint32_t flight = c->snd_nxt - c->snd_una;
+    uint32_t acked = s->ack - c->snd_una;
+    uint64_t queued = c->send.end - c->send.start;
+    uint32_t bytes = acked < queued ? acked : (uint32_t)queued;
+
+    measure(tcp, c, s);
+    buffer_drop_below(&c->send, &tcp->core->pool, c->send.start + bytes);
+    c->snd_una = s->ack;
+    if (seq_lt(c->snd_resend, c->snd_una))
+        c->snd_resend = c->snd_una;
+    c->retries = 0;
+    c->backoff = 0;
+    loss_acked(tcp, c, bytes, flight);
+    if (!was_writable && connection_writable(c))
+        connection_wake(tcp, c);
+    return acked > bytes ? fin_acknowledged(tcp, c) : true;
+}
+
+/* RFC 5681 2: what counts as a duplicate acknowledgement. */
+static bool is_duplicate_ack(const struct connection *c, const struct segment *s)
+{
+    return s->ack == c->snd_una && c->snd_una != c->snd_nxt && segment_span(s) == 0 &&
+           (uint32_t)s->window << c->send_scale == c->snd_wnd;
+}
+
+static void take_window(struct connection *c, const struct segment *s)
+{
+    bool newer = seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack));
+    if (!newer)
+        return;
+    c->snd_wnd = (uint32_t)s->window << c->send_scale;
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    if (c->snd_wnd > c->snd_wnd_max)
+        c->snd_wnd_max = c->snd_wnd;
+}
+
+/* Returns false if the segment goes no further; `c` may then be gone. */
+static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    /* RFC 5961 5.2: neither of what was never sent, nor older than the largest window */
+    if (seq_gt(s->ack, c->snd_nxt) || seq_lt(s->ack, c->snd_una - c->snd_wnd_max)) {
+        count(tcp->core, tcp_ack_unacceptable);
+        output_challenge_ack(tcp, c);
+        return false;
+    }
+    if (c->timer_purpose == TIMER_PROBE)
+        c->retries = 0; /* the peer lives, and its window may stay shut for as long as it likes */
+    if (is_duplicate_ack(c, s))
+        loss_duplicate_ack(tcp, c);
+    take_window(c, s);
+    return seq_gt(s->ack, c->snd_una) ? take_new_ack(tcp, c, s) : true;
+}
+
+/* ---- Opening ---- */
+
+static void established(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    count(tcp->core, tcp_connections_opened);
+    connection_set_state(tcp, c, c->fin_queued ? STATE_FIN_WAIT_1 : STATE_ESTABLISHED);
+    c->snd_una = s->ack;
+    c->snd_resend = s->ack;
+    c->snd_wnd = (uint32_t)s->window << (s->flags & TCP_SYN ? 0 : c->send_scale);
+    c->snd_wnd_max = c->snd_wnd > c->snd_wnd_max ? c->snd_wnd : c->snd_wnd_max;
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    c->snd_small_end = s->ack;
+    if (c->retries > 0) /* RFC 5681 3.1: the network may have dropped the SYN */
+        c->congestion.cwnd = c->mss;
+    measure(tcp, c, s);
+    c->rtt_timing = false;
+    c->retries = 0;
+    c->backoff = 0;
+    c->timer_restart = true;
+    connection_wake(tcp, c);
+}
+
+/* What a SYN from the peer settles, in SYN-SENT. */
+static void take_syn(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    c->irs = s->seq;
+    c->rcv_nxt = s->seq + 1;
+    c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);
+    c->rcv_acked = c->rcv_nxt;
+    c->ts_recent = s->options.timestamp;
+    c->ts_recent_at_ns = tcp->core->now_ns;
+    connection_negotiate(c, &s->options, s->window);
+}
+
+/* RFC 9293 3.10.7.3 */
+static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    bool has_ack = s->flags & TCP_ACK;
+
+    if (has_ack && s->ack != c->iss + 1) {
+        count(tcp->core, tcp_ack_unacceptable);
+        output_reset_reply(tcp, &c->entry.tuple, s);
+        return;
+    }
+    if (s->flags & TCP_RST) {
+        count(tcp->core, tcp_resets_in);
+        if (has_ack) {
+            count(tcp->core, tcp_connections_refused);
+            connection_fail(tcp, c, ECONNREFUSED);
+        }
+        return;
+    }
+    if (!(s->flags & TCP_SYN))
+        return;
+    take_syn(tcp, c, s);
+    if (!has_ack) { /* simultaneous open, RFC 9293 3.5 */
+        connection_set_state(tcp, c, STATE_SYN_RECEIVED);
+        output_syn(tcp, c);
+        return;
+    }
+    established(tcp, c, s);
+    c->ack_due = ACK_NOW;
+    output_queue(tcp, c);
+}
+
+/* The ACK of our SYN, in SYN-RECEIVED. Returns false if the segment goes no further. */
+static bool syn_received_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    if (s->ack != c->iss + 1) {
+        count(tcp->core, tcp_ack_unacceptable);
+        output_reset_reply(tcp, &c->entry.tuple, s);
+        return false;
+    }
+    established(tcp, c, s);
+    return true;
+}
+
+/* ---- A segment for a connection ---- */
+
+static bool takes_text(const struct connection *c)
+{
+    return c->state == STATE_ESTABLISHED || c->state == STATE_FIN_WAIT_1 ||
+           c->state == STATE_FIN_WAIT_2;
+}
+
+void connection_input(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    if (c->state == STATE_SYN_SENT) {
+        syn_sent_input(tcp, c, s);
+        return;
+    }
+    if (c->state == STATE_SYN_RECEIVED && s->seq == c->irs && (s->flags & TCP_SYN) &&
+        (s->flags & TCP_ACK) && s->ack == c->iss + 1) {
+        established(tcp, c, s); /* simultaneous open: the peer says its SYN again, and ACKs ours */
+        return;
+    }
+    if (!acceptable(tcp, c, s))
+        return;
+    if (c->state == STATE_SYN_RECEIVED && !syn_received_ack(tcp, c, s))
+        return;
+    if (!take_ack(tcp, c, s))
+        return;
+    if (takes_text(c) && (s->length > 0 || (s->flags & TCP_FIN))) {
+        bool orphan = !c->owner && !c->listener;
+        if (orphan && s->length > 0 && seq_gt(s->seq + s->length, c->rcv_nxt)) {
+            count(tcp->core, tcp_data_after_close); /* RFC 9293 3.6.1, SHLD-3 */
+            connection_abort(tcp, c, ECONNRESET);
+            return;
+        }
+        receive_text(tcp, c, s);
+        if (c->state == STATE_FIN_WAIT_2 && receive_fin_taken(c)) {
+            output_run(tcp, c); /* the record does not know what is due */
+            connection_time_wait(tcp, c);
+            return;
+        }
+    }
+    output_queue(tcp, c);
+}
+
+/* ---- From IP ---- */
+
+static void tcp_input(void *self, const struct ip_packet *packet)
+{
+    struct tcp *tcp = self;
+    struct segment s;
+
+    if (packet->broadcast) { /* RFC 9293 3.9.2.3, MUST-57 */
+        count(tcp->core, tcp_address_refused);
+        return;
+    }
+    if (!segment_parse(tcp->core, packet, &s))
+        return;
+
+    struct tuple tuple = {
+        .local = packet->destination,
+        .remote = packet->source,
+        .local_port = s.destination_port,
+        .remote_port = s.source_port,
+    };
+    struct entry *e = entry_find(tcp, &tuple);
+    if (e && e->kind == ENTRY_CONNECTION) {
+        connection_input(tcp, container_of(e, struct connection, entry), &s);
+        return;
+    }
+    if (e && e->kind == ENTRY_HALF_OPEN) {
+        half_open_input(tcp, container_of(e, struct half_open, entry), &s);
+        return;
+    }
+    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s))
+        return;
+
+    struct listener *l = listener_find(tcp, &tuple.local, tuple.local_port);
+    if (l) {
+        listener_input(tcp, l, &tuple, &s);
+    } else {
+        count(tcp->core, tcp_no_connection);
+        output_reset_reply(tcp, &tuple, &s);
+    }
+}
+
+/* An ICMP error about a segment of ours: it ends a connection only while that is being opened
+ * (RFC 5927 5.2, RFC 9293 3.9.2.2). */
+static void tcp_error(void *self, const struct ip_error *error)
+{
+    struct tcp *tcp = self;
+    struct reader r = reader_over(error->quote, error->quote_bytes);
+    struct tuple tuple = {.local = error->local, .remote = error->remote};
+
+    tuple.local_port = read_be16(&r);
+    tuple.remote_port = read_be16(&r);
+    uint32_t seq = read_be32(&r);
+    struct entry *e = r.short_of ? NULL : entry_find(tcp, &tuple);
+    if (!e || e->kind != ENTRY_CONNECTION)
+        return;
+
+    struct connection *c = container_of(e, struct connection, entry);
+    if (c->state != STATE_SYN_SENT || seq != c->iss || error->type != ICMP_TYPE_UNREACHABLE)
+        return;
+    switch (error->code) {
+    case ICMP_CODE_PORT:
+    case ICMP_CODE_PROTOCOL:
+        connection_fail(tcp, c, ECONNREFUSED);
+        break;
+    case ICMP_CODE_NETWORK:
+        connection_fail(tcp, c, ENETUNREACH);
+        break;
+    case ICMP_CODE_HOST:
+        connection_fail(tcp, c, EHOSTUNREACH);
+        break;
+    default:
+        break;
+    }
+}
+
+const struct ip_protocol tcp_protocol = {.input = tcp_input, .error = tcp_error};

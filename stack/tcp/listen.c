@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening: a SYN makes a half-open record, which is all that a stranger can make this host hold;
+ * the acknowledgement of our SYN turns the record into a connection that waits to be accepted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tcp/connection.h"
+
+static struct list *bucket(struct tcp *tcp, uint16_t port)
+{
+    return &tcp->listeners[port % TCP_LISTENER_BUCKETS];
+}
+
+struct listener *listener_find(struct tcp *tcp, const struct address *address, uint16_t port)
+{
+    struct listener *wildcard = NULL;
+    struct list *head = bucket(tcp, port);
+
+    for (struct list *n = head->next; n != head; n = n->next) {
+        struct listener *l = container_of(n, struct listener, node);
+        if (l->port != port)
+            continue;
+        if (address_equal(&l->address, address))
+            return l;
+        if (address_is_any(&l->address))
+            wildcard = l;
+    }
+    return wildcard;
+}
+
+struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int backlog,
+                            void *owner)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+    if (!l)
+        return NULL;
+    l->address = binding->address;
+    l->port = binding->port;
+    l->owner = owner;
+    tcp_listener_set_backlog(l, backlog);
+    list_init(&l->accept_queue);
+    list_init(&l->half_open);
+    list_append(bucket(tcp, l->port), &l->node);
+    return l;
+}
+
+void tcp_listener_set_backlog(struct listener *l, int backlog)
+{
+    l->backlog = backlog > 0 ? (uint32_t)backlog : 1;
+}
+
+void tcp_listener_close(struct tcp *tcp, struct listener *l)
+{
+    while (!list_empty(&l->half_open)) {
+        struct half_open *h = container_of(l->half_open.next, struct half_open, node);
+        half_open_free(tcp, h);
+    }
+    while (!list_empty(&l->accept_queue)) {
+        struct connection *c = container_of(l->accept_queue.next, struct connection, accept_node);
+        listener_forget(c);
+        connection_abort(tcp, c, ECONNABORTED);
+    }
+    list_remove(&l->node);
+    free(l);
+}
+
+struct connection *tcp_accept(struct tcp *tcp, struct listener *l, void *owner)
+{
+    if (list_empty(&l->accept_queue))
+        return NULL;
+    struct connection *c = container_of(l->accept_queue.next, struct connection, accept_node);
+    listener_forget(c);
+    c->owner = owner;
+    count(tcp->core, tcp_connections_accepted);
+    return c;
+}
+
+short tcp_listener_events(const struct listener *l)
+{
+    return l->waiting > 0 ? POLLIN : 0;
+}
+
+void listener_forget(struct connection *c)
+{
+    list_remove(&c->accept_node);
+    c->listener->waiting--;
+    c->listener = NULL;
+}
+
+static bool queue_is_full(const struct listener *l)
+{
+    return l->waiting >= l->backlog;
+}
+
+/* ---- Half-open records ---- */
+
+static void send_syn_ack(struct tcp *tcp, struct half_open *h)
+{
+    const struct tuple *tuple = &h->entry.tuple;
+    uint32_t limit = tcp->core->config.receive_buffer_bytes;
+    struct route route;
+
+    if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
+        return;
+    struct segment s = {
+        .seq = h->iss,
+        .ack = h->irs + 1,
+        .flags = TCP_SYN | TCP_ACK,
+        .window = receive_window_of_syn(limit),
+    };
+    s.options.mss = connection_mss_offer(&route);
+    s.options.has_scale = h->scaling;
+    s.options.scale = connection_scale_offer(limit);
+    if (h->timestamps) {
+        s.options.has_timestamps = true;
+        s.options.timestamp = timestamp_now(tcp->core, isn_timestamp_offset(tcp->core, tuple));
+        s.options.echo = h->ts_recent;
+    }
+    output_stateless(tcp, tuple, &s);
+}
+
+static void arm(struct tcp *tcp, struct half_open *h)
+{
+    struct rtt rtt;
+
+    rtt_init(&rtt);
+    timer_start(&tcp->timers, &h->timer, tcp->core->now_ns + rtt_timeout_ns(&rtt, h->retries));
+}
+
+static void syn_ack_due(void *owner, struct strait_timer *timer)
+{
+    struct tcp *tcp = owner;
+    struct half_open *h = container_of(timer, struct half_open, timer);
+
+    if (h->retries >= TCP_SYN_ACK_RETRIES) {
+        count(tcp->core, tcp_half_open_expired);
+        half_open_free(tcp, h);
+        return;
+    }
+    h->retries++;
+    count(tcp->core, tcp_retransmitted_segments);
+    send_syn_ack(tcp, h);
+    arm(tcp, h);
+}
+
+void half_open_free(struct tcp *tcp, struct half_open *h)
+{
+    timer_stop(&tcp->timers, &h->timer);
+    list_remove(&h->node);
+    entry_remove(tcp, &h->entry);
+    tcp->half_open--;
+    free(h);
+}
+
+/* RFC 9293 3.10.7.2, third */
+static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                     const struct segment *s)
+{
+    if (queue_is_full(l)) {
+        count(tcp->core, tcp_accept_queue_full);
+        return;
+    }
+    struct half_open *h = NULL;
+    if (tcp->half_open < tcp->core->config.half_open_max)
+        h = calloc(1, sizeof(*h));
+    if (!h) {
+        count(tcp->core, tcp_half_open_limited);
+        return;
+    }
+    h->listener = l;
+    h->irs = s->seq;
+    h->iss = isn_choose(tcp->core, tuple);
+    h->mss = s->options.mss;
+    h->scaling = s->options.has_scale;
+    h->send_scale = s->options.scale;
+    h->timestamps = s->options.has_timestamps;
+    h->ts_recent = s->options.timestamp;
+    h->window = s->window;
+    h->sent_at_ns = tcp->core->now_ns;
+    h->timer.expired = syn_ack_due;
+    list_append(&l->half_open, &h->node);
+    entry_insert(tcp, &h->entry, ENTRY_HALF_OPEN, tuple);
+    tcp->half_open++;
+    send_syn_ack(tcp, h);
+    arm(tcp, h);
+}
+
+void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                    const struct segment *s)
+{
+    if (s->flags & TCP_RST)
+        return;
+    if (s->flags & TCP_ACK) {
+        count(tcp->core, tcp_no_connection);
+        output_reset_reply(tcp, tuple, s);
+        return;
+    }
+    /* SYN with FIN is no request that a host makes; neither of them is half of one. */
+    if ((s->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
+        count(tcp->core, tcp_syn_dropped);
+        return;
+    }
+    take_syn(tcp, l, tuple, s);
+}
+
+/* The connection that the record has stood for, in ESTABLISHED, or NULL. */
+static struct connection *promote(struct tcp *tcp, struct half_open *h)
+{
+    struct listener *l = h->listener;
+    struct tuple tuple = h->entry.tuple;
+    struct half_open was = *h;
+    struct route route;
+
+    if (ip_route_find(tcp->ip, &tuple.local, &tuple.remote, &route) < 0)
+        return NULL;
+    half_open_free(tcp, h);
+    struct connection *c = connection_new(tcp, &tuple, &route, STATE_SYN_RECEIVED);
+    if (!c)
+        return NULL;
+
+    struct tcp_options peer = {
+        .mss = was.mss,
+        .scale = was.send_scale,
+        .has_scale = was.scaling,
+        .has_timestamps = was.timestamps,
+    };
+    c->scaling = true;
+    c->timestamps = true;
+    c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
+    connection_negotiate(c, &peer, was.window);
+    c->iss = was.iss;
+    c->snd_una = was.iss;
+    c->snd_nxt = c->snd_resend = c->recover = was.iss + 1;
+    c->irs = was.irs;
+    c->rcv_nxt = c->rcv_acked = was.irs + 1;
+    c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);
+    c->ts_recent = was.ts_recent;
+    c->ts_recent_at_ns = tcp->core->now_ns;
+    c->retries = was.retries;
+    c->rtt_timing = was.retries == 0;
+    c->rtt_seq = was.iss + 1;
+    c->rtt_started_ns = was.sent_at_ns;
+
+    c->listener = l;
+    list_append(&l->accept_queue, &c->accept_node);
+    l->waiting++;
+    tcp->wake(tcp->wake_context, l->owner);
+    return c;
+}
+
+/* RFC 9293 3.10.7.4 for SYN-RECEIVED */
+void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment *s)
+{
+    uint32_t rcv_nxt = h->irs + 1;
+    uint32_t window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes);
+
+    if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && s->seq == h->irs) {
+        send_syn_ack(tcp, h); /* the peer has missed it */
+        count(tcp->core, tcp_retransmitted_segments);
+        return;
+    }
+    if ((h->timestamps && !(s->flags & TCP_RST) && timestamp_is_old(s, h->ts_recent)) ||
+        !sequence_acceptable(s, rcv_nxt, window)) {
+        count(tcp->core, tcp_sequence_unacceptable);
+        if (!(s->flags & TCP_RST))
+            send_syn_ack(tcp, h); /* its ACK is the one that is asked for here */
+        return;
+    }
+    if (s->flags & TCP_RST) {
+        count(tcp->core, tcp_resets_in);
+        if (s->seq == rcv_nxt)
+            half_open_free(tcp, h); /* back to LISTEN */
+        else
+            count(tcp->core, tcp_reset_in_window);
+        return;
+    }
+    if (s->flags & TCP_SYN) {
+        count(tcp->core, tcp_syn_in_window);
+        return;
+    }
+    if (!(s->flags & TCP_ACK)) {
+        count(tcp->core, tcp_ack_missing);
+        return;
+    }
+    if (s->ack != h->iss + 1) {
+        count(tcp->core, tcp_ack_unacceptable);
+        output_reset_reply(tcp, &h->entry.tuple, s);
+        return;
+    }
+    if (queue_is_full(h->listener)) { /* the peer sends again, and there may be room then */
+        count(tcp->core, tcp_accept_queue_full);
+        return;
+    }
+    struct connection *c = promote(tcp, h);
+    if (c)
+        connection_input(tcp, c, s);
+}

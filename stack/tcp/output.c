@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is sent, and when. Everything that changes what a connection may send puts it on a list;
+ * tcp_advance goes through the list once a batch, so that data, acknowledgements and window updates
+ * of one batch share segments. A segment here may be a super-packet of many MSS, which the link
+ * cuts.
+ */
+#include "tcp/connection.h"
+
+/* Bytes that one connection sends before the others on the list have their turn. */
+#define OUTPUT_QUANTUM (256u * 1024)
+
+void output_queue(struct tcp *tcp, struct connection *c)
+{
+    if (list_empty(&c->output_node))
+        list_append(&tcp->output, &c->output_node);
+}
+
+/* ---- Segments ---- */
+
+static bool is_synchronized(const struct connection *c)
+{
+    return c->state != STATE_SYN_SENT && c->state != STATE_SYN_RECEIVED;
+}
+
+/* The sequence number of send.start. */
+static uint32_t first_seq(const struct connection *c)
+{
+    return is_synchronized(c) ? c->snd_una : c->iss + 1;
+}
+
+uint32_t output_end_seq(const struct connection *c)
+{
+    return first_seq(c) + (uint32_t)(c->send.end - c->send.start);
+}
+
+/* The fields that all segments of a connection share; settles that what was received is acked. */
+static struct segment next_segment(struct tcp *tcp, struct connection *c, uint32_t seq,
+                                   uint8_t flags)
+{
+    struct segment s = {
+        .source_port = c->entry.tuple.local_port,
+        .destination_port = c->entry.tuple.remote_port,
+        .seq = seq,
+        .flags = flags,
+    };
+    if (flags & TCP_ACK)
+        s.ack = c->rcv_nxt;
+    if (flags & TCP_SYN)
+        s.window = receive_window_of_syn(c->receive_limit_bytes);
+    else
+        s.window = receive_window(tcp, c);
+    if (c->timestamps) {
+        s.options.has_timestamps = true;
+        s.options.timestamp = timestamp_now(tcp->core, c->ts_offset);
+        s.options.echo = c->ts_recent;
+    }
+    c->ack_due = ACK_NOT_DUE;
+    c->rcv_unacked_pieces = 0;
+    c->rcv_acked = c->rcv_nxt;
+    return s;
+}
+
+static void send_packet(struct tcp *tcp, const struct route *route, struct ip_outgoing *out,
+                        uint32_t pieces)
+{
+    if (tcp->silent)
+        return;
+    count_by(tcp->core, tcp_segments_out, pieces);
+    ip_output(tcp->ip, route, IPPROTO_TCP, out);
+}
+
+/* Keeps the books on a transmission of [seq, seq + length), and of the FIN behind it. */
+static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
+                      bool fin, uint32_t pieces)
+{
+    uint32_t end = seq + length + fin;
+
+    if (seq_lt(seq, c->snd_nxt)) {
+        count_by(tcp->core, tcp_retransmitted_segments, pieces);
+        c->retransmitted += pieces;
+        c->rtt_timing = false; /* Karn: RFC 6298 3 */
+    } else if (!c->rtt_timing) {
+        c->rtt_timing = true;
+        c->rtt_seq = end;
+        c->rtt_started_ns = tcp->core->now_ns;
+    }
+    if (length % c->mss != 0)
+        c->snd_small_end = seq + length;
+    c->snd_nxt = seq_max(c->snd_nxt, end);
+}
+
+/*
+ * Sends queued bytes [seq, seq + length) as one segment or super-packet, with a FIN behind them if
+ * `fin`. Returns the sequence space that went out: less if the bytes lie in too many pieces.
+ */
+static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
+                          bool fin)
+{
+    struct ip_outgoing out;
+    uint64_t position = c->send.start + (seq - first_seq(c));
+    size_t covered = 0;
+    int parts = 0;
+
+    if (length)
+        parts =
+            buffer_view(&c->send, position, length, out.parts + 1, OUTGOING_PARTS_MAX, &covered);
+    if (covered < length) {
+        fin = false;
+        length = (uint32_t)(covered > c->mss ? covered - covered % c->mss : covered);
+        parts =
+            buffer_view(&c->send, position, length, out.parts + 1, OUTGOING_PARTS_MAX, &covered);
+    }
+
+    uint32_t pieces = length > c->mss ? (length + c->mss - 1) / c->mss : 1;
+    uint8_t flags = TCP_ACK;
+    if (fin)
+        flags |= TCP_FIN;
+    if (length && seq + length == output_end_seq(c)) /* RFC 9293 3.9.1.2: nothing more waits */
+        flags |= TCP_PSH;
+
+    struct segment s = next_segment(tcp, c, seq, flags);
+    segment_write(&out, &s);
+    out.count += parts;
+    out.payload_bytes = length;
+    if (length > c->mss)
+        out.gso_size = (uint16_t)c->mss;
+    note_sent(tcp, c, seq, length, fin, pieces);
+    send_packet(tcp, &c->route, &out, pieces);
+    return length + fin;
+}
+
+static void send_control(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    struct ip_outgoing out;
+
+    segment_write(&out, s);
+    send_packet(tcp, &c->route, &out, 1);
+}
+
+void output_syn(struct tcp *tcp, struct connection *c)
+{
+    uint8_t flags = c->state == STATE_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
+    struct segment s = next_segment(tcp, c, c->iss, flags);
+
+    s.options.mss = connection_mss_offer(&c->route);
+    s.options.has_scale = c->scaling;
+    s.options.scale = c->receive_scale;
+    c->snd_nxt = c->iss;
+    note_sent(tcp, c, c->iss, 0, true, 1);
+    c->snd_resend = c->snd_nxt;
+    if (c->retries > 0) { /* note_sent saw snd_nxt at the SYN: this one is a repetition */
+        count(tcp->core, tcp_retransmitted_segments);
+        c->retransmitted++;
+        c->rtt_timing = false;
+    }
+    send_control(tcp, c, &s);
+    timers_arm(tcp, c);
+}
+
+static void send_ack(struct tcp *tcp, struct connection *c)
+{
+    struct segment s = next_segment(tcp, c, c->snd_nxt, TCP_ACK);
+
+    send_control(tcp, c, &s);
+}
+
+void output_challenge_ack(struct tcp *tcp, struct connection *c)
+{
+    if (tcp->core->now_ns < c->challenge_after_ns) {
+        count(tcp->core, tcp_challenge_acks_limited);
+        return;
+    }
+    c->challenge_after_ns = tcp->core->now_ns + TCP_CHALLENGE_NS;
+    count(tcp->core, tcp_challenge_acks);
+    send_ack(tcp, c);
+}
+
+void output_reset(struct tcp *tcp, struct connection *c)
+{
+    if (!connection_is_open(c) || c->state == STATE_SYN_SENT)
+        return; /* RFC 9293 3.10.5: there is nobody to tell */
+    struct segment s = next_segment(tcp, c, c->snd_nxt, TCP_RST | TCP_ACK);
+    count(tcp->core, tcp_resets_out);
+    send_control(tcp, c, &s);
+}
+
+void output_stateless(struct tcp *tcp, const struct tuple *tuple, struct segment *s)
+{
+    struct ip_outgoing out;
+    struct route route;
+
+    if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
+        return;
+    s->source_port = tuple->local_port;
+    s->destination_port = tuple->remote_port;
+    segment_write(&out, s);
+    send_packet(tcp, &route, &out, 1);
+}
+
+void output_reset_reply(struct tcp *tcp, const struct tuple *tuple, const struct segment *s)
+{
+    struct segment reset = {.flags = TCP_RST};
+
+    if (s->flags & TCP_RST)
+        return;
+    if (s->flags & TCP_ACK) {
+        reset.seq = s->ack;
+    } else {
+        reset.ack = s->seq + segment_span(s);
+        reset.flags |= TCP_ACK;
+    }
+    count(tcp->core, tcp_resets_out);
+    output_stateless(tcp, tuple, &reset);
+}
+
+/* ---- What may be sent ---- */
+
+struct plan {
+    uint32_t length;
+    bool fin;
+};
+
+/* The most payload that goes out at once: a super-packet where the link cuts them. */
+static uint32_t largest_payload(const struct connection *c)
+{
+    uint32_t header_bytes =
+        c->route.header_bytes + TCP_HEADER_BYTES + (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0u);
+    uint32_t payload = TCP_SUPER_PACKET_MAX - header_bytes;
+
+    if (!(c->route.interface->link->features & STRAIT_LINK_TSO4) || payload < c->mss)
+        return c->mss;
+    return payload - payload % c->mss;
+}
+
+/* What of the peer's window is left at snd_resend. */
+static uint32_t usable(const struct connection *c, uint32_t window)
+{
+    int32_t left = seq_distance(c->snd_resend, c->snd_una + window);
+
+    return left > 0 ? (uint32_t)left : 0;
+}
+
+/* Whether a segment short of an MSS that ends the queue may go now. */
+static bool tail_may_go(const struct connection *c)
+{
+    if (c->nodelay || c->fin_queued || seq_lt(c->snd_resend, c->snd_nxt))
+        return true;
+    /* Nagle, RFC 9293 3.7.4, as Minshall has it: only an unacknowledged short segment holds it. */
+    return seq_le(c->snd_small_end, c->snd_una);
+}
+
+/* How much of what waits may be sent as a segment now: the rules against silly windows. */
+static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
+{
+    uint32_t window = c->snd_wnd < c->congestion.cwnd ? c->snd_wnd : c->congestion.cwnd;
+    uint32_t length = usable(c, window);
+    uint32_t largest = largest_payload(c);
+
+    length = length < largest ? length : largest;
+    if (length >= waiting) {
+        length = waiting;
+        uint32_t tail = length % c->mss;
+        return tail == 0 || tail_may_go(c) ? length : length - tail;
+    }
+    if (length >= c->mss)
+        return length - length % c->mss;
+    /* RFC 9293 3.8.6.2.1 (3): at least half of the largest window there was. */
+    return length >= c->snd_wnd_max / 2 ? length : 0;
+}
+
+static bool sends_data(const struct connection *c)
+{
+    return c->state == STATE_ESTABLISHED || c->state == STATE_CLOSE_WAIT ||
+           c->state == STATE_FIN_WAIT_1 || c->state == STATE_CLOSING || c->state == STATE_LAST_ACK;
+}
+
+/* Decides on the next segment. Returns false if nothing is to be sent now. */
+static bool next_to_send(const struct connection *c, struct plan *plan)
+{
+    if (!sends_data(c))
+        return false;
+    uint32_t end = output_end_seq(c);
+    uint32_t waiting = seq_lt(c->snd_resend, end) ? end - c->snd_resend : 0;
+
+    plan->length = waiting ? data_to_send(c, waiting) : 0;
+    plan->fin = c->fin_queued && c->snd_resend + plan->length == end &&
+                usable(c, c->snd_wnd) > plan->length;
+    return plan->length > 0 || plan->fin;
+}
+
+bool output_run(struct tcp *tcp, struct connection *c)
+{
+    struct plan plan;
+    uint32_t sent = 0;
+    bool more;
+
+    while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
+        uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
+        c->snd_resend += span;
+        sent += span;
+    }
+    if (c->ack_due == ACK_NOW)
+        send_ack(tcp, c);
+    timers_arm(tcp, c);
+    timers_arm_ack(tcp, c);
+    return more;
+}
+
+void output_retransmit_first(struct tcp *tcp, struct connection *c)
+{
+    uint32_t waiting = output_end_seq(c) - c->snd_una;
+    uint32_t length = waiting < c->mss ? waiting : c->mss;
+    bool fin = c->fin_queued && length == waiting &&
+               seq_gt(c->snd_nxt, c->snd_una + length); /* the FIN was sent */
+
+    send_data(tcp, c, c->snd_una, length, fin);
+}
+
+void output_probe(struct tcp *tcp, struct connection *c)
+{
+    uint32_t waiting = output_end_seq(c) - c->snd_una;
+    uint32_t open = usable(c, c->snd_wnd);
+
+    count(tcp->core, tcp_window_probes);
+    if (waiting == 0) {
+        send_data(tcp, c, c->snd_una, 0, c->fin_queued);
+    } else {
+        /* A window too small to use of free will is used now: RFC 9293 3.8.6.2.1 (4). */
+        uint32_t length = open > c->mss ? c->mss : open ? open : 1;
+        send_data(tcp, c, c->snd_una, length < waiting ? length : waiting, false);
+    }
+    /* snd_resend stays: what the probe carried goes again with the rest when the window opens. */
+    output_queue(tcp, c);
+}
+
+/* Memory has come back: those who met the limit may write again. */
+static void feed_starved(struct tcp *tcp)
+{
+    while (!list_empty(&tcp->starved) && pool_room(&tcp->core->pool) >= POOL_LARGE_BYTES) {
+        struct connection *c = container_of(tcp->starved.next, struct connection, starved_node);
+        list_remove(&c->starved_node);
+        connection_wake(tcp, c);
+    }
+}
+
+uint64_t tcp_advance(struct tcp *tcp)
+{
+    struct list batch;
+
+    timer_wheel_advance(&tcp->timers, tcp->core->now_ns);
+    while (!list_empty(&tcp->output)) {
+        list_take(&batch, &tcp->output);
+        while (!list_empty(&batch)) {
+            struct connection *c = container_of(batch.next, struct connection, output_node);
+            list_remove(&c->output_node);
+            if (output_run(tcp, c))
+                output_queue(tcp, c);
+        }
+    }
+    feed_starved(tcp);
+    return timer_wheel_next(&tcp->timers);
+}

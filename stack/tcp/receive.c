@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The receiving side of the data: text is copied once, to its place in the receive buffer, whether
+ * it is in order or not; what is above rcv_nxt is kept as a list of ranges.
+ */
+#include "tcp/connection.h"
+
+/*
+ * How far rounding up to the window's scale may push the right edge past the buffer's limit. The
+ * edge must not move left (RFC 9293 3.8.6, SHLD-14), and a window is a multiple of 2^scale.
+ */
+#define EDGE_SLACK_BYTES 65536
+
+/* Above this share of the memory, nothing is taken out of order: it is the first to be let go. */
+static bool memory_is_scarce(const struct pool *pool)
+{
+    return pool_room(pool) < pool->limit_bytes / 8;
+}
+
+/* ---- The window ---- */
+
+uint16_t receive_window_of_syn(uint32_t receive_limit_bytes)
+{
+    return (uint16_t)(receive_limit_bytes < UINT16_MAX ? receive_limit_bytes : UINT16_MAX);
+}
+
+/* The right edge that the buffer allows. */
+static uint32_t edge_allowed(const struct tcp *tcp, const struct connection *c)
+{
+    uint64_t unread = connection_readable(c);
+    uint64_t room = c->receive_limit_bytes > unread ? c->receive_limit_bytes - unread : 0;
+    size_t memory = pool_room(&tcp->core->pool);
+
+    return c->rcv_nxt + (uint32_t)(room < memory ? room : memory);
+}
+
+/* By how much the right edge may move: 0 if it would have to move left. */
+static uint32_t edge_growth(const struct tcp *tcp, const struct connection *c)
+{
+    int32_t growth = seq_distance(c->rcv_edge, edge_allowed(tcp, c));
+
+    return growth > 0 ? (uint32_t)growth : 0;
+}
+
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+uint16_t receive_window(const struct tcp *tcp, struct connection *c)
+{
+    uint32_t growth = edge_growth(tcp, c);
+    uint32_t edge = c->rcv_edge;
+
+    /* RFC 9293 3.8.6.2.2: the edge moves by a segment, or by half of the buffer, or not at all. */
+    if (growth >= lesser(c->receive_limit_bytes / 2, c->rcv_mss))
+        edge += growth;
+
+    uint32_t unit = UINT32_C(1) << c->receive_scale;
+    uint32_t field = lesser((edge - c->rcv_nxt) >> c->receive_scale, UINT16_MAX);
+    uint32_t promised = c->rcv_edge - c->rcv_nxt;
+    if (field * unit < promised && field < UINT16_MAX &&
+        connection_readable(c) + (field + 1) * unit <= c->receive_limit_bytes + EDGE_SLACK_BYTES)
+        field++;
+    if (field * unit > promised)
+        c->rcv_edge = c->rcv_nxt + field * unit;
+    return (uint16_t)field;
+}
+
+void receive_consumed(struct tcp *tcp, struct connection *c)
+{
+    if (!connection_is_open(c))
+        return;
+    if (edge_growth(tcp, c) < lesser(c->receive_limit_bytes / 2, 2 * c->rcv_mss))
+        return;
+    c->ack_due = ACK_NOW;
+    output_queue(tcp, c);
+}
+
+/* ---- The text ---- */
+
+/* What of a segment is new and inside the window. */
+struct text {
+    const uint8_t *bytes;
+    uint32_t length;
+    uint64_t position;
+    bool fin; /* right behind the bytes */
+};
+
+static struct text trim(struct tcp *tcp, const struct connection *c, const struct segment *s)
+{
+    struct text t = {.bytes = s->payload, .length = s->length, .fin = s->flags & TCP_FIN};
+    int32_t offset = seq_distance(c->rcv_nxt, s->seq);
+
+    if (offset < 0) {
+        uint32_t known = lesser((uint32_t)-offset, t.length);
+        count_by(tcp->core, tcp_duplicate_bytes, known);
+        t.bytes += known;
+        t.length -= known;
+        offset = 0;
+    }
+    uint32_t window = c->rcv_edge - c->rcv_nxt;
+    uint32_t room = window > (uint32_t)offset ? window - (uint32_t)offset : 0;
+    t.position = c->receive_position + (uint32_t)offset;
+    if (c->fin_seen && t.position + room > c->fin_position) /* nothing comes behind a FIN */
+        room = t.position < c->fin_position ? (uint32_t)(c->fin_position - t.position) : 0;
+    if (t.length > room) {
+        t.length = room;
+        t.fin = false;
+    }
+    return t;
+}
+
+/* Writes the text; out-of-order data gives way to text in order. Returns what was taken. */
+static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *t)
+{
+    struct pool *pool = &tcp->core->pool;
+    size_t taken = buffer_write(&c->receive, pool, t->position, t->bytes, t->length);
+
+    if (taken == t->length)
+        return t->length;
+    if (t->position == c->receive_position && c->out_of_order.count > 0) {
+        count(tcp->core, tcp_out_of_order_pruned);
+        ranges_clear(&c->out_of_order);
+        buffer_drop_above(&c->receive, pool, t->position + taken);
+        taken += buffer_write(&c->receive, pool, t->position + taken, t->bytes + taken,
+                              t->length - taken);
+    }
+    if (taken < t->length)
+        count(tcp->core, tcp_memory_short);
+    return (uint32_t)taken;
+}
+
+/* The text at rcv_nxt, and what it makes whole, becomes readable. */
+static void advance(struct tcp *tcp, struct connection *c, uint64_t position)
+{
+    const struct ranges *waiting = &c->out_of_order;
+
+    if (waiting->count > 0 && waiting->list[0].start <= position) {
+        if (waiting->list[0].end > position)
+            position = waiting->list[0].end;
+        ranges_remove_below(&c->out_of_order, position);
+    }
+    c->rcv_nxt += (uint32_t)(position - c->receive_position);
+    c->receive_position = position;
+    if (c->receive_shut)
+        buffer_drop_below(&c->receive, &tcp->core->pool, position);
+    connection_wake(tcp, c);
+}
+
+static void take_in_order(struct tcp *tcp, struct connection *c, const struct text *t,
+                          uint32_t pieces)
+{
+    bool hole = c->out_of_order.count > 0;
+    uint32_t taken = store(tcp, c, t);
+
+    if (taken > 0)
+        advance(tcp, c, t->position + taken);
+    c->rcv_mss = c->rcv_mss > t->length / pieces ? c->rcv_mss : t->length / pieces;
+    c->rcv_unacked_pieces += pieces;
+    /* RFC 5681 4.2: every second segment, and at once while a hole is being filled. */
+    if (hole || taken < t->length || c->rcv_unacked_pieces >= 2)
+        c->ack_due = ACK_NOW;
+    else if (c->ack_due == ACK_NOT_DUE)
+        c->ack_due = ACK_DELAYED;
+}
+
+static void take_out_of_order(struct tcp *tcp, struct connection *c, const struct text *t)
+{
+    c->ack_due = ACK_NOW; /* RFC 5681 4.2: so that the sender sees the hole */
+    count(tcp->core, tcp_out_of_order_segments);
+    if (memory_is_scarce(&tcp->core->pool)) {
+        count(tcp->core, tcp_memory_short);
+        return;
+    }
+    uint32_t taken = store(tcp, c, t);
+    if (taken > 0 &&
+        !ranges_add(&c->out_of_order, t->position, t->position + taken, TCP_RANGES_MAX))
+        count(tcp->core, tcp_out_of_order_limited);
+}
+
+/* RFC 9293 3.10.7.4, eighth: the FIN's turn has come. */
+static void take_fin(struct tcp *tcp, struct connection *c)
+{
+    c->rcv_nxt++;
+    if (seq_lt(c->rcv_edge, c->rcv_nxt))
+        c->rcv_edge = c->rcv_nxt;
+    c->ack_due = ACK_NOW;
+    connection_wake(tcp, c);
+    switch ((enum tcp_state)c->state) {
+    case STATE_ESTABLISHED:
+        connection_set_state(tcp, c, STATE_CLOSE_WAIT);
+        break;
+    case STATE_FIN_WAIT_1:
+        connection_set_state(tcp, c, STATE_CLOSING);
+        break;
+    default: /* FIN-WAIT-2 ends in connection_input */
+        break;
+    }
+}
+
+void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    struct text t = trim(tcp, c, s);
+
+    if (t.fin && !c->fin_seen) {
+        c->fin_seen = true;
+        c->fin_position = t.position + t.length;
+    }
+    if (t.length == 0) {
+        if (segment_span(s) > 0) /* nothing new in it, or no room for it */
+            c->ack_due = ACK_NOW;
+    } else if (t.position == c->receive_position) {
+        take_in_order(tcp, c, &t, s->pieces);
+    } else {
+        take_out_of_order(tcp, c, &t);
+    }
+    if (receive_fin_taken(c))
+        take_fin(tcp, c);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "tcp/rtt.h"
+
+void rtt_init(struct rtt *r)
+{
+    *r = (struct rtt){.rto_us = RTT_RTO_INITIAL_US};
+}
+
+void rtt_sample(struct rtt *r, uint64_t sample_ns)
+{
+    uint64_t limited_us = sample_ns / 1000 < RTT_RTO_MAX_US ? sample_ns / 1000 : RTT_RTO_MAX_US;
+    uint32_t sample_us = limited_us ? (uint32_t)limited_us : 1;
+
+    if (r->srtt_us == 0) { /* RFC 6298 2.2 */
+        r->srtt_us = sample_us;
+        r->rttvar_us = sample_us / 2;
+    } else { /* RFC 6298 2.3, beta 1/4, alpha 1/8 */
+        uint32_t away = r->srtt_us > sample_us ? r->srtt_us - sample_us : sample_us - r->srtt_us;
+        r->rttvar_us = (uint32_t)(((uint64_t)r->rttvar_us * 3 + away) / 4);
+        uint32_t smoothed = (uint32_t)(((uint64_t)r->srtt_us * 7 + sample_us) / 8);
+        r->srtt_us = smoothed ? smoothed : 1;
+    }
+
+    /* The minimum stands in the place of the variance, as in Linux: a peer that delays its
+     * acknowledgements by nearly 200 ms then causes no timeout. */
+    uint32_t spread_us = r->rttvar_us > RTT_RTO_MIN_US / 4 ? r->rttvar_us * 4 : RTT_RTO_MIN_US;
+    uint64_t rto_us = (uint64_t)r->srtt_us + spread_us;
+    r->rto_us = rto_us < RTT_RTO_MAX_US ? (uint32_t)rto_us : RTT_RTO_MAX_US;
+}
+
+uint64_t rtt_timeout_ns(const struct rtt *r, unsigned backoff)
+{
+    uint64_t timeout_us = (uint64_t)r->rto_us << (backoff < 16 ? backoff : 16);
+
+    return (timeout_us < RTT_RTO_MAX_US ? timeout_us : RTT_RTO_MAX_US) * 1000;
+}

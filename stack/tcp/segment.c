@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "tcp/segment.h"
+
+#include "base/bytes.h"
+
+enum option_kind {
+    OPTION_END = 0,
+    OPTION_NOP = 1,
+    OPTION_MSS = 2,
+    OPTION_SCALE = 3,
+    OPTION_TIMESTAMPS = 8,
+};
+
+#define MSS_BYTES        4
+#define SCALE_BYTES      3
+#define TIMESTAMPS_BYTES 10
+
+static void parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_t flags,
+                         struct tcp_options *options)
+{
+    switch (kind) {
+    case OPTION_MSS:
+        if (size == MSS_BYTES && (flags & TCP_SYN))
+            options->mss = read_be16(body);
+        break;
+    case OPTION_SCALE:
+        if (size == SCALE_BYTES && (flags & TCP_SYN)) {
+            uint8_t scale = read_u8(body);
+            options->scale = scale > TCP_SCALE_MAX ? TCP_SCALE_MAX : scale; /* RFC 7323 2.3 */
+            options->has_scale = true;
+        }
+        break;
+    case OPTION_TIMESTAMPS:
+        if (size == TIMESTAMPS_BYTES) {
+            options->timestamp = read_be32(body);
+            options->echo = read_be32(body);
+            options->has_timestamps = true;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* Returns false if an option's length cannot be; those before it are kept (RFC 9293 3.1, MUST-7).
+ */
+static bool parse_options(struct reader r, uint8_t flags, struct tcp_options *options)
+{
+    while (r.left > 0) {
+        uint8_t kind = read_u8(&r);
+        if (kind == OPTION_END)
+            return true;
+        if (kind == OPTION_NOP)
+            continue;
+        uint8_t size = read_u8(&r);
+        if (r.short_of || size < 2 || (size_t)(size - 2) > r.left)
+            return false;
+        struct reader body = reader_over(r.at, (size_t)(size - 2));
+        parse_option(kind, size, &body, flags, options);
+        read_bytes(&r, (size_t)(size - 2));
+    }
+    return true;
+}
+
+bool segment_parse(struct core *core, const struct ip_packet *packet, struct segment *s)
+{
+    struct reader r = reader_over(packet->payload, packet->length);
+
+    s->source_port = read_be16(&r);
+    s->destination_port = read_be16(&r);
+    s->seq = read_be32(&r);
+    s->ack = read_be32(&r);
+    uint8_t offset = read_u8(&r);
+    s->flags = read_u8(&r) & 0x3f;
+    s->window = read_be16(&r);
+    read_be32(&r); /* checksum and urgent pointer */
+
+    size_t header_bytes = (size_t)(offset >> 4) * 4;
+    if (r.short_of || header_bytes < TCP_HEADER_BYTES || header_bytes > packet->length ||
+        s->source_port == 0 || s->destination_port == 0) {
+        count(core, tcp_header_wrong);
+        return false;
+    }
+    if (!ip_checksum_right(packet)) {
+        count(core, tcp_checksum_wrong);
+        return false;
+    }
+
+    s->options = (struct tcp_options){0};
+    struct reader options = reader_over(r.at, header_bytes - TCP_HEADER_BYTES);
+    if (!parse_options(options, s->flags, &s->options))
+        count(core, tcp_option_wrong);
+
+    s->payload = packet->payload + header_bytes;
+    s->length = (uint32_t)(packet->length - header_bytes);
+    uint16_t gso_size = packet->offload->gso_size;
+    s->pieces = gso_size && s->length > gso_size ? (s->length + gso_size - 1) / gso_size : 1;
+    count_by(core, tcp_segments_in, s->pieces);
+    return true;
+}
+
+size_t segment_header_bytes(uint8_t flags, const struct tcp_options *options)
+{
+    size_t bytes = TCP_HEADER_BYTES;
+
+    if (options->has_timestamps)
+        bytes += TCP_TIMESTAMPS_BYTES;
+    if (flags & TCP_SYN) {
+        bytes += options->mss ? MSS_BYTES : 0;
+        bytes += options->has_scale ? SCALE_BYTES + 1 : 0;
+    }
+    return bytes;
+}
+
+/* Every option is padded in front to a multiple of four bytes, as RFC 7323 appendix A advises. */
+static void write_options(uint8_t *p, uint8_t flags, const struct tcp_options *options)
+{
+    if ((flags & TCP_SYN) && options->mss) {
+        p[0] = OPTION_MSS;
+        p[1] = MSS_BYTES;
+        store_be16(p + 2, options->mss);
+        p += MSS_BYTES;
+    }
+    if (options->has_timestamps) {
+        p[0] = OPTION_NOP;
+        p[1] = OPTION_NOP;
+        p[2] = OPTION_TIMESTAMPS;
+        p[3] = TIMESTAMPS_BYTES;
+        store_be32(p + 4, options->timestamp);
+        store_be32(p + 8, options->echo);
+        p += TCP_TIMESTAMPS_BYTES;
+    }
+    if ((flags & TCP_SYN) && options->has_scale) {
+        p[0] = OPTION_NOP;
+        p[1] = OPTION_SCALE;
+        p[2] = SCALE_BYTES;
+        p[3] = options->scale;
+        p += SCALE_BYTES + 1;
+    }
+}
+
+void segment_write(struct ip_outgoing *out, const struct segment *s)
+{
+    size_t header_bytes = segment_header_bytes(s->flags, &s->options);
+
+    outgoing_init(out, header_bytes, TCP_CHECKSUM_AT, true);
+    uint8_t *p = outgoing_transport(out);
+    store_be16(p, s->source_port);
+    store_be16(p + 2, s->destination_port);
+    store_be32(p + 4, s->seq);
+    store_be32(p + 8, s->ack);
+    p[12] = (uint8_t)(header_bytes / 4 << 4);
+    p[13] = s->flags;
+    store_be16(p + 14, s->window);
+    store_be32(p + 16, 0); /* checksum and urgent pointer */
+    write_options(p + TCP_HEADER_BYTES, s->flags, &s->options);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP as the layers beside and above see it: the user calls of RFC 9293 3.9.1 on connections and
+ * listeners. TCP owns both; a socket is a handle that stands in `owner` and is told of changes
+ * through one hook. What a connection is made of stands in connection.h, private to this folder.
+ */
+#ifndef TCP_TCP_H
+#define TCP_TCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "base/table.h"
+#include "base/timer.h"
+#include "ip/ip.h"
+#include "ip/ports.h"
+
+struct connection;
+struct listener;
+
+#define TCP_LISTENER_BUCKETS 64
+
+struct tcp {
+    struct core *core;
+    struct ip *ip;
+    struct ports ports;        /* bound sockets and listeners */
+    struct table entries;      /* connections, half-open ones and those in TIME-WAIT, by tuple */
+    struct timer_wheel timers; /* its owner is this struct */
+    struct list listeners[TCP_LISTENER_BUCKETS]; /* by port */
+    struct list output;                          /* connections that may have something to send */
+    struct list starved;                         /* connections whose sender met the memory limit */
+    uint32_t connections, half_open, time_wait;  /* how many there are */
+    bool silent;                                 /* the stack is being freed */
+    uint32_t ports_drawn;                        /* local ports drawn so far (RFC 6056 3.3.3) */
+    /* Tells the owner of a connection or listener that its events may have changed; only sets bits
+     * and queues. */
+    void (*wake)(void *context, void *owner);
+    void *wake_context;
+};
+
+/* Makes the layer; `core` and `ip` outlive it. Returns false when memory is short. */
+bool tcp_init(struct tcp *, struct core *, struct ip *);
+
+/* From now on nothing is sent. */
+void tcp_silence(struct tcp *);
+
+/* Frees every connection without a word on the wire; listeners and owners are gone. */
+void tcp_finish(struct tcp *);
+
+/* Registered with IP by the stack; `self` is the struct tcp. */
+extern const struct ip_protocol tcp_protocol;
+
+/* Runs the timers that are due and sends what may be sent. Returns the next deadline. */
+uint64_t tcp_advance(struct tcp *);
+
+/* ---- Listening (RFC 9293 3.9.1.1, passive OPEN) ---- */
+
+/*
+ * Listens on a claimed port: `binding` stays with the caller and outlives the listener. `backlog`
+ * is how many connections wait to be accepted, at least 1. Returns NULL with errno EADDRINUSE (the
+ * port has a listener) or ENOMEM.
+ */
+struct listener *tcp_listen(struct tcp *, const struct binding *binding, int backlog, void *owner);
+
+void tcp_listener_set_backlog(struct listener *, int backlog);
+
+/* Ends the listener; connections that nobody accepted are reset. */
+void tcp_listener_close(struct tcp *, struct listener *);
+
+/* Takes the oldest established connection and gives it an owner; NULL if none waits. */
+struct connection *tcp_accept(struct tcp *, struct listener *, void *owner);
+
+/* POLLIN when a connection waits. */
+short tcp_listener_events(const struct listener *);
+
+/* ---- Connections ---- */
+
+/*
+ * Active OPEN. `local` is the bound address and port, or NULL for any. Returns a connection in
+ * SYN-SENT, or NULL with errno EADDRNOTAVAIL (no free port), EADDRINUSE (the pair exists),
+ * ENETUNREACH, ENOBUFS (too many connections) or ENOMEM.
+ */
+struct connection *tcp_connect(struct tcp *, const struct binding *local,
+                               const struct address *remote, uint16_t remote_port, void *owner);
+
+/* SEND. Returns the bytes taken, or -1 with errno: EAGAIN (no room now), EPIPE (closed for
+ * sending), or the connection's pending error. */
+ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, int count);
+
+/* RECEIVE. Returns the bytes given (0: the peer has closed), or -1 with errno: EAGAIN, ENOTCONN, or
+ * the pending error. With `peek` they stay. */
+ssize_t tcp_receive(struct tcp *, struct connection *, const struct iovec *parts, int count,
+                    bool peek);
+
+/* CLOSE for sending: FIN after what is queued. Returns 0, or -1 with errno ENOTCONN. */
+int tcp_shutdown_send(struct tcp *, struct connection *);
+
+/* Stops receiving: what arrives from now on is acknowledged and thrown away, and a read returns 0.
+ */
+void tcp_shutdown_receive(struct tcp *, struct connection *);
+
+/*
+ * The owner goes. The connection closes in order, or with a RST if data was not read (RFC
+ * 2525 2.17) or `reset` is set (ABORT, RFC 9293 3.9.1.6). The pointer is not to be used again.
+ */
+void tcp_close(struct tcp *, struct connection *, bool reset);
+
+/* POLLIN, POLLOUT, POLLRDHUP, POLLHUP, POLLERR as they stand. */
+short tcp_events(const struct connection *);
+
+/* Whether the three-way handshake is still under way. */
+bool tcp_is_opening(const struct connection *);
+
+/* Whether the connection has ended in an error, a RST or before it opened. */
+bool tcp_is_closed(const struct connection *);
+
+/* The pending error (an errno), which is cleared by this; 0 if none. */
+int tcp_take_error(struct connection *);
+
+struct tcp_names {
+    struct address local, remote;
+    uint16_t local_port, remote_port;
+};
+struct tcp_names tcp_names(const struct connection *);
+
+/* Nagle's algorithm (RFC 9293 3.7.4) off or on. */
+void tcp_set_nodelay(struct tcp *, struct connection *, bool on);
+bool tcp_nodelay(const struct connection *);
+
+/* Buffer limits in bytes; a receive buffer never shrinks below what was advertised. */
+void tcp_set_send_buffer(struct tcp *, struct connection *, uint32_t bytes);
+void tcp_set_receive_buffer(struct tcp *, struct connection *, uint32_t bytes);
+
+struct tcp_info;
+/* Fills Linux's struct tcp_info (linux/tcp.h's prefix, netinet/tcp.h) as far as the fields exist.
+ */
+void tcp_get_info(const struct connection *, struct tcp_info *);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TIME-WAIT (RFC 9293 3.6.1) in records of their own: what is left of a connection is two numbers,
+ * a timestamp and a timer.
+ */
+#include <stdlib.h>
+
+#include "tcp/connection.h"
+
+static void expired(void *owner, struct strait_timer *timer)
+{
+    time_wait_free(owner, container_of(timer, struct time_wait, timer));
+}
+
+struct time_wait *time_wait_new(const struct connection *c)
+{
+    struct time_wait *w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    w->snd_nxt = c->snd_nxt;
+    w->rcv_nxt = c->rcv_nxt;
+    w->timestamps = c->timestamps;
+    w->ts_recent = c->ts_recent;
+    w->timer.expired = expired;
+    return w;
+}
+
+void time_wait_insert(struct tcp *tcp, struct time_wait *w, const struct tuple *tuple)
+{
+    entry_insert(tcp, &w->entry, ENTRY_TIME_WAIT, tuple);
+    tcp->time_wait++;
+    timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + TCP_TIME_WAIT_NS);
+}
+
+void time_wait_free(struct tcp *tcp, struct time_wait *w)
+{
+    timer_stop(&tcp->timers, &w->timer);
+    entry_remove(tcp, &w->entry);
+    tcp->time_wait--;
+    free(w);
+}
+
+static void acknowledge(struct tcp *tcp, struct time_wait *w)
+{
+    struct segment ack = {.seq = w->snd_nxt, .ack = w->rcv_nxt, .flags = TCP_ACK};
+
+    if (w->timestamps) {
+        ack.options.has_timestamps = true;
+        ack.options.timestamp =
+            timestamp_now(tcp->core, isn_timestamp_offset(tcp->core, &w->entry.tuple));
+        ack.options.echo = w->ts_recent;
+    }
+    output_stateless(tcp, &w->entry.tuple, &ack);
+}
+
+/* RFC 6191 2: a SYN that cannot be a late duplicate of the old connection. */
+static bool opens_anew(const struct time_wait *w, const struct segment *s)
+{
+    if (w->timestamps && s->options.has_timestamps && s->options.timestamp != w->ts_recent)
+        return seq_gt(s->options.timestamp, w->ts_recent);
+    return seq_gt(s->seq, w->rcv_nxt);
+}
+
+bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment *s)
+{
+    if (s->flags & TCP_RST) { /* RFC 1337: a RST must not cut TIME-WAIT short */
+        count(tcp->core, tcp_resets_in);
+        return false;
+    }
+    if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && opens_anew(w, s)) {
+        count(tcp->core, tcp_time_wait_reused);
+        time_wait_free(tcp, w);
+        return true;
+    }
+    if (s->flags & TCP_FIN) /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
+        timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + TCP_TIME_WAIT_NS);
+    /* Only what takes sequence space is answered: two sides in TIME-WAIT must not loop. */
+    if (segment_span(s) > 0 || seq_gt(s->seq, w->rcv_nxt))
+        acknowledge(tcp, w);
+    return false;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* The user calls of RFC 9293 3.9.1 and 3.10.1 to 3.10.6, as the socket layer makes them. */
+#define _GNU_SOURCE /* POLLRDHUP */
+#include <errno.h>
+#include <poll.h>
+
+#include "tcp/connection.h"
+
+bool tcp_is_opening(const struct connection *c)
+{
+    return c->state == STATE_SYN_SENT || c->state == STATE_SYN_RECEIVED;
+}
+
+bool tcp_is_closed(const struct connection *c)
+{
+    return c->state == STATE_CLOSED;
+}
+
+int tcp_take_error(struct connection *c)
+{
+    int error = c->error;
+
+    c->error = 0;
+    return error;
+}
+
+/* ---- OPEN ---- */
+
+/* A local port whose tuple is free: RFC 6056 3.3.3, hashed by the destination. */
+static int draw_port(struct tcp *tcp, struct tuple *tuple)
+{
+    const struct strait_config *config = &tcp->core->config;
+    uint32_t range = (uint32_t)config->port_last - config->port_first + 1;
+    uint32_t offset = isn_port_offset(tcp->core, tuple);
+
+    for (uint32_t i = 0; i < range; i++) {
+        uint32_t drawn = (offset + tcp->ports_drawn++) % range;
+        tuple->local_port = (uint16_t)(config->port_first + drawn);
+        if (!ports_taken(&tcp->ports, &tuple->local, tuple->local_port) && !entry_find(tcp, tuple))
+            return 0;
+    }
+    errno = EADDRNOTAVAIL;
+    return -1;
+}
+
+struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
+                               const struct address *remote, uint16_t remote_port, void *owner)
+{
+    struct route route;
+    if (ip_route_find(tcp->ip, local ? &local->address : NULL, remote, &route) < 0)
+        return NULL;
+    struct tuple tuple = {
+        .local = route.source,
+        .remote = *remote,
+        .local_port = local ? local->port : 0,
+        .remote_port = remote_port,
+    };
+    if (tuple.local_port == 0) {
+        if (draw_port(tcp, &tuple) < 0)
+            return NULL;
+    } else if (entry_find(tcp, &tuple)) {
+        errno = EADDRINUSE;
+        return NULL;
+    }
+
+    struct connection *c = connection_new(tcp, &tuple, &route, STATE_SYN_SENT);
+    if (!c)
+        return NULL;
+    c->owner = owner;
+    c->scaling = true;
+    c->timestamps = true;
+    c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
+    c->mss = TCP_MSS_UNTOLD;
+    c->iss = isn_choose(tcp->core, &tuple);
+    c->snd_una = c->snd_nxt = c->snd_resend = c->recover = c->iss;
+    output_syn(tcp, c);
+    return c;
+}
+
+/* ---- SEND ---- */
+
+static size_t parts_bytes(const struct iovec *parts, int count_parts)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < count_parts; i++)
+        bytes += parts[i].iov_len;
+    return bytes;
+}
+
+ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *parts, int count_parts)
+{
+    if (c->error) {
+        errno = tcp_take_error(c);
+        return -1;
+    }
+    if (tcp_is_opening(c)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (c->fin_queued || !connection_is_open(c)) {
+        errno = EPIPE;
+        return -1;
+    }
+
+    size_t total = 0;
+    uint64_t queued = c->send.end - c->send.start;
+    size_t room = c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
+    for (int i = 0; i < count_parts && room > 0; i++) {
+        size_t wanted = parts[i].iov_len < room ? parts[i].iov_len : room;
+        size_t taken =
+            buffer_write(&c->send, &tcp->core->pool, c->send.end, parts[i].iov_base, wanted);
+        total += taken;
+        room -= taken;
+        if (taken < wanted) {
+            count(tcp->core, tcp_memory_short);
+            if (list_empty(&c->starved_node))
+                list_append(&tcp->starved, &c->starved_node);
+            break;
+        }
+    }
+    if (total == 0 && parts_bytes(parts, count_parts) > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    output_queue(tcp, c);
+    return (ssize_t)total;
+}
+
+/* ---- RECEIVE ---- */
+
+ssize_t tcp_receive(struct tcp *tcp, struct connection *c, const struct iovec *parts,
+                    int count_parts, bool peek)
+{
+    uint64_t readable = connection_readable(c);
+    uint64_t position = c->receive.start;
+
+    if (readable == 0) {
+        if (c->error) {
+            errno = tcp_take_error(c);
+            return -1;
+        }
+        if (c->receive_shut || receive_fin_taken(c) || !connection_is_open(c))
+            return 0;
+        errno = EAGAIN;
+        return -1;
+    }
+    for (int i = 0; i < count_parts && readable > 0; i++) {
+        size_t length = parts[i].iov_len < readable ? parts[i].iov_len : (size_t)readable;
+        buffer_read(&c->receive, position, parts[i].iov_base, length);
+        position += length;
+        readable -= length;
+    }
+    ssize_t total = (ssize_t)(position - c->receive.start);
+    if (!peek && total > 0) {
+        buffer_drop_below(&c->receive, &tcp->core->pool, position);
+        receive_consumed(tcp, c);
+    }
+    return total;
+}
+
+/* ---- CLOSE and ABORT ---- */
+
+/* RFC 9293 3.10.4: our FIN goes behind what is queued. */
+static void queue_fin(struct tcp *tcp, struct connection *c)
+{
+    if (c->fin_queued)
+        return;
+    c->fin_queued = true;
+    if (c->state == STATE_ESTABLISHED)
+        connection_set_state(tcp, c, STATE_FIN_WAIT_1);
+    else if (c->state == STATE_CLOSE_WAIT)
+        connection_set_state(tcp, c, STATE_LAST_ACK);
+    output_queue(tcp, c);
+}
+
+int tcp_shutdown_send(struct tcp *tcp, struct connection *c)
+{
+    if (c->state == STATE_SYN_SENT || c->state == STATE_CLOSED) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    queue_fin(tcp, c);
+    connection_wake(tcp, c);
+    return 0;
+}
+
+void tcp_shutdown_receive(struct tcp *tcp, struct connection *c)
+{
+    c->receive_shut = true;
+    buffer_drop_below(&c->receive, &tcp->core->pool, c->receive_position);
+    receive_consumed(tcp, c);
+    connection_wake(tcp, c);
+}
+
+void tcp_close(struct tcp *tcp, struct connection *c, bool reset)
+{
+    c->owner = NULL;
+    if (!connection_is_open(c) || c->state == STATE_SYN_SENT) {
+        connection_finish(tcp, c);
+        return;
+    }
+    if (reset || connection_readable(c) > 0) { /* RFC 2525 2.17: the peer must learn of the loss */
+        connection_abort(tcp, c, ECONNRESET);
+        return;
+    }
+    queue_fin(tcp, c);
+    timers_arm(tcp, c); /* FIN-WAIT-2 is timed only for an orphan */
+}
+
+/* ---- STATUS ---- */
+
+short tcp_events(const struct connection *c)
+{
+    bool over = !connection_is_open(c);
+    bool peer_closed = receive_fin_taken(c) || c->receive_shut || over;
+    bool starved = !list_empty(&c->starved_node);
+    int events = 0;
+
+    if (tcp_is_opening(c))
+        return 0;
+    if (connection_readable(c) > 0 || peer_closed)
+        events |= POLLIN;
+    if (peer_closed)
+        events |= POLLRDHUP;
+    if (over || c->fin_queued || (connection_writable(c) && !starved))
+        events |= POLLOUT;
+    if (over || (c->fin_queued && peer_closed))
+        events |= POLLHUP;
+    if (c->error)
+        events |= POLLERR;
+    return (short)events;
+}
+
+struct tcp_names tcp_names(const struct connection *c)
+{
+    const struct tuple *t = &c->entry.tuple;
+
+    return (struct tcp_names){t->local, t->remote, t->local_port, t->remote_port};
+}
+
+void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
+{
+    c->nodelay = on;
+    if (on) /* what Nagle held goes now */
+        output_queue(tcp, c);
+}
+
+bool tcp_nodelay(const struct connection *c)
+{
+    return c->nodelay;
+}
+
+void tcp_set_send_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
+{
+    c->send_limit_bytes = bytes;
+    connection_wake(tcp, c);
+}
+
+void tcp_set_receive_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
+{
+    c->receive_limit_bytes = bytes;
+    receive_consumed(tcp, c);
+}
