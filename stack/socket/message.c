@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sending and receiving. All calls of the family come down to two, with a struct msghdr for the
+ * parts and the peer's name. Bytes are copied once, between the caller's parts and the buffer of
+ * TCP or UDP.
+ */
+#include <errno.h>
+#include <limits.h>
+
+#include "socket/socket.h"
+#include "stack.h"
+
+#define PARTS_MAX      1024 /* IOV_MAX of Linux */
+#define SEND_FLAGS     (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK)
+#define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC)
+
+/* Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them. */
+static int parts_total(const struct iovec *parts, size_t count, size_t *total)
+{
+    *total = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].iov_len > (size_t)SSIZE_MAX - *total) {
+            errno = EINVAL;
+            return -1;
+        }
+        *total += parts[i].iov_len;
+    }
+    return 0;
+}
+
+/* Checks what does not depend on the socket. Returns 0, or -1 with EMSGSIZE or EINVAL. */
+static int message_check(const struct msghdr *message, size_t *total)
+{
+    if (message->msg_iovlen > PARTS_MAX) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    return parts_total(message->msg_iov, message->msg_iovlen, total);
+}
+
+/* ---- Sending ----------------------------------------------------------------------------------
+ */
+
+/* Where a send that goes on in pieces has come to. */
+struct progress {
+    const struct iovec *parts;
+    int count;
+    size_t offset; /* in the first part */
+};
+
+static void progress_advance(struct progress *p, size_t bytes)
+{
+    p->offset += bytes;
+    while (p->count > 0 && p->offset >= p->parts->iov_len) {
+        p->offset -= p->parts->iov_len;
+        p->parts++;
+        p->count--;
+    }
+}
+
+/* Offers TCP what is left: the rest of a part that was taken in part, or all parts. */
+static ssize_t stream_send_once(struct sockets *all, struct socket *s, const struct progress *p)
+{
+    struct iovec rest;
+    const struct iovec *parts = p->parts;
+    int count = p->count;
+    if (!socket_has_connection(s)) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    if (p->offset > 0) {
+        rest.iov_base = (char *)p->parts->iov_base + p->offset;
+        rest.iov_len = p->parts->iov_len - p->offset;
+        parts = &rest;
+        count = 1;
+    }
+    ssize_t sent = tcp_send(all->tcp, s->connection, parts, count);
+    if (sent < 0 && errno == ENOTCONN && tcp_is_opening(s->connection))
+        errno = EAGAIN;
+    return sent;
+}
+
+/* A blocking send ends when all is taken, or with the part that was when it cannot go on. */
+static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *message, size_t total,
+                           int flags)
+{
+    struct progress p = {.parts = message->msg_iov, .count = (int)message->msg_iovlen};
+    size_t done = 0;
+    for (;;) {
+        struct socket *s = socket_find(all, fd);
+        ssize_t sent = s ? stream_send_once(all, s, &p) : -1;
+        bool wait = s && !s->nonblocking && !(flags & MSG_DONTWAIT);
+        if (sent >= 0) {
+            done += (size_t)sent;
+            progress_advance(&p, (size_t)sent);
+            if (done == total || !wait)
+                return (ssize_t)done;
+        } else if (errno != EAGAIN || !wait || sockets_wait(all, STRAIT_NEVER) < 0) {
+            return done > 0 ? (ssize_t)done : -1;
+        }
+    }
+}
+
+static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct msghdr *message,
+                             size_t total)
+{
+    struct address remote;
+    uint16_t port = 0;
+    if (s->send_shut) {
+        errno = EPIPE;
+        return -1;
+    }
+    if (message->msg_name &&
+        socket_address_read(message->msg_name, message->msg_namelen, &remote, &port) < 0)
+        return -1;
+    int result = udp_send(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
+                          message->msg_name ? &remote : NULL, port);
+    return result < 0 ? -1 : (ssize_t)total;
+}
+
+static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *message, int flags)
+{
+    struct sockets *all = &stack->sockets;
+    struct socket *s = socket_find(all, fd);
+    size_t total;
+    if (!s || message_check(message, &total) < 0)
+        return -1;
+    if (flags & ~SEND_FLAGS) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    if (s->kind == SOCKET_DATAGRAM)
+        return datagram_send(all, s, message, total);
+    /* The name is ignored, as by Linux: a stream has one peer. */
+    return stream_send(all, fd, message, total, flags);
+}
+
+/* A message to `name`, which may be NULL, of the parts. Nothing in it is written to. */
+static struct msghdr message_of(const struct iovec *parts, size_t count, const void *name,
+                                socklen_t name_length)
+{
+    return (struct msghdr){
+        .msg_name = (void *)name,
+        .msg_namelen = name ? name_length : 0,
+        .msg_iov = (struct iovec *)parts,
+        .msg_iovlen = count,
+    };
+}
+
+ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t length, int flags,
+                      const struct sockaddr *name, socklen_t name_length)
+{
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+    struct msghdr message = message_of(&part, 1, name, name_length);
+    return send_message(stack, fd, &message, flags);
+}
+
+ssize_t strait_send(struct strait *stack, int fd, const void *bytes, size_t length, int flags)
+{
+    return strait_sendto(stack, fd, bytes, length, flags, NULL, 0);
+}
+
+ssize_t strait_write(struct strait *stack, int fd, const void *bytes, size_t length)
+{
+    return strait_sendto(stack, fd, bytes, length, 0, NULL, 0);
+}
+
+ssize_t strait_sendmsg(struct strait *stack, int fd, const struct msghdr *message, int flags)
+{
+    if (message->msg_controllen > 0) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return send_message(stack, fd, message, flags);
+}
+
+/*
+ * Checks the arguments of readv and writev. Returns whether there is something to move; if not,
+ * *result is what to return: 0 for no bytes, as Linux, or -1 with errno.
+ */
+static bool vector_check(struct strait *stack, int fd, const struct iovec *parts, int count,
+                         ssize_t *result)
+{
+    size_t total = 0;
+    *result = -1;
+    if (!socket_find(&stack->sockets, fd))
+        return false;
+    if (count < 0 || count > PARTS_MAX) {
+        errno = EINVAL;
+        return false;
+    }
+    if (parts_total(parts, (size_t)count, &total) < 0)
+        return false;
+    *result = 0;
+    return total > 0;
+}
+
+ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, int count)
+{
+    ssize_t result;
+    if (!vector_check(stack, fd, parts, count, &result))
+        return result;
+    struct msghdr message = message_of(parts, (size_t)count, NULL, 0);
+    return send_message(stack, fd, &message, 0);
+}
+
+/* ---- Receiving --------------------------------------------------------------------------------
+ */
+
+static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+                              int flags)
+{
+    if (flags & MSG_OOB) {
+        errno = EINVAL; /* there are no urgent data */
+        return -1;
+    }
+    if (flags & ~RECEIVE_FLAGS) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    if (!socket_has_connection(s)) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    ssize_t got = tcp_receive(all->tcp, s->connection, message->msg_iov, (int)message->msg_iovlen,
+                              flags & MSG_PEEK);
+    if (got < 0 && errno == ENOTCONN && tcp_is_opening(s->connection))
+        errno = EAGAIN;
+    if (got >= 0)
+        message->msg_namelen = 0; /* as Linux: a stream's peer is asked for by getpeername */
+    return got;
+}
+
+static ssize_t datagram_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+                                size_t room, int flags)
+{
+    struct address remote;
+    uint16_t port;
+    if (flags & ~DATAGRAM_FLAGS) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    ssize_t got = udp_receive(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
+                              flags & MSG_PEEK, &remote, &port);
+    if (got < 0) {
+        bool ended = errno == EAGAIN && s->receive_shut;
+        message->msg_namelen = ended ? 0 : message->msg_namelen;
+        return ended ? 0 : -1;
+    }
+    if (message->msg_name)
+        socket_address_write(&remote, port, message->msg_name, &message->msg_namelen);
+    if ((size_t)got <= room)
+        return got;
+    message->msg_flags |= MSG_TRUNC;
+    return flags & MSG_TRUNC ? got : (ssize_t)room;
+}
+
+static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *message, int flags)
+{
+    struct sockets *all = &stack->sockets;
+    size_t room;
+    message->msg_flags = 0;
+    if (!socket_find(all, fd) || message_check(message, &room) < 0)
+        return -1;
+    for (;;) {
+        struct socket *s = socket_find(all, fd);
+        if (!s)
+            return -1;
+        ssize_t got = s->kind == SOCKET_DATAGRAM ? datagram_receive(all, s, message, room, flags)
+                                                 : stream_receive(all, s, message, flags);
+        if (got >= 0 || errno != EAGAIN || s->nonblocking || flags & MSG_DONTWAIT)
+            return got;
+        if (sockets_wait(all, STRAIT_NEVER) < 0)
+            return -1;
+    }
+}
+
+ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,
+                        struct sockaddr *name, socklen_t *name_length)
+{
+    struct iovec part = {.iov_base = bytes, .iov_len = length};
+    struct msghdr message = message_of(&part, 1, name, name ? *name_length : 0);
+    ssize_t got = receive_message(stack, fd, &message, flags);
+    if (got >= 0 && name)
+        *name_length = message.msg_namelen;
+    return got;
+}
+
+ssize_t strait_recv(struct strait *stack, int fd, void *bytes, size_t length, int flags)
+{
+    return strait_recvfrom(stack, fd, bytes, length, flags, NULL, NULL);
+}
+
+ssize_t strait_recvmsg(struct strait *stack, int fd, struct msghdr *message, int flags)
+{
+    ssize_t got = receive_message(stack, fd, message, flags);
+    if (got >= 0)
+        message->msg_controllen = 0;
+    return got;
+}
+
+ssize_t strait_readv(struct strait *stack, int fd, const struct iovec *parts, int count)
+{
+    ssize_t result;
+    if (!vector_check(stack, fd, parts, count, &result))
+        return result;
+    struct msghdr message = message_of(parts, (size_t)count, NULL, 0);
+    return receive_message(stack, fd, &message, 0);
+}
+
+ssize_t strait_read(struct strait *stack, int fd, void *bytes, size_t length)
+{
+    struct iovec part = {.iov_base = bytes, .iov_len = length};
+    return strait_readv(stack, fd, &part, 1);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket options. Settings of a stream are kept in the socket, so that they can be made before
+ * there is a connection, and be inherited from a listener; a connection is told of them at once.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "socket/socket.h"
+#include "stack.h"
+
+#define BUFFER_BYTES_MIN 2048
+#define BUFFER_BYTES_MAX (1 << 30) /* the largest window there is, RFC 7323 2.3 */
+
+static int refuse(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------
+ */
+
+/* The pending error, which is told once. */
+static int take_error(struct socket *s)
+{
+    int error = 0;
+    if (s->kind == SOCKET_DATAGRAM) {
+        error = s->endpoint->error;
+        s->endpoint->error = 0;
+    } else if (socket_has_connection(s)) {
+        error = tcp_take_error(s->connection);
+    }
+    return error;
+}
+
+/* An option of SOL_SOCKET that is an int. Returns 0, or -1 with ENOPROTOOPT. */
+static int socket_option(struct socket *s, int name, int *value)
+{
+    bool stream = s->kind != SOCKET_DATAGRAM;
+    switch (name) {
+    case SO_TYPE:
+        *value = stream ? SOCK_STREAM : SOCK_DGRAM;
+        return 0;
+    case SO_DOMAIN:
+        *value = AF_INET;
+        return 0;
+    case SO_PROTOCOL:
+        *value = stream ? IPPROTO_TCP : IPPROTO_UDP;
+        return 0;
+    case SO_ACCEPTCONN:
+        *value = s->kind == SOCKET_LISTENING;
+        return 0;
+    case SO_ERROR:
+        *value = take_error(s);
+        return 0;
+    case SO_REUSEADDR:
+        *value = s->reuse_address;
+        return 0;
+    case SO_SNDBUF:
+        *value = (int)s->send_buffer_bytes;
+        return 0;
+    case SO_RCVBUF:
+        *value = (int)s->receive_buffer_bytes;
+        return 0;
+    default:
+        return refuse(ENOPROTOOPT);
+    }
+}
+
+/* What TCP knows of a stream; of one without a connection only its state. */
+static struct tcp_info stream_info(const struct socket *s)
+{
+    struct tcp_info info = {.tcpi_state = s->kind == SOCKET_LISTENING ? TCP_LISTEN : TCP_CLOSE};
+    if (socket_has_connection(s))
+        tcp_get_info(s->connection, &info);
+    return info;
+}
+
+/* Gives the caller as much of the value as it has room for (POSIX: truncated silently). */
+static int give(void *to, socklen_t *length, const void *value, size_t bytes)
+{
+    if (*length > bytes)
+        *length = (socklen_t)bytes;
+    memcpy(to, value, *length);
+    return 0;
+}
+
+int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *value,
+                      socklen_t *length)
+{
+    struct socket *s = socket_find(&stack->sockets, fd);
+    int number;
+    if (!s)
+        return -1;
+    if (level == SOL_SOCKET && name == SO_LINGER) {
+        struct linger linger = {.l_onoff = s->reset_on_close};
+        return give(value, length, &linger, sizeof(linger));
+    }
+    if (level == SOL_SOCKET)
+        return socket_option(s, name, &number) < 0 ? -1
+                                                   : give(value, length, &number, sizeof(number));
+    if (level != IPPROTO_TCP || s->kind == SOCKET_DATAGRAM)
+        return refuse(ENOPROTOOPT);
+    if (name == TCP_NODELAY) {
+        number = s->nodelay;
+        return give(value, length, &number, sizeof(number));
+    }
+    if (name == TCP_INFO) {
+        struct tcp_info info = stream_info(s);
+        return give(value, length, &info, sizeof(info));
+    }
+    return refuse(ENOPROTOOPT);
+}
+
+/* ---- Setting ----------------------------------------------------------------------------------
+ */
+
+/* A size as Linux takes it: out of range is brought into it, and a negative one is huge. */
+static uint32_t buffer_bytes(int value)
+{
+    if (value < 0 || value > BUFFER_BYTES_MAX)
+        return BUFFER_BYTES_MAX;
+    return value < BUFFER_BYTES_MIN ? BUFFER_BYTES_MIN : (uint32_t)value;
+}
+
+static void set_send_buffer(struct sockets *all, struct socket *s, uint32_t bytes)
+{
+    s->send_buffer_bytes = bytes;
+    if (socket_has_connection(s))
+        tcp_set_send_buffer(all->tcp, s->connection, bytes);
+    socket_queue(all, s); /* there may be room now */
+}
+
+static void set_receive_buffer(struct sockets *all, struct socket *s, uint32_t bytes)
+{
+    s->receive_buffer_bytes = bytes;
+    if (socket_has_connection(s))
+        tcp_set_receive_buffer(all->tcp, s->connection, bytes);
+    else if (s->kind == SOCKET_DATAGRAM)
+        s->endpoint->queue_max_bytes = bytes;
+}
+
+static int set_linger(struct socket *s, const void *value, socklen_t length)
+{
+    struct linger linger;
+    if (length < sizeof(linger))
+        return refuse(EINVAL);
+    memcpy(&linger, value, sizeof(linger));
+    if (linger.l_onoff && linger.l_linger != 0)
+        return refuse(EOPNOTSUPP);
+    s->reset_on_close = linger.l_onoff;
+    return 0;
+}
+
+static int set_socket_option(struct sockets *all, struct socket *s, int name, int value)
+{
+    switch (name) {
+    case SO_REUSEADDR:
+        s->reuse_address = value;
+        return 0;
+    case SO_SNDBUF:
+        set_send_buffer(all, s, buffer_bytes(value));
+        return 0;
+    case SO_RCVBUF:
+        set_receive_buffer(all, s, buffer_bytes(value));
+        return 0;
+    default:
+        return refuse(ENOPROTOOPT);
+    }
+}
+
+static int set_tcp_option(struct sockets *all, struct socket *s, int name, int value)
+{
+    if (name != TCP_NODELAY || s->kind == SOCKET_DATAGRAM)
+        return refuse(ENOPROTOOPT);
+    s->nodelay = value;
+    if (socket_has_connection(s))
+        tcp_set_nodelay(all->tcp, s->connection, value);
+    return 0;
+}
+
+int strait_setsockopt(struct strait *stack, int fd, int level, int name, const void *value,
+                      socklen_t length)
+{
+    struct sockets *all = &stack->sockets;
+    struct socket *s = socket_find(all, fd);
+    int number;
+    if (!s)
+        return -1;
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        return set_linger(s, value, length);
+    if (length < sizeof(number))
+        return refuse(EINVAL);
+    memcpy(&number, value, sizeof(number));
+    if (level == SOL_SOCKET)
+        return set_socket_option(all, s, name, number);
+    if (level == IPPROTO_TCP)
+        return set_tcp_option(all, s, name, number);
+    return refuse(ENOPROTOOPT);
+}

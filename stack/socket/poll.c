@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readiness. What holds for a socket is computed when it is asked for, never stored, so that it
+ * cannot be stale. For watches there is a list of the sockets that may be ready: whoever changes
+ * something (TCP and UDP through sockets_wake, the socket calls themselves) puts the socket on it,
+ * and a dispatch looks at those alone. A socket stays on the list for as long as it is ready, which
+ * makes watches level-triggered, and leaves it when it is not, which makes them cheap.
+ */
+#define _GNU_SOURCE /* POLLRDHUP */
+#include <errno.h>
+
+#include "socket/socket.h"
+#include "stack.h"
+
+#define ALWAYS_TOLD (POLLERR | POLLHUP)
+
+/* ---- Events -----------------------------------------------------------------------------------
+ */
+
+static int datagram_events(const struct socket *s)
+{
+    int events = udp_events(s->endpoint);
+    if (s->receive_shut)
+        events |= POLLIN | POLLRDHUP;
+    if (s->receive_shut && s->send_shut)
+        events |= POLLHUP;
+    return events;
+}
+
+short socket_events(const struct socket *s)
+{
+    int events = 0;
+    switch ((enum socket_kind)s->kind) {
+    case SOCKET_FRESH:
+        events = POLLOUT | POLLHUP;
+        break;
+    case SOCKET_CONNECTING:
+    case SOCKET_CONNECTED:
+        events = tcp_events(s->connection);
+        break;
+    case SOCKET_LISTENING:
+        events = tcp_listener_events(s->listener);
+        break;
+    case SOCKET_DATAGRAM:
+        events = datagram_events(s);
+        break;
+    }
+    if (events & POLLIN)
+        events |= POLLRDNORM;
+    if (events & POLLOUT)
+        events |= POLLWRNORM;
+    return (short)events;
+}
+
+/* ---- poll -------------------------------------------------------------------------------------
+ */
+
+/* Fills in all `revents`. Returns how many are not 0. */
+static int poll_once(const struct sockets *all, struct pollfd *fds, nfds_t count)
+{
+    int ready = 0;
+    for (nfds_t i = 0; i < count; i++) {
+        struct pollfd *p = &fds[i];
+        p->revents = 0;
+        if (p->fd < 0)
+            continue;
+        const struct socket *s = socket_find(all, p->fd);
+        int events = s ? socket_events(s) & (p->events | ALWAYS_TOLD) : POLLNVAL;
+        p->revents = (short)events;
+        ready += events != 0;
+    }
+    return ready;
+}
+
+/* Without an environment that can wait nothing would ever change: the time is over at once. */
+static bool poll_is_over(const struct sockets *all, int timeout_ms, uint64_t deadline_ns)
+{
+    if (timeout_ms == 0 || !all->env || !all->env->wait)
+        return true;
+    return timeout_ms > 0 && all->env->now(all->env) >= deadline_ns;
+}
+
+int strait_poll(struct strait *stack, struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    struct sockets *all = &stack->sockets;
+    uint64_t deadline_ns = STRAIT_NEVER;
+    if (timeout_ms > 0 && all->env)
+        deadline_ns = all->env->now(all->env) + (uint64_t)timeout_ms * NS_PER_MS;
+    for (;;) {
+        int ready = poll_once(all, fds, count);
+        if (ready > 0 || poll_is_over(all, timeout_ms, deadline_ns))
+            return ready;
+        if (sockets_wait(all, deadline_ns) < 0)
+            return -1;
+    }
+}
+
+/* ---- watch and dispatch -----------------------------------------------------------------------
+ */
+
+void socket_queue(struct sockets *all, struct socket *s)
+{
+    if (s->watch && list_empty(&s->ready))
+        list_append(&all->ready, &s->ready);
+}
+
+void sockets_wake(void *sockets, void *owner)
+{
+    socket_queue(sockets, owner);
+}
+
+bool sockets_pending(const struct sockets *all)
+{
+    return !list_empty(&all->ready);
+}
+
+int strait_watch(struct strait *stack, int fd, short events,
+                 void (*ready)(void *argument, int fd, short revents), void *argument)
+{
+    struct sockets *all = &stack->sockets;
+    struct socket *s = socket_find(all, fd);
+    if (!s)
+        return -1;
+    if (!ready && events != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    s->watch = ready;
+    s->watch_argument = argument;
+    s->watch_events = events;
+    if (ready)
+        socket_queue(all, s);
+    else
+        list_remove(&s->ready);
+    return 0;
+}
+
+/* What the watch of a socket is to be told now. */
+static short watch_events(const struct socket *s)
+{
+    return s->watch ? (short)(socket_events(s) & (s->watch_events | ALWAYS_TOLD)) : 0;
+}
+
+/*
+ * The socket goes back to the list before its callback runs: a callback that closes it or ends the
+ * watch takes it off again, and one that has served it leaves it not ready, for which it is asked
+ * once more through its descriptor, since the socket may be gone.
+ */
+int sockets_dispatch(struct sockets *all)
+{
+    struct list round;
+    int told = 0;
+    if (all->dispatching)
+        return 0;
+    all->dispatching = true;
+    list_take(&round, &all->ready);
+    while (!list_empty(&round)) {
+        struct socket *s = container_of(round.next, struct socket, ready);
+        short events = watch_events(s);
+        list_remove(&s->ready);
+        if (!events)
+            continue;
+        int fd = s->fd;
+        list_append(&all->ready, &s->ready);
+        s->watch(s->watch_argument, fd, events);
+        told++;
+        s = socket_find(all, fd);
+        if (s && !watch_events(s))
+            list_remove(&s->ready);
+    }
+    all->dispatching = false;
+    return told;
+}
+
+int strait_dispatch(struct strait *stack)
+{
+    return sockets_dispatch(&stack->sockets);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sockets as the stack sees them, and what the files of this folder call of each other. A socket is
+ * a handle: TCP owns connections and listeners, UDP does the work of an endpoint, and the socket
+ * stands as owner in each. What it keeps itself is what POSIX wants of a descriptor: a number, a
+ * local port, settings, and a watch.
+ */
+#ifndef SOCKET_SOCKET_H
+#define SOCKET_SOCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core.h"
+#include "base/list.h"
+#include "ip/ports.h"
+#include "strait.h"
+#include "tcp/tcp.h"
+#include "udp/udp.h"
+
+/* What a socket is at the moment; all but the first and the last hold a part of TCP. */
+enum socket_kind {
+    SOCKET_FRESH,      /* a stream, neither connected nor listening */
+    SOCKET_CONNECTING, /* connect has not reported the outcome yet; the handshake may be over */
+    SOCKET_CONNECTED,  /* once it was; the connection may have ended since */
+    SOCKET_LISTENING,
+    SOCKET_DATAGRAM,
+};
+
+/* An idle connection pays for all of this, so it is kept small. */
+struct socket {
+    struct list ready; /* on sockets.ready while the watch may have something to be told */
+    void (*watch)(void *argument, int fd, short revents); /* NULL: nobody watches */
+    void *watch_argument;
+    union {
+        struct connection *connection; /* CONNECTING, CONNECTED */
+        struct listener *listener;     /* LISTENING */
+        struct udp_endpoint *endpoint; /* DATAGRAM */
+    };
+    int fd;
+    short watch_events;
+    uint8_t kind; /* enum socket_kind */
+    bool nonblocking : 1;
+    bool nodelay : 1;
+    bool reuse_address : 1;
+    bool reset_on_close : 1; /* SO_LINGER with a time of 0 */
+    bool receive_shut : 1;   /* of a datagram socket; TCP knows it of a stream */
+    bool send_shut : 1;
+    uint32_t send_buffer_bytes, receive_buffer_bytes;
+    struct binding binding; /* of a stream; an endpoint has its own */
+};
+
+/* A place in the table of descriptors. */
+struct socket_slot {
+    struct socket *socket; /* NULL: free */
+    uint32_t generation;   /* of the next descriptor here */
+    uint32_t next_free;
+};
+
+struct sockets {
+    struct core *core;
+    struct udp *udp;
+    struct tcp *tcp;
+    struct strait_env *env; /* NULL: nothing blocks */
+
+    struct socket_slot *slots;
+    uint32_t slot_count;
+    uint32_t free_first, free_last; /* a queue, so that a slot rests as long as it can */
+    uint32_t index_bits;            /* of a descriptor, the low ones; a generation is above */
+    uint32_t generations;           /* how many fit into an int */
+
+    struct list ready; /* sockets whose watch may have something to be told, oldest first */
+    bool dispatching;  /* a callback runs */
+};
+
+/* ---- For the stack ---- */
+
+/*
+ * Makes an empty table. Returns false with errno EINVAL (descriptor_base leaves no room for
+ * sockets_max descriptors) or ENOMEM. `env` may be NULL.
+ */
+bool sockets_init(struct sockets *, struct core *, struct udp *, struct tcp *, struct strait_env *);
+
+/*
+ * Frees every socket, what UDP has queued and the listeners. Connections stay with TCP: to be
+ * called before tcp_finish.
+ */
+void sockets_finish(struct sockets *);
+
+/* For tcp.wake and udp.wake: `sockets` is the table, `owner` the socket. Runs no callback. */
+void sockets_wake(void *sockets, void *owner);
+
+/* Whether sockets_dispatch has something to look at. */
+bool sockets_pending(const struct sockets *);
+
+/* Tells every watch that is due, once. Returns how many; 0 inside a callback. */
+int sockets_dispatch(struct sockets *);
+
+/* ---- socket.c ---- */
+
+/* The socket of a descriptor, or NULL with errno EBADF. */
+struct socket *socket_find(const struct sockets *, int fd);
+
+/*
+ * Whether a call may wait now: otherwise false with errno EDEADLK (inside a callback) or EAGAIN
+ * (the environment cannot wait).
+ */
+bool sockets_may_wait(const struct sockets *);
+
+/*
+ * Lets the world go on until something happens or the deadline comes. Callbacks run meanwhile, and
+ * may close any socket. Returns 0, or -1 with errno of sockets_may_wait or of the environment.
+ */
+int sockets_wait(struct sockets *, uint64_t deadline_ns);
+
+/* Whether a stream has a connection, whatever has become of it. */
+static inline bool socket_has_connection(const struct socket *s)
+{
+    return s->kind == SOCKET_CONNECTING || s->kind == SOCKET_CONNECTED;
+}
+
+/*
+ * Reads an IPv4 address and port. Returns 0, or -1 with errno EINVAL (of a length that no address
+ * has) or EAFNOSUPPORT.
+ */
+int socket_address_read(const struct sockaddr *, socklen_t, struct address *, uint16_t *port);
+
+/* Writes as much of an address as fits into `*length` bytes; `*length` becomes its true length. */
+void socket_address_write(const struct address *, uint16_t port, struct sockaddr *, socklen_t *);
+
+/* ---- poll.c ---- */
+
+/* Which of the events of poll(2) hold, as Linux says them. */
+short socket_events(const struct socket *);
+
+/* Something about the socket has changed: its watch will be looked at. */
+void socket_queue(struct sockets *, struct socket *);
+
+#endif
