@@ -1,4 +1,5 @@
-# Strait. `make help` lists the targets; MODE=release|debug|asan chooses the build.
+# Strait. `make help` lists the targets; MODE=release|debug|asan chooses the build, V=1 shows the
+# commands.
 
 MODE ?= release
 MODES := release debug asan
@@ -6,6 +7,7 @@ ifeq ($(filter $(MODE),$(MODES)),)
 $(error MODE is one of: $(MODES))
 endif
 
+Q := $(if $(V),,@)
 CC ?= cc
 PKG_CONFIG ?= pkg-config
 OUT := build/$(MODE)
@@ -66,19 +68,23 @@ lib: $(OUT)/libstrait.a ## the library libstrait.a, which needs nothing but libc
 
 # One object whose hidden symbols are local: an embedder sees strait_* and nothing else.
 $(OUT)/libstrait.o: $(LIB_OBJ)
-	$(LD) -r -o $@ $^
-	objcopy --localize-hidden $@
+	@echo "  LD    $@"
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)objcopy --localize-hidden $@
 
 $(OUT)/libstrait.a: $(OUT)/libstrait.o
-	rm -f $@
-	$(AR) rcs $@ $<
+	@echo "  AR    $@"
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $<
 
 $(OUT)/strait: $(call objects,apps/strait.c) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
-	$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS)
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(STRAIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "  CC    $@"
+	$(Q)$(CC) $(STRAIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # ---- Tests ----------------------------------------------------------------------------------------
 
@@ -87,7 +93,8 @@ $(OBJ)/%.o: %.c Makefile
 $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 		$(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS)
 
 run = @for program in $(1); do echo "== $$program"; $(2) $$program || exit 1; done
 

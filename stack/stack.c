@@ -127,6 +127,7 @@ void strait_free(struct strait *s)
         return;
     for (int i = 0; i < s->ip.interface_count; i++)
         s->ip.interfaces[i].link->receive = receive_nothing;
+    tcp_silence(&s->tcp);
     sockets_finish(&s->sockets);
     tcp_finish(&s->tcp);
     pool_finish(&s->core.pool);
@@ -211,4 +212,9 @@ void strait_counters(const struct strait *s,
 {
     for (enum counter i = 0; i < COUNTER_COUNT; i++)
         visit(context, counter_name(i), s->core.counters[i]);
+}
+
+uint32_t strait_connections(const struct strait *s)
+{
+    return s->tcp.connections;
 }

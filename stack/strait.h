@@ -271,6 +271,13 @@ STRAIT_API void strait_counters(const struct strait *,
                                 void (*visit)(void *context, const char *name, uint64_t value),
                                 void *context);
 
+/*
+ * The number of TCP connections that have not come to their end, those included whose sockets are
+ * closed but whose peers have not acknowledged everything; half-open ones and TIME-WAIT excluded.
+ * A program that ends in order waits for it to become 0.
+ */
+STRAIT_API uint32_t strait_connections(const struct strait *);
+
 /* ---- Sockets ----------------------------------------------------------------------------------
  */
 
@@ -353,31 +360,41 @@ struct strait_loop;
  */
 STRAIT_API struct strait_loop *strait_loop_new(void);
 
-/* Frees the loop; work under way is waited for. Stacks and links are not freed. */
+/*
+ * Frees the loop. Work and posts that were accepted are carried out first. Stacks and links are not
+ * freed, and are not touched: a link that is freed earlier has to be removed before.
+ */
 STRAIT_API void strait_loop_free(struct strait_loop *);
 
 /* The environment of the loop; it lives as long as the loop. */
 STRAIT_API struct strait_env *strait_loop_env(struct strait_loop *);
 
-/* Lets the loop drive a stack through one of its links. Returns 0, or -1 with errno. */
+/*
+ * Lets the loop drive a stack through one of its links, already attached. Returns 0, or -1 with
+ * errno (EEXIST if the link is in the loop already).
+ */
 STRAIT_API int strait_loop_add(struct strait_loop *, struct strait *, struct strait_link *);
 
-/* Takes the link out of the loop. */
+/* Takes the link out of the loop, and its stack with the last of its links. */
 STRAIT_API void strait_loop_remove(struct strait_loop *, struct strait_link *);
 
 /*
  * One turn: waits until something happens or the deadline comes, and does what is due. Returns 0,
- * or -1 with errno when a link has failed.
+ * or -1 with EINTR after a signal, EDEADLK inside a callback of the loop, or the errno of a link
+ * that has failed; such a link is not watched any more, but still has to be removed.
  */
 STRAIT_API int strait_loop_turn(struct strait_loop *, uint64_t deadline_ns);
 
-/* Turns until strait_loop_stop. Returns 0, or -1 with errno when a link has failed. */
+/* Turns until strait_loop_stop, signals or not. Returns 0, or -1 with errno as above. */
 STRAIT_API int strait_loop_run(struct strait_loop *);
+
+/* Ends strait_loop_run, or the next one if none runs. A signal handler may call it. */
 STRAIT_API void strait_loop_stop(struct strait_loop *);
 
 /*
  * For a program with a loop of its own: a descriptor that is readable when strait_loop_turn has
- * work (timers included), to be called with a deadline of 0.
+ * work (timers included), to be called with a deadline of 0; and to be called so after socket calls
+ * that were not made in a callback, which may have brought output. Returns -1 with errno.
  */
 STRAIT_API int strait_loop_descriptor(struct strait_loop *);
 

@@ -76,7 +76,10 @@ static void free_chunk(struct buffer *b, struct pool *pool, struct chunk *c)
     release(argument);
 }
 
-/* The last chunk that starts at or before `position`; NULL if there is none. */
+/*
+ * The last chunk that starts at or before `position`; NULL if there is none. Appending and dropping
+ * work at the ends and leave `near` to whoever walks through the middle, as a sender's output does.
+ */
 static struct chunk *find(struct buffer *b, uint64_t position)
 {
     if (b->first == NULL || position < b->first->start)

@@ -39,8 +39,7 @@ static int message_check(const struct msghdr *message, size_t *total)
     return parts_total(message->msg_iov, message->msg_iovlen, total);
 }
 
-/* ---- Sending ----------------------------------------------------------------------------------
- */
+/* ---- Sending ---- */
 
 /* Where a send that goes on in pieces has come to. */
 struct progress {
@@ -75,10 +74,7 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, const str
         parts = &rest;
         count = 1;
     }
-    ssize_t sent = tcp_send(all->tcp, s->connection, parts, count);
-    if (sent < 0 && errno == ENOTCONN && tcp_is_opening(s->connection))
-        errno = EAGAIN;
-    return sent;
+    return tcp_send(all->tcp, s->connection, parts, count);
 }
 
 /* A blocking send ends when all is taken, or with the part that was when it cannot go on. */
@@ -205,8 +201,7 @@ ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, i
     return send_message(stack, fd, &message, 0);
 }
 
-/* ---- Receiving --------------------------------------------------------------------------------
- */
+/* ---- Receiving ---- */
 
 static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
                               int flags)
@@ -225,8 +220,6 @@ static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msgh
     }
     ssize_t got = tcp_receive(all->tcp, s->connection, message->msg_iov, (int)message->msg_iovlen,
                               flags & MSG_PEEK);
-    if (got < 0 && errno == ENOTCONN && tcp_is_opening(s->connection))
-        errno = EAGAIN;
     if (got >= 0)
         message->msg_namelen = 0; /* as Linux: a stream's peer is asked for by getpeername */
     return got;

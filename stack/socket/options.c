@@ -19,8 +19,7 @@ static int refuse(int error)
     return -1;
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------
- */
+/* ---- Reading ---- */
 
 /* The pending error, which is told once. */
 static int take_error(struct socket *s)
@@ -114,8 +113,7 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
     return refuse(ENOPROTOOPT);
 }
 
-/* ---- Setting ----------------------------------------------------------------------------------
- */
+/* ---- Setting ---- */
 
 /* A size as Linux takes it: out of range is brought into it, and a negative one is huge. */
 static uint32_t buffer_bytes(int value)

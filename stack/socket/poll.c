@@ -14,8 +14,7 @@
 
 #define ALWAYS_TOLD (POLLERR | POLLHUP)
 
-/* ---- Events -----------------------------------------------------------------------------------
- */
+/* ---- Events ---- */
 
 static int datagram_events(const struct socket *s)
 {
@@ -52,8 +51,7 @@ short socket_events(const struct socket *s)
     return (short)events;
 }
 
-/* ---- poll -------------------------------------------------------------------------------------
- */
+/* ---- poll ---- */
 
 /* Fills in all `revents`. Returns how many are not 0. */
 static int poll_once(const struct sockets *all, struct pollfd *fds, nfds_t count)
@@ -95,8 +93,7 @@ int strait_poll(struct strait *stack, struct pollfd *fds, nfds_t count, int time
     }
 }
 
-/* ---- watch and dispatch -----------------------------------------------------------------------
- */
+/* ---- watch and dispatch ---- */
 
 void socket_queue(struct sockets *all, struct socket *s)
 {

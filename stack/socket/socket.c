@@ -27,7 +27,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,8 +43,7 @@
 #define PROTOCOL_MAX 255
 #define BACKLOG_MAX  4096 /* net.core.somaxconn */
 
-/* ---- The table --------------------------------------------------------------------------------
- */
+/* ---- The table ---- */
 
 /* Which slot a descriptor leads to; it may be beyond the table. */
 static uint32_t slot_index(const struct sockets *all, int fd)
@@ -157,32 +155,41 @@ static void socket_free(struct sockets *all, struct socket *s)
     free(s);
 }
 
-static void endpoint_free(struct sockets *all, struct udp_endpoint *endpoint)
+/* Ends what the stream holds of TCP; it is as new, but keeps its local port and its settings. */
+static void stream_disconnect(struct sockets *all, struct socket *s, bool reset)
 {
-    udp_close(all->udp, endpoint);
-    free(endpoint);
+    if (s->kind == SOCKET_LISTENING)
+        tcp_listener_close(all->tcp, s->listener);
+    else if (s->kind != SOCKET_FRESH)
+        tcp_close(all->tcp, s->connection, reset);
+    s->kind = SOCKET_FRESH;
+    s->connection = NULL;
+    socket_queue(all, s);
+}
+
+/* Ends the socket and all that it holds. */
+static void socket_end(struct sockets *all, struct socket *s, bool reset)
+{
+    if (s->kind == SOCKET_DATAGRAM) {
+        udp_close(all->udp, s->endpoint);
+        free(s->endpoint);
+    } else {
+        stream_disconnect(all, s, reset);
+    }
+    ports_release(&s->binding);
+    socket_free(all, s);
 }
 
 void sockets_finish(struct sockets *all)
 {
-    for (uint32_t i = 0; i < all->slot_count; i++) {
-        struct socket *s = all->slots[i].socket;
-        if (!s)
-            continue;
-        if (s->kind == SOCKET_DATAGRAM)
-            endpoint_free(all, s->endpoint);
-        else if (s->kind == SOCKET_LISTENING)
-            tcp_listener_close(all->tcp, s->listener);
-        ports_release(&s->binding);
-        free(s);
-    }
+    tcp_silence(all->tcp);
+    for (uint32_t i = 0; i < all->slot_count; i++)
+        if (all->slots[i].socket)
+            socket_end(all, all->slots[i].socket, true);
     free(all->slots);
-    all->slots = NULL;
-    all->slot_count = 0;
 }
 
-/* ---- Waiting ----------------------------------------------------------------------------------
- */
+/* ---- Waiting ---- */
 
 bool sockets_may_wait(const struct sockets *all)
 {
@@ -202,8 +209,7 @@ int sockets_wait(struct sockets *all, uint64_t deadline_ns)
     return sockets_may_wait(all) ? all->env->wait(all->env, deadline_ns) : -1;
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------
- */
+/* ---- Addresses ---- */
 
 int socket_address_read(const struct sockaddr *name, socklen_t length, struct address *address,
                         uint16_t *port)
@@ -244,8 +250,7 @@ static bool address_is_unspecified(const struct sockaddr *name, socklen_t length
     return family == AF_UNSPEC;
 }
 
-/* ---- socket, close ----------------------------------------------------------------------------
- */
+/* ---- socket and close ---- */
 
 /* Checks the arguments of strait_socket. Returns 0 or an errno. */
 static int type_refused(int domain, int type, int protocol)
@@ -290,35 +295,17 @@ int strait_socket(struct strait *stack, int domain, int type, int protocol)
     return s->fd;
 }
 
-/* Ends what the stream holds of TCP; it is as new, but keeps its local port and its settings. */
-static void stream_disconnect(struct sockets *all, struct socket *s, bool reset)
-{
-    if (s->kind == SOCKET_LISTENING)
-        tcp_listener_close(all->tcp, s->listener);
-    else if (s->kind != SOCKET_FRESH)
-        tcp_close(all->tcp, s->connection, reset);
-    s->kind = SOCKET_FRESH;
-    s->connection = NULL;
-    socket_queue(all, s);
-}
-
 int strait_close(struct strait *stack, int fd)
 {
     struct sockets *all = &stack->sockets;
     struct socket *s = socket_find(all, fd);
     if (!s)
         return -1;
-    if (s->kind == SOCKET_DATAGRAM)
-        endpoint_free(all, s->endpoint);
-    else
-        stream_disconnect(all, s, s->reset_on_close);
-    ports_release(&s->binding);
-    socket_free(all, s);
+    socket_end(all, s, s->reset_on_close);
     return 0;
 }
 
-/* ---- bind, listen, accept ---------------------------------------------------------------------
- */
+/* ---- bind, listen, accept ---- */
 
 /* Claims a port for a stream; 0 is any. Returns 0, or -1 with errno of ports_bind. */
 static int stream_claim(struct sockets *all, struct socket *s, const struct address *address,
@@ -470,8 +457,7 @@ int strait_accept(struct strait *stack, int fd, struct sockaddr *name, socklen_t
     return strait_accept4(stack, fd, name, length, 0);
 }
 
-/* ---- connect, shutdown ------------------------------------------------------------------------
- */
+/* ---- connect, shutdown ---- */
 
 /* The handshake is over: reports how it went. Returns 0, or -1 with errno. */
 static int connect_finish(struct sockets *all, struct socket *s)
@@ -638,8 +624,7 @@ int strait_shutdown(struct strait *stack, int fd, int how)
     return result;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------
- */
+/* ---- Names ---- */
 
 int strait_getsockname(struct strait *stack, int fd, struct sockaddr *name, socklen_t *length)
 {

@@ -27,7 +27,6 @@ enum socket_kind {
     SOCKET_DATAGRAM,
 };
 
-/* An idle connection pays for all of this, so it is kept small. */
 struct socket {
     struct list ready; /* on sockets.ready while the watch may have something to be told */
     void (*watch)(void *argument, int fd, short revents); /* NULL: nobody watches */
@@ -49,6 +48,7 @@ struct socket {
     uint32_t send_buffer_bytes, receive_buffer_bytes;
     struct binding binding; /* of a stream; an endpoint has its own */
 };
+_Static_assert(sizeof(struct socket) <= 120, "an idle connection pays for its socket, too");
 
 /* A place in the table of descriptors. */
 struct socket_slot {
@@ -81,9 +81,7 @@ struct sockets {
  */
 bool sockets_init(struct sockets *, struct core *, struct udp *, struct tcp *, struct strait_env *);
 
-/*
- * Frees every socket, what UDP has queued and the listeners. Connections stay with TCP: to be
- * called before tcp_finish.
+/* Ends every socket and what it owns, without a word on the wire; to be called before tcp_finish.
  */
 void sockets_finish(struct sockets *);
 

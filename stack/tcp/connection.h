@@ -92,7 +92,8 @@ struct connection {
     bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
     bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
 
-    int error; /* errno to be reported once */
+    int error;      /* errno to be reported once */
+    int soft_error; /* errno that explains a timeout, should it come to one */
 
     /* Send sequence space (RFC 9293 3.3.1, figure 3) */
     uint32_t iss, snd_una, snd_nxt;

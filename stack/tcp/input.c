@@ -142,18 +142,24 @@ static bool acceptable(struct tcp *tcp, struct connection *c, const struct segme
 
 /* ---- The acknowledgement, fifth ---- */
 
+static void sample(struct connection *c, uint64_t sample_ns)
+{
+    rtt_sample(&c->rtt, sample_ns);
+    c->backoff = 0; /* RFC 6298 5 and 3: only a measurement ends the backed-off timeout */
+}
+
 static void measure(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     uint64_t now_ns = tcp->core->now_ns;
 
     if (c->rtt_timing && seq_ge(s->ack, c->rtt_seq)) {
-        rtt_sample(&c->rtt, now_ns - c->rtt_started_ns);
+        sample(c, now_ns - c->rtt_started_ns);
         c->rtt_timing = false;
     } else if (c->retries > 0 && c->timestamps && s->options.has_timestamps) {
         /* RFC 7323 4.1: tells which transmission was acknowledged, if only to the millisecond */
         uint32_t elapsed_ms = timestamp_now(tcp->core, c->ts_offset) - s->options.echo;
         if (elapsed_ms < RTT_RTO_MAX_US / 1000)
-            rtt_sample(&c->rtt, elapsed_ms * NS_PER_MS);
+            sample(c, elapsed_ms * NS_PER_MS);
     }
 }
 
@@ -190,7 +196,6 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     if (seq_lt(c->snd_resend, c->snd_una))
         c->snd_resend = c->snd_una;
     c->retries = 0;
-    c->backoff = 0;
     loss_acked(tcp, c, bytes, flight);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);
@@ -200,7 +205,9 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
 /* RFC 5681 2: what counts as a duplicate acknowledgement. */
 static bool is_duplicate_ack(const struct connection *c, const struct segment *s)
 {
-    return s->ack == c->snd_una && c->snd_una != c->snd_nxt && segment_span(s) == 0 &&
+    bool in_flight = c->snd_resend != c->snd_una; /* a window probe alone is not */
+
+    return in_flight && s->ack == c->snd_una && segment_span(s) == 0 &&
            (uint32_t)s->window << c->send_scale == c->snd_wnd;
 }
 
@@ -246,9 +253,11 @@ static void established(struct tcp *tcp, struct connection *c, const struct segm
     c->snd_wl1 = s->seq;
     c->snd_wl2 = s->ack;
     c->snd_small_end = s->ack;
-    if (c->retries > 0) /* RFC 5681 3.1: the network may have dropped the SYN */
-        c->congestion.cwnd = c->mss;
     measure(tcp, c, s);
+    if (c->retries > 0) {            /* the network may have dropped the SYN */
+        c->congestion.cwnd = c->mss; /* RFC 5681 3.1 */
+        rtt_syn_lost(&c->rtt);
+    }
     c->rtt_timing = false;
     c->retries = 0;
     c->backoff = 0;
@@ -295,6 +304,12 @@ static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct s
         return;
     }
     established(tcp, c, s);
+    if (s->length > 0 || (s->flags & TCP_FIN)) { /* what follows the SYN: on at the sixth step */
+        struct segment rest = *s;
+        rest.seq++;
+        rest.flags &= (uint8_t)~TCP_SYN;
+        receive_text(tcp, c, &rest);
+    }
     c->ack_due = ACK_NOW;
     output_queue(tcp, c);
 }
@@ -394,8 +409,25 @@ static void tcp_input(void *self, const struct ip_packet *packet)
     }
 }
 
-/* An ICMP error about a segment of ours: it ends a connection only while that is being opened
- * (RFC 5927 5.2, RFC 9293 3.9.2.2). */
+/*
+ * What an unreachable message means for a connection (RFC 9293 3.9.2.2): `hard` ones refuse it, if
+ * it is being opened; for an open one no message is hard (RFC 5927 5.2).
+ */
+static int error_of(uint8_t code, bool *hard)
+{
+    *hard = code == ICMP_CODE_PORT || code == ICMP_CODE_PROTOCOL;
+    switch (code) {
+    case ICMP_CODE_NETWORK:
+        return ENETUNREACH;
+    case ICMP_CODE_HOST:
+    case ICMP_CODE_SOURCE_ROUTE_FAILED:
+        return EHOSTUNREACH;
+    default:
+        return *hard ? ECONNREFUSED : 0;
+    }
+}
+
+/* An ICMP error about a segment of ours; it must quote one that is in flight (RFC 5927 4.1). */
 static void tcp_error(void *self, const struct ip_error *error)
 {
     struct tcp *tcp = self;
@@ -406,25 +438,19 @@ static void tcp_error(void *self, const struct ip_error *error)
     tuple.remote_port = read_be16(&r);
     uint32_t seq = read_be32(&r);
     struct entry *e = r.short_of ? NULL : entry_find(tcp, &tuple);
-    if (!e || e->kind != ENTRY_CONNECTION)
+    if (!e || e->kind != ENTRY_CONNECTION || error->type != ICMP_TYPE_UNREACHABLE)
         return;
 
     struct connection *c = container_of(e, struct connection, entry);
-    if (c->state != STATE_SYN_SENT || seq != c->iss || error->type != ICMP_TYPE_UNREACHABLE)
+    if (seq_lt(seq, c->snd_una) || seq_ge(seq, c->snd_nxt))
         return;
-    switch (error->code) {
-    case ICMP_CODE_PORT:
-    case ICMP_CODE_PROTOCOL:
-        connection_fail(tcp, c, ECONNREFUSED);
-        break;
-    case ICMP_CODE_NETWORK:
-        connection_fail(tcp, c, ENETUNREACH);
-        break;
-    case ICMP_CODE_HOST:
-        connection_fail(tcp, c, EHOSTUNREACH);
-        break;
-    default:
-        break;
+    bool hard;
+    int reason = error_of(error->code, &hard);
+    if (hard && c->state == STATE_SYN_SENT) {
+        count(tcp->core, tcp_connections_refused);
+        connection_fail(tcp, c, reason);
+    } else if (reason) {
+        c->soft_error = reason;
     }
 }
 

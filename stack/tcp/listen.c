@@ -231,8 +231,8 @@ static struct connection *promote(struct tcp *tcp, struct half_open *h)
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
     connection_negotiate(c, &peer, was.window);
     c->iss = was.iss;
-    c->snd_una = was.iss;
-    c->snd_nxt = c->snd_resend = c->recover = was.iss + 1;
+    c->snd_una = c->recover = was.iss;
+    c->snd_nxt = c->snd_resend = was.iss + 1;
     c->irs = was.irs;
     c->rcv_nxt = c->rcv_acked = was.irs + 1;
     c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);

@@ -85,8 +85,6 @@ static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint3
         c->rtt_seq = end;
         c->rtt_started_ns = tcp->core->now_ns;
     }
-    if (length % c->mss != 0)
-        c->snd_small_end = seq + length;
     c->snd_nxt = seq_max(c->snd_nxt, end);
 }
 
@@ -298,6 +296,8 @@ bool output_run(struct tcp *tcp, struct connection *c)
     while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
         uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
         c->snd_resend += span;
+        if (span % c->mss != 0)
+            c->snd_small_end = c->snd_resend;
         sent += span;
     }
     if (c->ack_due == ACK_NOW)

@@ -24,14 +24,16 @@ uint16_t receive_window_of_syn(uint32_t receive_limit_bytes)
     return (uint16_t)(receive_limit_bytes < UINT16_MAX ? receive_limit_bytes : UINT16_MAX);
 }
 
-/* The right edge that the buffer allows. */
+/* The right edge that the buffer allows, and the window field can say. */
 static uint32_t edge_allowed(const struct tcp *tcp, const struct connection *c)
 {
     uint64_t unread = connection_readable(c);
     uint64_t room = c->receive_limit_bytes > unread ? c->receive_limit_bytes - unread : 0;
-    size_t memory = pool_room(&tcp->core->pool);
+    uint64_t memory = pool_room(&tcp->core->pool);
+    uint32_t sayable = (uint32_t)UINT16_MAX << c->receive_scale;
 
-    return c->rcv_nxt + (uint32_t)(room < memory ? room : memory);
+    room = room < memory ? room : memory;
+    return c->rcv_nxt + (room < sayable ? (uint32_t)room : sayable);
 }
 
 /* By how much the right edge may move: 0 if it would have to move left. */
@@ -207,14 +209,12 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
         c->fin_seen = true;
         c->fin_position = t.position + t.length;
     }
-    if (t.length == 0) {
-        if (segment_span(s) > 0) /* nothing new in it, or no room for it */
-            c->ack_due = ACK_NOW;
-    } else if (t.position == c->receive_position) {
+    if (t.length < s->length || (s->flags & TCP_FIN)) /* known already, or beyond the window */
+        c->ack_due = ACK_NOW;
+    if (t.length > 0 && t.position == c->receive_position)
         take_in_order(tcp, c, &t, s->pieces);
-    } else {
+    else if (t.length > 0)
         take_out_of_order(tcp, c, &t);
-    }
     if (receive_fin_taken(c))
         take_fin(tcp, c);
 }

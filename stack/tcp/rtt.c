@@ -28,6 +28,12 @@ void rtt_sample(struct rtt *r, uint64_t sample_ns)
     r->rto_us = rto_us < RTT_RTO_MAX_US ? (uint32_t)rto_us : RTT_RTO_MAX_US;
 }
 
+void rtt_syn_lost(struct rtt *r)
+{
+    if (r->srtt_us == 0)
+        r->rto_us = RTT_RTO_SYN_LOST_US;
+}
+
 uint64_t rtt_timeout_ns(const struct rtt *r, unsigned backoff)
 {
     uint64_t timeout_us = (uint64_t)r->rto_us << (backoff < 16 ? backoff : 16);

@@ -18,7 +18,7 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
     count(tcp->core, tcp_retransmission_timeouts);
     if (c->retries >= limit) {
         count(tcp->core, tcp_connections_timed_out);
-        connection_fail(tcp, c, ETIMEDOUT);
+        connection_fail(tcp, c, c->soft_error ? c->soft_error : ETIMEDOUT);
         return;
     }
     c->retries++;
@@ -33,7 +33,7 @@ static void probe_due(struct tcp *tcp, struct connection *c)
 {
     if (c->retries >= TCP_DATA_RETRIES) { /* the peer answers no probe: RFC 9293 3.8.6.1 */
         count(tcp->core, tcp_connections_timed_out);
-        connection_fail(tcp, c, ETIMEDOUT);
+        connection_fail(tcp, c, c->soft_error ? c->soft_error : ETIMEDOUT);
         return;
     }
     c->retries++;
@@ -46,10 +46,8 @@ static void timer_expired(void *owner, struct strait_timer *timer)
 {
     struct tcp *tcp = owner;
     struct connection *c = container_of(timer, struct connection, timer);
-    enum timer_purpose purpose = c->timer_purpose;
 
-    c->timer_purpose = TIMER_NONE;
-    switch (purpose) {
+    switch ((enum timer_purpose)c->timer_purpose) {
     case TIMER_NONE:
         break;
     case TIMER_RETRANSMIT:
@@ -123,10 +121,11 @@ void timers_arm(struct tcp *tcp, struct connection *c)
     bool restart = c->timer_restart;
 
     c->timer_restart = false;
-    if (purpose == c->timer_purpose && !restart)
+    if (purpose == c->timer_purpose && !restart &&
+        (purpose == TIMER_NONE || timer_running(&c->timer)))
         return;
-    if (purpose == TIMER_PROBE && c->timer_purpose != TIMER_PROBE)
-        c->backoff = 0;
+    if ((purpose == TIMER_PROBE) != (c->timer_purpose == TIMER_PROBE))
+        c->backoff = 0; /* of probes that were answered, or of a loss before them */
     c->timer_purpose = purpose;
     if (purpose == TIMER_NONE)
         timer_stop(&tcp->timers, &c->timer);

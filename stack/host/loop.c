@@ -1,0 +1,739 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The driver for the real world, and its environment.
+ *
+ * One turn is: wait -> drain the ready links -> dispatch the stacks -> environment timers, posts,
+ * foreign descriptors -> advance the stacks. The clock is read once after the wait, and that is the
+ * `now` of the whole turn. What callbacks of any kind put into a stack is therefore sent once, at
+ * the end, with the acknowledgements of what was drained; and a stack that was not given packets is
+ * advanced before the callbacks, since the timers that they arm count from the stack's own `now`.
+ *
+ * Everything that may happen comes through one epoll set, level-triggered: a link that was not
+ * drained empty is simply ready again. A deadline is carried by the timeout of the wait; only for
+ * a program that embeds the epoll descriptor in a loop of its own is there a timerfd in the set.
+ *
+ * Callbacks may add and remove links and watches while a turn still holds events for them. So what
+ * is removed during a turn is marked, skipped, and freed at the turn's end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/timer.h"
+#include "host/executor.h"
+#include "strait.h"
+
+#define EVENTS_MAX         64                   /* taken from epoll in one turn */
+#define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
+#define NS_PER_MS          UINT64_C(1000000)
+#define NS_PER_S           UINT64_C(1000000000)
+
+_Static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI && POLLOUT == EPOLLOUT &&
+                   POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
+               "events of poll are passed to epoll and back as they are");
+
+/* A stack that the loop drives. */
+struct driven {
+    struct list node;
+    struct strait *stack;
+    unsigned links; /* of the stack that are in the loop; 0: freed at the end of the turn */
+    bool fed;       /* was given packets in this turn */
+};
+
+/* What an epoll event points at: a link (`link` and `driven` are set) or a foreign descriptor. */
+struct source {
+    struct list node; /* on `links` or `ended`, if any */
+    int fd;           /* -1: not in the epoll set */
+    bool ended;
+    struct strait_link *link;
+    struct driven *driven;
+    short events;
+    void (*ready)(void *argument, int fd, short revents);
+    void *argument;
+};
+
+_Static_assert(offsetof(struct driven, node) == 0 && offsetof(struct source, node) == 0,
+               "free_list frees them by their node");
+
+struct post {
+    void (*function)(void *);
+    void *argument;
+};
+
+/* Calls that wait to be made on the driving thread. */
+struct posts {
+    struct post *list;
+    size_t count, capacity;
+};
+
+struct strait_loop {
+    struct strait_env env;
+    int epoll;
+    int wake;  /* an eventfd: posts, finished work, and stop */
+    int timer; /* a timerfd for next_ns, once the descriptor has been asked for; else -1 */
+    bool turning;
+    bool coarse; /* waits have no better resolution than a millisecond */
+    atomic_bool stopped;
+    uint64_t now_ns;       /* of the last turn */
+    uint64_t next_ns;      /* the earliest deadline of stacks and timers */
+    uint64_t timer_set_ns; /* what the timerfd is set to */
+
+    struct timer_wheel timers;
+    struct list stacks;      /* struct driven */
+    struct list links;       /* struct source */
+    struct source **watches; /* by descriptor; NULL where there is none */
+    size_t watches_capacity;
+    struct list ended; /* sources to free at the end of the turn */
+
+    pthread_mutex_t posts_lock; /* guards `posts` */
+    struct posts posts;
+    struct posts posts_running; /* swapped with `posts`, so that both arrays are used again */
+    struct executor executor;
+};
+
+static struct strait_loop *loop_of(struct strait_env *env)
+{
+    return container_of(env, struct strait_loop, env);
+}
+
+static uint64_t clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- The environment: clock, random numbers, timers ------------------------------------------ */
+
+static uint64_t env_now(struct strait_env *env)
+{
+    (void)env;
+    return clock_now();
+}
+
+static void env_random(struct strait_env *env, void *bytes, size_t length)
+{
+    (void)env;
+    uint8_t *at = bytes;
+    while (length > 0) {
+        ssize_t n = getrandom(at, length, 0);
+        CHECK(n > 0 || errno == EINTR);
+        if (n < 0)
+            continue;
+        at += n;
+        length -= (size_t)n;
+    }
+}
+
+static void env_timer_start(struct strait_env *env, struct strait_timer *timer,
+                            uint64_t deadline_ns)
+{
+    timer_start(&loop_of(env)->timers, timer, deadline_ns);
+}
+
+static void env_timer_stop(struct strait_env *env, struct strait_timer *timer)
+{
+    timer_stop(&loop_of(env)->timers, timer);
+}
+
+/* ---- The environment: files ------------------------------------------------------------------ */
+
+static int env_file_open(struct strait_env *env, const char *path, int flags)
+{
+    (void)env;
+    /* O_NONBLOCK: a FIFO or a device at this path must not hold up the loop. */
+    return open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+}
+
+static int env_file_close(struct strait_env *env, int file)
+{
+    (void)env;
+    return close(file);
+}
+
+static ssize_t env_file_read(struct strait_env *env, int file, void *bytes, size_t length,
+                             uint64_t offset)
+{
+    (void)env;
+    ssize_t n;
+    do
+        n = pread(file, bytes, length, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static ssize_t env_file_write(struct strait_env *env, int file, const void *bytes, size_t length,
+                              uint64_t offset)
+{
+    (void)env;
+    ssize_t n;
+    do
+        n = pwrite(file, bytes, length, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static int64_t env_file_size(struct strait_env *env, int file)
+{
+    (void)env;
+    struct stat status;
+    return fstat(file, &status) ? -1 : status.st_size;
+}
+
+static int env_file_sync(struct strait_env *env, int file)
+{
+    (void)env;
+    int result;
+    do
+        result = fdatasync(file);
+    while (result < 0 && errno == EINTR);
+    return result;
+}
+
+/* ---- The environment: other threads ---------------------------------------------------------- */
+
+/* Ends the wait of the driving thread. Any thread, and a signal handler, may call it. */
+static void wake(void *argument)
+{
+    struct strait_loop *loop = argument;
+    int saved = errno;
+    /* It fails only if the counter is about to overflow: then the loop is awake anyway. */
+    ssize_t n = write(loop->wake, &(uint64_t){1}, sizeof(uint64_t));
+    (void)n;
+    errno = saved;
+}
+
+/* Adds a call. It cannot be refused, so the memory for it (16 bytes) has to be there. */
+static void posts_add(struct posts *posts, struct post post)
+{
+    if (posts->count == posts->capacity) {
+        posts->capacity = posts->capacity ? 2 * posts->capacity : 16;
+        posts->list = reallocarray(posts->list, posts->capacity, sizeof(*posts->list));
+        CHECK(posts->list);
+    }
+    posts->list[posts->count++] = post;
+}
+
+static void env_post(struct strait_env *env, void (*function)(void *), void *argument)
+{
+    struct strait_loop *loop = loop_of(env);
+    pthread_mutex_lock(&loop->posts_lock);
+    bool first = loop->posts.count == 0;
+    posts_add(&loop->posts, (struct post){function, argument});
+    pthread_mutex_unlock(&loop->posts_lock);
+    if (first)
+        wake(loop);
+}
+
+/* The door itself is the same for every environment. */
+void strait_post(struct strait_env *env, void (*function)(void *), void *argument)
+{
+    env->post(env, function, argument);
+}
+
+static void run_posts(struct strait_loop *loop)
+{
+    pthread_mutex_lock(&loop->posts_lock);
+    struct posts due = loop->posts;
+    loop->posts = loop->posts_running;
+    pthread_mutex_unlock(&loop->posts_lock);
+
+    for (size_t i = 0; i < due.count; i++)
+        due.list[i].function(due.list[i].argument);
+    due.count = 0;
+    loop->posts_running = due;
+}
+
+static int env_execute(struct strait_env *env, struct strait_work *work)
+{
+    return executor_submit(&loop_of(env)->executor, work);
+}
+
+/* ---- The epoll set --------------------------------------------------------------------------- */
+
+/* Watches a descriptor of the loop's own, or of a source; `target` comes back with the event. */
+static int epoll_set(const struct strait_loop *loop, int operation, int fd, uint32_t events,
+                     void *target)
+{
+    struct epoll_event event = {.events = events, .data.ptr = target};
+    return epoll_ctl(loop->epoll, operation, fd, &event);
+}
+
+/* Ends the source: no event that is already at hand will reach it. */
+static void source_end(struct strait_loop *loop, struct source *source)
+{
+    /* It fails if the descriptor has been closed, which took it out of the set. */
+    if (source->fd >= 0)
+        epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
+    source->ended = true;
+    list_remove(&source->node);
+    list_append(&loop->ended, &source->node);
+}
+
+/* Frees all structs of a list, whose node is their first member. */
+static void free_list(struct list *list)
+{
+    while (!list_empty(list)) {
+        struct list *node = list->next;
+        list_remove(node);
+        free(node);
+    }
+}
+
+/* Frees what has ended. */
+static void reap(struct strait_loop *loop)
+{
+    if (loop->turning || list_empty(&loop->ended))
+        return;
+    free_list(&loop->ended);
+    for (struct list *l = loop->stacks.next, *next; l != &loop->stacks; l = next) {
+        next = l->next;
+        struct driven *driven = container_of(l, struct driven, node);
+        if (driven->links > 0)
+            continue;
+        list_remove(&driven->node);
+        free(driven);
+    }
+}
+
+/* Makes room for descriptor `fd` in the table of watches. */
+static bool watches_reserve(struct strait_loop *loop, size_t fd)
+{
+    if (fd < loop->watches_capacity)
+        return true;
+    size_t capacity = 2 * fd + 16;
+    struct source **watches = reallocarray(loop->watches, capacity, sizeof(struct source *));
+    if (!watches)
+        return false;
+    memset(watches + loop->watches_capacity, 0,
+           (capacity - loop->watches_capacity) * sizeof(struct source *));
+    loop->watches = watches;
+    loop->watches_capacity = capacity;
+    return true;
+}
+
+static int watch_add(struct strait_loop *loop, int fd, short events,
+                     void (*ready)(void *argument, int fd, short revents), void *argument)
+{
+    struct source *source = calloc(1, sizeof(*source));
+    if (!source || !watches_reserve(loop, (size_t)fd) ||
+        epoll_set(loop, EPOLL_CTL_ADD, fd, (uint32_t)events, source)) {
+        free(source);
+        return -1;
+    }
+    list_init(&source->node);
+    source->fd = fd;
+    source->events = events;
+    source->ready = ready;
+    source->argument = argument;
+    loop->watches[fd] = source;
+    return 0;
+}
+
+static int env_watch(struct strait_env *env, int fd, short events,
+                     void (*ready)(void *argument, int fd, short revents), void *argument)
+{
+    struct strait_loop *loop = loop_of(env);
+    if (fd < 0) {
+        errno = EBADF;
+        return -1;
+    }
+    struct source *source = (size_t)fd < loop->watches_capacity ? loop->watches[fd] : NULL;
+    if (source && events && epoll_set(loop, EPOLL_CTL_MOD, fd, (uint32_t)events, source) == 0) {
+        source->events = events;
+        source->ready = ready;
+        source->argument = argument;
+        return 0;
+    }
+    /* The watch ends; or its descriptor was closed, and this is another one of that number. */
+    if (source) {
+        loop->watches[fd] = NULL;
+        source_end(loop, source);
+        reap(loop);
+    }
+    return events ? watch_add(loop, fd, events, ready, argument) : 0;
+}
+
+/* ---- Links and stacks ------------------------------------------------------------------------ */
+
+static struct driven *driven_find(struct strait_loop *loop, struct strait *stack)
+{
+    for (struct list *l = loop->stacks.next; l != &loop->stacks; l = l->next) {
+        struct driven *driven = container_of(l, struct driven, node);
+        if (driven->stack == stack)
+            return driven;
+    }
+    return NULL;
+}
+
+static struct source *link_find(struct strait_loop *loop, const struct strait_link *link)
+{
+    for (struct list *l = loop->links.next; l != &loop->links; l = l->next) {
+        struct source *source = container_of(l, struct source, node);
+        if (source->link == link)
+            return source;
+    }
+    return NULL;
+}
+
+int strait_loop_add(struct strait_loop *loop, struct strait *stack, struct strait_link *link)
+{
+    if (link_find(loop, link)) {
+        errno = EEXIST;
+        return -1;
+    }
+    struct driven *known = driven_find(loop, stack);
+    struct driven *driven = known ? known : calloc(1, sizeof(*driven));
+    struct source *source = calloc(1, sizeof(*source));
+    if (!driven || !source ||
+        (link->fd >= 0 && epoll_set(loop, EPOLL_CTL_ADD, link->fd, EPOLLIN, source))) {
+        free(source);
+        if (!known)
+            free(driven);
+        return -1;
+    }
+    if (!known) {
+        driven->stack = stack;
+        list_append(&loop->stacks, &driven->node);
+    }
+    driven->links++;
+    source->fd = link->fd;
+    source->link = link;
+    source->driven = driven;
+    list_append(&loop->links, &source->node);
+    return 0;
+}
+
+void strait_loop_remove(struct strait_loop *loop, struct strait_link *link)
+{
+    struct source *source = link_find(loop, link);
+    if (!source)
+        return;
+    source->driven->links--;
+    source_end(loop, source);
+    reap(loop);
+}
+
+/*
+ * Drains one link. Returns 0, or the errno that says why it is gone; then it is not watched any
+ * more, but stays with its stack until it is removed.
+ */
+static int drain_link(struct strait_loop *loop, struct source *source, uint32_t events)
+{
+    int packets = source->link->drain(source->link, loop->now_ns, DRAIN_BUDGET_BYTES);
+    if (packets > 0) {
+        source->driven->fed = true;
+        return 0;
+    }
+    int error = packets < 0 ? errno : 0;
+    /* Trouble that brings no packet would be reported again at once, for ever. */
+    if (!error && !(events & EPOLLIN))
+        error = EIO;
+    if (error) {
+        epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
+        source->fd = -1;
+    }
+    return error;
+}
+
+/* ---- The turn -------------------------------------------------------------------------------- */
+
+/* Lets the timerfd say next_ns. */
+static void set_timer(struct strait_loop *loop)
+{
+    if (loop->timer < 0 || loop->timer_set_ns == loop->next_ns)
+        return;
+    struct itimerspec when = {0}; /* all zero: never */
+    if (loop->next_ns != STRAIT_NEVER)
+        when.it_value = timespec_of(loop->next_ns ? loop->next_ns : 1);
+    CHECK(timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &when, NULL) == 0);
+    loop->timer_set_ns = loop->next_ns;
+}
+
+/* Brings all stacks to `now_ns`, sends what they have to send, and learns the next deadline. */
+static void settle(struct strait_loop *loop, uint64_t now_ns)
+{
+    uint64_t next_ns = timer_wheel_next(&loop->timers);
+    for (struct list *l = loop->stacks.next; l != &loop->stacks; l = l->next) {
+        struct driven *driven = container_of(l, struct driven, node);
+        if (driven->links > 0)
+            next_ns = earlier(next_ns, strait_advance(driven->stack, now_ns));
+        driven->fed = false;
+    }
+    loop->now_ns = now_ns;
+    loop->next_ns = next_ns;
+    set_timer(loop);
+}
+
+/*
+ * Waits at most `timeout_ns` for events. Kernels before 5.11 (and valgrind) do not have
+ * epoll_pwait2: there the end of the wait is rounded up to a millisecond.
+ */
+static int wait_on_epoll(struct strait_loop *loop, struct epoll_event *events, uint64_t timeout_ns)
+{
+    if (!loop->coarse) {
+        struct timespec timeout = timespec_of(timeout_ns);
+        int count = epoll_pwait2(loop->epoll, events, EVENTS_MAX,
+                                 timeout_ns == STRAIT_NEVER ? NULL : &timeout, NULL);
+        if (count >= 0 || errno != ENOSYS)
+            return count;
+        loop->coarse = true;
+    }
+    uint64_t timeout_ms = timeout_ns / NS_PER_MS + (timeout_ns % NS_PER_MS != 0);
+    return epoll_wait(loop->epoll, events, EVENTS_MAX,
+                      timeout_ns == STRAIT_NEVER ? -1 : (int)earlier(timeout_ms, INT_MAX));
+}
+
+/* Waits for events until the deadline. Returns their number, or -1 with EINTR. */
+static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
+                           uint64_t deadline_ns)
+{
+    uint64_t until_ns = earlier(deadline_ns, loop->next_ns);
+    uint64_t timeout_ns = 0;
+    if (until_ns == STRAIT_NEVER) {
+        timeout_ns = STRAIT_NEVER;
+    } else if (until_ns > loop->now_ns) {
+        uint64_t now_ns = clock_now();
+        timeout_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    }
+    int count = wait_on_epoll(loop, events, timeout_ns);
+    CHECK(count >= 0 || errno == EINTR);
+    return count;
+}
+
+/* Runs the callbacks of the stacks. */
+static void dispatch_stacks(struct strait_loop *loop)
+{
+    for (struct list *l = loop->stacks.next; l != &loop->stacks; l = l->next) {
+        struct driven *driven = container_of(l, struct driven, node);
+        if (driven->links == 0)
+            continue;
+        if (!driven->fed)
+            strait_advance(driven->stack, loop->now_ns);
+        strait_dispatch(driven->stack);
+    }
+}
+
+/* Runs the callbacks of the wake descriptor: posts, and the `done` of work that has finished. */
+static void answer_wake(void *argument, int fd, short revents)
+{
+    struct strait_loop *loop = argument;
+    (void)revents;
+    uint64_t times;
+    ssize_t n = read(fd, &times, sizeof(times));
+    (void)n;
+    executor_complete(&loop->executor);
+    run_posts(loop);
+}
+
+/* The timerfd only ends the wait of somebody else: every turn does what is due. */
+static void answer_timer(void *argument, int fd, short revents)
+{
+    (void)argument;
+    (void)fd;
+    (void)revents;
+}
+
+static void answer_watch(struct source *source, uint32_t events)
+{
+    /* Its wishes may have changed since the events were taken. */
+    short revents = (short)((int)events & (source->events | POLLERR | POLLHUP));
+    if (revents && !source->ended)
+        source->ready(source->argument, source->fd, revents);
+}
+
+/* One turn, the stacks being settled. Returns 0, or -1 with errno. */
+static int turn(struct strait_loop *loop, uint64_t deadline_ns)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int error = 0;
+    int count = wait_for_events(loop, events, deadline_ns);
+    if (count < 0) {
+        error = errno; /* EINTR; what is due by now is done all the same */
+        count = 0;
+    }
+
+    loop->turning = true;
+    loop->now_ns = clock_now();
+    for (int i = 0; i < count; i++) {
+        struct source *source = events[i].data.ptr;
+        int failed = source->link ? drain_link(loop, source, events[i].events) : 0;
+        if (failed)
+            error = failed;
+    }
+    dispatch_stacks(loop);
+    timer_wheel_advance(&loop->timers, loop->now_ns);
+    for (int i = 0; i < count; i++) {
+        struct source *source = events[i].data.ptr;
+        if (!source->link)
+            answer_watch(source, events[i].events);
+    }
+    settle(loop, loop->now_ns);
+    loop->turning = false;
+    reap(loop);
+
+    if (error)
+        errno = error;
+    return error ? -1 : 0;
+}
+
+/* Before a turn that comes from outside: socket calls made meanwhile have changed the stacks. */
+static int enter(struct strait_loop *loop)
+{
+    if (loop->turning) {
+        errno = EDEADLK;
+        return -1;
+    }
+    settle(loop, clock_now());
+    return 0;
+}
+
+int strait_loop_turn(struct strait_loop *loop, uint64_t deadline_ns)
+{
+    return enter(loop) ? -1 : turn(loop, deadline_ns);
+}
+
+static int env_wait(struct strait_env *env, uint64_t deadline_ns)
+{
+    return strait_loop_turn(loop_of(env), deadline_ns);
+}
+
+int strait_loop_run(struct strait_loop *loop)
+{
+    if (enter(loop))
+        return -1;
+    while (!atomic_load(&loop->stopped)) {
+        if (turn(loop, STRAIT_NEVER) && errno != EINTR)
+            return -1;
+    }
+    atomic_store(&loop->stopped, false);
+    return 0;
+}
+
+void strait_loop_stop(struct strait_loop *loop)
+{
+    atomic_store(&loop->stopped, true);
+    wake(loop);
+}
+
+int strait_loop_descriptor(struct strait_loop *loop)
+{
+    if (loop->timer >= 0)
+        return loop->epoll;
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (timer < 0)
+        return -1;
+    if (watch_add(loop, timer, POLLIN, answer_timer, NULL)) {
+        close(timer);
+        return -1;
+    }
+    loop->timer = timer;
+    loop->timer_set_ns = STRAIT_NEVER;
+    settle(loop, clock_now());
+    return loop->epoll;
+}
+
+/* ---- The life of a loop ---------------------------------------------------------------------- */
+
+static const struct strait_env env_of_the_host = {
+    .size = sizeof(struct strait_env),
+    .now = env_now,
+    .random = env_random,
+    .timer_start = env_timer_start,
+    .timer_stop = env_timer_stop,
+    .file_open = env_file_open,
+    .file_close = env_file_close,
+    .file_read = env_file_read,
+    .file_write = env_file_write,
+    .file_size = env_file_size,
+    .file_sync = env_file_sync,
+    .execute = env_execute,
+    .post = env_post,
+    .watch = env_watch,
+    .wait = env_wait,
+};
+
+/* Frees memory and descriptors; what was not opened is -1. */
+static void release(struct strait_loop *loop)
+{
+    int saved = errno;
+    free_list(&loop->ended);
+    free_list(&loop->links);
+    free_list(&loop->stacks);
+    for (size_t fd = 0; fd < loop->watches_capacity; fd++)
+        free(loop->watches[fd]);
+    free(loop->watches);
+    free(loop->posts.list);
+    free(loop->posts_running.list);
+    pthread_mutex_destroy(&loop->posts_lock);
+    if (loop->timer >= 0)
+        close(loop->timer);
+    if (loop->wake >= 0)
+        close(loop->wake);
+    if (loop->epoll >= 0)
+        close(loop->epoll);
+    free(loop);
+    errno = saved;
+}
+
+struct strait_loop *strait_loop_new(void)
+{
+    struct strait_loop *loop = calloc(1, sizeof(*loop));
+    if (!loop)
+        return NULL;
+    loop->env = env_of_the_host;
+    loop->timer = -1;
+    loop->now_ns = clock_now();
+    loop->next_ns = STRAIT_NEVER;
+    timer_wheel_init(&loop->timers, loop->now_ns, &loop->env);
+    list_init(&loop->stacks);
+    list_init(&loop->links);
+    list_init(&loop->ended);
+    atomic_init(&loop->stopped, false);
+    CHECK(pthread_mutex_init(&loop->posts_lock, NULL) == 0);
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->epoll < 0 || loop->wake < 0 ||
+        watch_add(loop, loop->wake, POLLIN, answer_wake, loop)) {
+        release(loop);
+        return NULL;
+    }
+    executor_init(&loop->executor, wake, loop);
+    return loop;
+}
+
+void strait_loop_free(struct strait_loop *loop)
+{
+    /* What was accepted is carried out: a post may hold memory, as work does. */
+    executor_finish(&loop->executor);
+    run_posts(loop);
+    release(loop);
+}
+
+struct strait_env *strait_loop_env(struct strait_loop *loop)
+{
+    return &loop->env;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/tun.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/list.h"
+
+#define PACKET_BYTES_MAX 65535 /* an IPv4 packet, and a super-packet too, is no longer */
+#define TCP_HEADER_MIN   20
+#define TCP_CHECKSUM_AT  16 /* of the TCP header */
+#define TCP_DATA_OFFSET  12 /* the byte that holds it, in 32-bit words, in its upper half */
+
+/* Every packet counts in one of them. */
+#define TUN_COUNTERS(X)                                                                            \
+    X(packets_in)                                                                                  \
+    X(packets_out)                                                                                 \
+    X(header_wrong)   /* received: the virtio-net header lies */                                   \
+    X(send_no_memory) /* a queue of the kernel, or its memory, is full */                          \
+    X(send_device_down)                                                                            \
+    X(send_device_gone)                                                                            \
+    X(send_refused) /* anything else: the kernel finds the packet wrong */
+
+struct tun {
+    struct strait_link link;
+    struct device device;
+#define DECLARE(name) uint64_t name;
+    TUN_COUNTERS(DECLARE)
+#undef DECLARE
+    uint8_t packet[PACKET_BYTES_MAX] __attribute__((aligned(64)));
+};
+
+static struct tun *tun_of(struct strait_link *link)
+{
+    return container_of(link, struct tun, link);
+}
+
+void tun_counters(const struct strait_link *link,
+                  void (*visit)(void *context, const char *name, uint64_t value), void *context)
+{
+    const struct tun *tun = container_of(link, const struct tun, link);
+#define VISIT(name) visit(context, "tun_" #name, tun->name);
+    TUN_COUNTERS(VISIT)
+#undef VISIT
+}
+
+bool tun_header_parse(const struct virtio_net_hdr *header, const void *packet, size_t length,
+                      struct strait_offload *offload)
+{
+    *offload = (struct strait_offload){0};
+    if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        if ((size_t)header->csum_start + header->csum_offset + sizeof(uint16_t) > length)
+            return false;
+        offload->checksum = STRAIT_CHECKSUM_PARTIAL;
+        offload->checksum_start = header->csum_start;
+        offload->checksum_offset = header->csum_offset;
+    } else if (header->flags & VIRTIO_NET_HDR_F_DATA_VALID) {
+        offload->checksum = STRAIT_CHECKSUM_VALID;
+    }
+    if (header->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+        return true;
+
+    /*
+     * TCP over IPv4 is all that was asked for, and then the checksum is partial (5.1.6.4.1). The
+     * header's own hdr_len is but a hint, so the length of the headers is read from the packet.
+     */
+    if ((header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_TCPV4 ||
+        header->gso_size == 0 || offload->checksum != STRAIT_CHECKSUM_PARTIAL ||
+        header->csum_offset != TCP_CHECKSUM_AT || header->hdr_len > length ||
+        (size_t)header->csum_start + TCP_HEADER_MIN > length)
+        return false;
+    const uint8_t *tcp = (const uint8_t *)packet + header->csum_start;
+    size_t header_bytes = header->csum_start + (size_t)(tcp[TCP_DATA_OFFSET] >> 4) * 4;
+    if (header_bytes > length)
+        return false;
+    offload->gso = STRAIT_GSO_TCP4;
+    offload->ecn = (header->gso_type & VIRTIO_NET_HDR_GSO_ECN) != 0;
+    offload->gso_size = header->gso_size;
+    offload->header_bytes = (uint16_t)header_bytes;
+    return true;
+}
+
+struct virtio_net_hdr tun_header_make(const struct strait_offload *offload)
+{
+    struct virtio_net_hdr header = {0};
+    if (offload->checksum == STRAIT_CHECKSUM_PARTIAL) {
+        header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        header.csum_start = offload->checksum_start;
+        header.csum_offset = offload->checksum_offset;
+    }
+    if (offload->gso == STRAIT_GSO_TCP4) {
+        header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+        if (offload->ecn)
+            header.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+        header.gso_size = offload->gso_size;
+        header.hdr_len = offload->header_bytes;
+    }
+    return header;
+}
+
+/* Hands one packet up, if its header is true. Returns whether it is. */
+static bool deliver(struct tun *tun, const struct virtio_net_hdr *header, size_t length,
+                    uint64_t now_ns)
+{
+    struct strait_offload offload;
+    if (!tun_header_parse(header, tun->packet, length, &offload)) {
+        tun->header_wrong++;
+        return false;
+    }
+    tun->packets_in++;
+    tun->link.receive(&tun->link, tun->packet, length, &offload, now_ns);
+    return true;
+}
+
+/* The kernel's word for a descriptor whose device has been deleted is EBADFD. Returns -1. */
+static int gone(void)
+{
+    if (errno == EBADFD)
+        errno = ENODEV;
+    return -1;
+}
+
+static int tun_drain(struct strait_link *link, uint64_t now_ns, size_t budget_bytes)
+{
+    struct tun *tun = tun_of(link);
+    struct virtio_net_hdr header = {0};
+    /* The header is read apart, so that the packet is aligned. */
+    size_t header_bytes = tun->device.header ? sizeof(header) : 0;
+    struct iovec parts[] = {{&header, header_bytes}, {tun->packet, sizeof(tun->packet)}};
+    int packets = 0;
+
+    for (size_t bytes = 0; bytes < budget_bytes;) {
+        ssize_t n = readv(link->fd, parts, 2);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return packets > 0 ? packets : gone(); /* the next call will say so again */
+        if (n <= 0)
+            break;
+        bytes += (size_t)n;
+        if ((size_t)n < header_bytes)
+            tun->header_wrong++;
+        else if (deliver(tun, &header, (size_t)n - header_bytes, now_ns))
+            packets++;
+    }
+    return packets;
+}
+
+/* Counts a failed write by its reason. Returns -1; errno is kept. */
+static int send_failed(struct tun *tun)
+{
+    if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
+        tun->send_no_memory++;
+    else if (errno == EIO)
+        tun->send_device_down++;
+    else if (errno == EBADFD)
+        tun->send_device_gone++;
+    else
+        tun->send_refused++;
+    return -1;
+}
+
+static int tun_send(struct strait_link *link, const struct iovec *parts, int count,
+                    const struct strait_offload *offload)
+{
+    struct tun *tun = tun_of(link);
+    struct iovec all[1 + TUN_PARTS_MAX];
+    struct virtio_net_hdr header;
+    if (count > TUN_PARTS_MAX) {
+        errno = EMSGSIZE;
+        return send_failed(tun);
+    }
+    if (tun->device.header) {
+        header = tun_header_make(offload);
+        all[0] = (struct iovec){&header, sizeof(header)};
+        memcpy(all + 1, parts, (size_t)count * sizeof(*parts));
+        parts = all;
+        count++;
+    }
+    ssize_t n;
+    do
+        n = writev(link->fd, parts, count);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return send_failed(tun);
+    tun->packets_out++;
+    return 0;
+}
+
+static void tun_close(struct strait_link *link)
+{
+    struct tun *tun = tun_of(link);
+    close(tun->device.fd);
+    free(tun);
+}
+
+struct strait_link *tun_new(const struct device *device)
+{
+    struct tun *tun = calloc(1, sizeof(*tun));
+    if (!tun)
+        return NULL;
+    tun->device = *device;
+    tun->link = (struct strait_link){
+        .size = sizeof(struct strait_link),
+        .name = tun->device.name,
+        .mtu = device->mtu,
+        .features = device->features,
+        .fd = device->fd,
+        .send = tun_send,
+        .drain = tun_drain,
+        .close = tun_close,
+    };
+    return &tun->link;
+}
+
+struct strait_link *strait_tun_open(const struct strait_tun_config *config, char *error,
+                                    size_t error_bytes)
+{
+    struct device device;
+    if (device_open(&device, config, error, error_bytes))
+        return NULL;
+    struct strait_link *link = tun_new(&device);
+    if (!link) {
+        snprintf(error, error_bytes, "no memory for %s", device.name);
+        close(device.fd);
+        errno = ENOMEM;
+    }
+    return link;
+}
