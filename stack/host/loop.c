@@ -296,11 +296,11 @@ static void source_end(struct strait_loop *loop, struct source *source)
 /* Frees all structs of a list, whose node is their first member. */
 static void free_list(struct list *list)
 {
-    while (!list_empty(list)) {
-        struct list *node = list->next;
-        list_remove(node);
+    for (struct list *node = list->next, *next; node != list; node = next) {
+        next = node->next;
         free(node);
     }
+    list_init(list);
 }
 
 /* Frees what has ended. */
