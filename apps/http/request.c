@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/request.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- The callbacks of http-parser: a negative result ends parsing ---- */
+
+/* Ends the request early; without keep_alive, for where the next one starts is not known. */
+static int end(struct http_request *r, unsigned status)
+{
+    r->done = true;
+    if (r->status == 0)
+        r->status = status;
+    return -1;
+}
+
+static int on_url(http_parser *parser, const char *at, size_t length)
+{
+    struct http_request *r = parser->data;
+    if (length > sizeof(r->target) - r->target_bytes)
+        return end(r, HTTP_STATUS_URI_TOO_LONG);
+    memcpy(r->target + r->target_bytes, at, length);
+    r->target_bytes += length;
+    return 0;
+}
+
+static bool name_is(const struct http_request *r, const char *name)
+{
+    return r->name_bytes == strlen(name) && strncasecmp(r->name, name, r->name_bytes) == 0;
+}
+
+/* Takes account of a field name once it is complete: when its value begins. */
+static void end_of_name(struct http_request *r)
+{
+    if (name_is(r, "host"))
+        r->hosts++;
+    else if (name_is(r, "expect"))
+        r->expects = true;
+}
+
+static int on_header_field(http_parser *parser, const char *at, size_t length)
+{
+    struct http_request *r = parser->data;
+    if (r->in_value)
+        r->name_bytes = 0;
+    r->in_value = false;
+    if (r->name_bytes < sizeof(r->name)) {
+        size_t room = sizeof(r->name) - r->name_bytes;
+        memcpy(r->name + r->name_bytes, at, length < room ? length : room);
+    }
+    r->name_bytes += length;
+    return 0;
+}
+
+static int on_header_value(http_parser *parser, const char *at, size_t length)
+{
+    struct http_request *r = parser->data;
+    (void)at;
+    (void)length;
+    if (!r->in_value)
+        end_of_name(r);
+    r->in_value = true;
+    return 0;
+}
+
+static int on_headers_complete(http_parser *parser)
+{
+    struct http_request *r = parser->data;
+    r->head_done = true;
+    r->head = parser->method == HTTP_HEAD;
+    r->version_1_0 = parser->http_minor == 0;
+    if (parser->http_major != 1)
+        return end(r, HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
+    /* RFC 9112 3.2: a request of HTTP/1.1 has one Host field, an older one may have it. */
+    if (r->hosts > 1 || (r->hosts == 0 && !r->version_1_0))
+        return end(r, HTTP_STATUS_BAD_REQUEST);
+    if (parser->method == HTTP_CONNECT)
+        return end(r, HTTP_STATUS_METHOD_NOT_ALLOWED);
+    if (parser->method != HTTP_GET && parser->method != HTTP_HEAD)
+        r->status = HTTP_STATUS_METHOD_NOT_ALLOWED;
+    bool has_length = (parser->flags & F_CONTENTLENGTH) != 0;
+    if (has_length && parser->content_length > HTTP_BODY_BYTES_MAX)
+        return end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    /* RFC 9110 10.1.1: the final answer, instead of 100, spares the peer the sending of a body. */
+    bool has_body = (has_length && parser->content_length > 0) || (parser->flags & F_CHUNKED);
+    return r->expects && has_body ? end(r, r->status) : 0;
+}
+
+static int on_body(http_parser *parser, const char *at, size_t length)
+{
+    struct http_request *r = parser->data;
+    (void)at;
+    r->body_bytes += length;
+    return r->body_bytes > HTTP_BODY_BYTES_MAX ? end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE) : 0;
+}
+
+static int on_message_complete(http_parser *parser)
+{
+    struct http_request *r = parser->data;
+    r->done = true;
+    r->keep_alive = http_should_keep_alive(parser) != 0;
+    /* The next request stays where it is until this one is answered. */
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static const http_parser_settings callbacks = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+/* ---- */
+
+/* RFC 9110 5.6.2 */
+static bool is_token_character(char c)
+{
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* What to answer to bytes that the parser has refused at `offending`. */
+static unsigned refusal(const http_parser *parser, char offending)
+{
+    switch (HTTP_PARSER_ERRNO(parser)) {
+    case HPE_HEADER_OVERFLOW:
+        return HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    case HPE_INVALID_METHOD:
+        /* RFC 9110 9.1: a method that is well-formed but unknown is not implemented. */
+        return is_token_character(offending) ? HTTP_STATUS_NOT_IMPLEMENTED
+                                             : HTTP_STATUS_BAD_REQUEST;
+    default:
+        return HTTP_STATUS_BAD_REQUEST;
+    }
+}
+
+void http_request_init(struct http_request *r)
+{
+    memset(r, 0, sizeof(*r));
+    http_parser_init(&r->parser, HTTP_REQUEST);
+    r->parser.data = r;
+}
+
+size_t http_request_feed(struct http_request *r, const char *bytes, size_t length)
+{
+    bool in_head = !r->head_done;
+    if (in_head && length > HTTP_HEAD_BYTES_MAX - r->head_bytes)
+        length = HTTP_HEAD_BYTES_MAX - r->head_bytes;
+    size_t taken = http_parser_execute(&r->parser, &callbacks, bytes, length);
+    if (in_head)
+        r->head_bytes += taken;
+    if (r->done)
+        return taken;
+    if (HTTP_PARSER_ERRNO(&r->parser) != HPE_OK)
+        end(r, refusal(&r->parser, taken < length ? bytes[taken] : '\0'));
+    else if (!r->head_done && r->head_bytes == HTTP_HEAD_BYTES_MAX)
+        end(r, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+    return taken;
+}
+
+/* ---- The path ---- */
+
+/* The value of a hexadecimal digit, or -1. */
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)tolower((unsigned char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes percent-encoding (RFC 3986 2.1), which makes nothing longer; returns 0 or a status. */
+static unsigned decode(const char *raw, size_t raw_bytes, char *path, size_t path_bytes)
+{
+    if (raw_bytes >= path_bytes)
+        return HTTP_STATUS_URI_TOO_LONG;
+    for (size_t i = 0; i < raw_bytes; i++) {
+        char c = raw[i];
+        if (c == '%') {
+            int high = i + 2 < raw_bytes ? digit(raw[i + 1]) : -1;
+            int low = i + 2 < raw_bytes ? digit(raw[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return HTTP_STATUS_BAD_REQUEST;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (c == '\0')
+            return HTTP_STATUS_BAD_REQUEST;
+        *path++ = c;
+    }
+    *path = '\0';
+    return 0;
+}
+
+/* Whether a segment of the decoded path is "..". */
+static bool climbs(const char *path)
+{
+    for (const char *at = strstr(path, "/.."); at; at = strstr(at + 1, "/.."))
+        if (at[3] == '/' || at[3] == '\0')
+            return true;
+    return false;
+}
+
+unsigned http_request_path(const struct http_request *r, const char **raw, size_t *raw_bytes,
+                           char *path, size_t path_bytes)
+{
+    struct http_parser_url url;
+    http_parser_url_init(&url);
+    *raw = "/";
+    *raw_bytes = 1;
+    if (http_parser_parse_url(r->target, r->target_bytes, 0, &url) != 0)
+        return HTTP_STATUS_BAD_REQUEST;
+    if (url.field_set & (1 << UF_PATH)) {
+        *raw = r->target + url.field_data[UF_PATH].off;
+        *raw_bytes = url.field_data[UF_PATH].len;
+    }
+    if (**raw != '/') /* "*" is a target for OPTIONS only */
+        return HTTP_STATUS_BAD_REQUEST;
+    unsigned status = decode(*raw, *raw_bytes, path, path_bytes);
+    if (status != 0)
+        return status;
+    return climbs(path) ? HTTP_STATUS_FORBIDDEN : 0;
+}

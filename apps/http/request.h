@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One HTTP/1 request as it arrives, a byte at a time if need be (RFC 9112, parsed by http-parser),
+ * and the path that it asks for. Everything about it is bounded; what the bounds or the protocol
+ * forbid ends it with the status to answer.
+ */
+#ifndef APPS_HTTP_REQUEST_H
+#define APPS_HTTP_REQUEST_H
+
+#include <http_parser.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HTTP_HEAD_BYTES_MAX   8192        /* request line and header fields; beyond it 431 */
+#define HTTP_TARGET_BYTES_MAX 8000        /* RFC 9112 3 wants that much at least; beyond it 414 */
+#define HTTP_BODY_BYTES_MAX   (64 * 1024) /* of a body that nobody wants; beyond it 413 */
+
+struct http_request {
+    /* The result, once `done`. */
+    bool done;
+    unsigned status;  /* the error to answer; 0: a GET or HEAD of `target` that is in order */
+    bool head;        /* HEAD: the answer has no body */
+    bool keep_alive;  /* another request may follow on the connection */
+    bool version_1_0; /* the peer takes a connection for closed unless it is told */
+    size_t target_bytes;
+    char target[HTTP_TARGET_BYTES_MAX];
+
+    /* Private to request.c. */
+    http_parser parser;
+    size_t head_bytes;
+    size_t body_bytes;
+    bool head_done;
+    bool in_value; /* the last thing seen of the header was (a part of) a value */
+    bool expects;
+    unsigned hosts;
+    size_t name_bytes;
+    char name[8]; /* of the field under way, as much as fits */
+};
+
+/* Makes ready for a request. */
+void http_request_init(struct http_request *);
+
+/*
+ * Takes bytes of the connection until the request is done; `length` is at least 1. Returns how many
+ * belong to this request. When it is done with a status and without keep_alive, the rest of the
+ * stream has no meaning.
+ */
+size_t http_request_feed(struct http_request *, const char *bytes, size_t length);
+
+/*
+ * Finds the path of a request's target, in origin or absolute form, without the query. `*raw` of
+ * `*raw_bytes` is set to the path as it was sent (within the target, "/" if it is empty). The path,
+ * percent-decoded and ended by NUL, goes to `path`. Returns 0, or the status to answer: 400 (no
+ * valid target, or a NUL in it), 403 (a segment ".."), 414 (longer than path_bytes - 1).
+ */
+unsigned http_request_path(const struct http_request *, const char **raw, size_t *raw_bytes,
+                           char *path, size_t path_bytes);
+
+#endif

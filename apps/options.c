@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "strait.h"
+
+#define MTU_MIN 68 /* RFC 791 */
+#define MTU_MAX 65535
+
+const char options_help[] =
+    "Usage: strait serve --addr ADDRESS/BITS [OPTION...]\n"
+    "\n"
+    "Is a host on a TUN device, until SIGINT or SIGTERM. Services: echo (TCP and UDP port 7),\n"
+    "discard (9), chargen (19), HTTP (80).\n"
+    "\n"
+    "  --tun NAME         the device, made if need be (default: tun0)\n"
+    "  --addr ADDR/BITS   the host's IPv4 address and the size of its network, 10.7.0.2/24\n"
+    "  --peer ADDR        the kernel's address on the device, 10.7.0.1; without it the device\n"
+    "                     keeps the address that it has\n"
+    "  --mtu N            largest packet in bytes, 68 to 65535 (default: the device's, or 1500)\n"
+    "  --no-offload       packets as they would be on a wire: no checksum or segmentation offload\n"
+    "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
+    "  --capture FILE     writes all packets to a file for tcpdump -r or wireshark\n"
+    "  --filter EXPR      captures only what matches, in the language of pcap-filter(7)\n"
+    "  -v, --verbose[=CATEGORY,...]\n"
+    "                     says what happens: link, ip, icmp, udp, tcp, socket (default: all)\n"
+    "  --help             this text\n"
+    "\n"
+    "Started as root it goes on as the user who called sudo, else as nobody, once the device is\n"
+    "open. On the way out it prints its counters.\n";
+
+enum {
+    OPT_TUN = 256,
+    OPT_ADDR,
+    OPT_PEER,
+    OPT_MTU,
+    OPT_NO_OFFLOAD,
+    OPT_ROOT,
+    OPT_CAPTURE,
+    OPT_FILTER
+};
+
+static const struct option long_options[] = {
+    {"tun", required_argument, NULL, OPT_TUN},
+    {"addr", required_argument, NULL, OPT_ADDR},
+    {"peer", required_argument, NULL, OPT_PEER},
+    {"mtu", required_argument, NULL, OPT_MTU},
+    {"no-offload", no_argument, NULL, OPT_NO_OFFLOAD},
+    {"root", required_argument, NULL, OPT_ROOT},
+    {"capture", required_argument, NULL, OPT_CAPTURE},
+    {"filter", required_argument, NULL, OPT_FILTER},
+    {"verbose", optional_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Where an error goes. */
+struct report {
+    char *error;
+    size_t error_bytes;
+};
+
+__attribute__((format(printf, 2, 3))) static int fail(const struct report *report,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(report->error, report->error_bytes, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+/* Reads a decimal number without sign or space; returns false if it is none or above `max`. */
+static bool parse_number(const char *text, long max, long *value)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    *value = strtol(text, &end, 10);
+    return errno == 0 && *end == '\0' && *value <= max;
+}
+
+/* Whether a host can have the address: not 0/8, loopback, multicast or reserved (RFC 6890). */
+static bool is_host_address(struct in_addr address)
+{
+    uint32_t a = ntohl(address.s_addr);
+    return a >> 24 != 0 && a >> 24 != IN_LOOPBACKNET && a < 0xe0000000;
+}
+
+static int parse_addr(const char *text, struct options *o, const struct report *report)
+{
+    char address[INET_ADDRSTRLEN];
+    long bits;
+    const char *slash = strchr(text, '/');
+    if (!slash)
+        return fail(report, "--addr %s: the size of the network is missing; write it as %s/24",
+                    text, text);
+    size_t length = (size_t)(slash - text);
+    if (length >= sizeof(address))
+        return fail(report, "--addr %s: not an IPv4 address; write it as 10.7.0.2/24", text);
+    memcpy(address, text, length);
+    address[length] = '\0';
+    if (inet_pton(AF_INET, address, &o->addr) != 1)
+        return fail(report, "--addr %s: not an IPv4 address; write it as 10.7.0.2/24", text);
+    if (!parse_number(slash + 1, 32, &bits) || bits < 1)
+        return fail(report, "--addr %s: the prefix must be a number from 1 to 32", text);
+    o->prefix_bits = (int)bits;
+    if (!is_host_address(o->addr))
+        return fail(report, "--addr %s: no host can have this address; take one like 10.7.0.2/24",
+                    text);
+    return 0;
+}
+
+static int parse_peer(const char *text, struct options *o, const struct report *report)
+{
+    if (inet_pton(AF_INET, text, &o->peer) != 1)
+        return fail(report, "--peer %s: not an IPv4 address; write it as 10.7.0.1", text);
+    if (!is_host_address(o->peer))
+        return fail(report, "--peer %s: no host can have this address; take one like 10.7.0.1",
+                    text);
+    return 0;
+}
+
+static int parse_mtu(const char *text, struct options *o, const struct report *report)
+{
+    long mtu;
+    if (!parse_number(text, MTU_MAX, &mtu) || mtu < MTU_MIN)
+        return fail(report, "--mtu %s: must be a number of bytes from %d to %d", text, MTU_MIN,
+                    MTU_MAX);
+    o->mtu = (uint32_t)mtu;
+    return 0;
+}
+
+/* The category called by `length` characters; 0 if there is none. */
+static uint32_t category(const char *name, size_t length)
+{
+    static const struct {
+        const char *name;
+        uint32_t bits;
+    } categories[] = {
+        {"link", STRAIT_LOG_LINK}, {"ip", STRAIT_LOG_IP},   {"icmp", STRAIT_LOG_ICMP},
+        {"udp", STRAIT_LOG_UDP},   {"tcp", STRAIT_LOG_TCP}, {"socket", STRAIT_LOG_SOCKET},
+        {"all", STRAIT_LOG_ALL},
+    };
+    for (size_t i = 0; i < sizeof(categories) / sizeof(categories[0]); i++)
+        if (strlen(categories[i].name) == length && memcmp(categories[i].name, name, length) == 0)
+            return categories[i].bits;
+    return 0;
+}
+
+/* `text` is a list of categories, after the "=" that the short option leaves in; NULL is all. */
+static int parse_verbose(const char *text, struct options *o, const struct report *report)
+{
+    if (!text) {
+        o->log_categories = STRAIT_LOG_ALL;
+        return 0;
+    }
+    if (*text == '=')
+        text++;
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        uint32_t bits = category(text, length);
+        if (bits == 0)
+            return fail(report,
+                        "-v: no category \"%.*s\"; there are link, ip, icmp, udp, tcp, socket, all",
+                        (int)length, text);
+        o->log_categories |= bits;
+        if (text[length] == '\0')
+            return 0;
+        text += length + 1;
+    }
+}
+
+/* One option that getopt_long has found. */
+static int take(int option, char *value, struct options *o, const struct report *report)
+{
+    switch (option) {
+    case OPT_TUN:
+        o->tun = value;
+        return 0;
+    case OPT_ADDR:
+        return parse_addr(value, o, report);
+    case OPT_PEER:
+        return parse_peer(value, o, report);
+    case OPT_MTU:
+        return parse_mtu(value, o, report);
+    case OPT_NO_OFFLOAD:
+        o->no_offload = true;
+        return 0;
+    case OPT_ROOT:
+        o->root = value;
+        return 0;
+    case OPT_CAPTURE:
+        o->capture = value;
+        return 0;
+    case OPT_FILTER:
+        o->filter = value;
+        return 0;
+    case 'v':
+        return parse_verbose(value, o, report);
+    default:
+        o->help = true;
+        return 0;
+    }
+}
+
+/* The first or the last address of a network of more than two is no host's (RFC 1122 3.2.1.3). */
+static bool is_network_or_broadcast(struct in_addr address, int prefix_bits)
+{
+    if (prefix_bits > 30)
+        return false;
+    uint32_t host_mask = UINT32_MAX >> prefix_bits;
+    uint32_t host = ntohl(address.s_addr) & host_mask;
+    return host == 0 || host == host_mask;
+}
+
+/* What concerns several options. */
+static int check_together(const struct options *o, const struct report *report)
+{
+    if (o->addr.s_addr == 0)
+        return fail(report, "--addr is missing; say for example --addr 10.7.0.2/24");
+    if (is_network_or_broadcast(o->addr, o->prefix_bits))
+        return fail(report,
+                    "--addr: the first and the last address of a network belong to no host");
+    if (o->filter && !o->capture)
+        return fail(report, "--filter needs --capture FILE");
+    if (o->peer.s_addr == 0)
+        return 0;
+    if (o->peer.s_addr == o->addr.s_addr)
+        return fail(report, "--peer must be another address than --addr");
+    uint32_t mask = UINT32_MAX << (32 - o->prefix_bits);
+    if ((ntohl(o->peer.s_addr) ^ ntohl(o->addr.s_addr)) & mask)
+        return fail(report, "--peer is not in the network of --addr (/%d)", o->prefix_bits);
+    if (is_network_or_broadcast(o->peer, o->prefix_bits))
+        return fail(report,
+                    "--peer: the first and the last address of a network belong to no host");
+    return 0;
+}
+
+int options_parse(int argc, char *argv[], struct options *o, char *error, size_t error_bytes)
+{
+    const struct report report = {error, error_bytes};
+    *o = (struct options){.tun = "tun0"};
+    opterr = 0;
+    optind = 0; /* GNU: forget what an earlier parse has left */
+    for (;;) {
+        int option = getopt_long(argc, argv, ":v::", long_options, NULL);
+        if (option == -1)
+            break;
+        if (option == ':')
+            return fail(&report, "%s needs a value; see strait serve --help", argv[optind - 1]);
+        if (option == '?' && optopt > 0 && optopt <= UCHAR_MAX)
+            return fail(&report, "unknown option -%c; see strait serve --help", optopt);
+        if (option == '?')
+            return fail(&report, "unknown option %s; see strait serve --help", argv[optind - 1]);
+        if (take(option, optarg, o, &report) < 0)
+            return -1;
+        if (o->help)
+            return 0;
+    }
+    if (optind < argc)
+        return fail(&report, "unexpected \"%s\"; see strait serve --help", argv[optind]);
+    return check_together(o, &report);
+}
