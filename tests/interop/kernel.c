@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "transfer.h"
+
+struct sockaddr_in address_of(const char *address, uint16_t port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+    assert_int_equal(inet_pton(AF_INET, address, &a.sin_addr), 1);
+    return a;
+}
+
+int kernel_socket(int type)
+{
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct timeval limit = {.tv_sec = WAIT_MS / 1000};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)), 0);
+    if (type == SOCK_STREAM && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0)
+        assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
+    return fd;
+}
+
+int kernel_connect(uint16_t port)
+{
+    int fd = kernel_socket(SOCK_STREAM);
+    struct sockaddr_in to = address_of(STRAIT_ADDRESS, port);
+    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+        fail_msg("connecting to port %u: %m", port);
+    return fd;
+}
+
+int kernel_listen(uint16_t *port)
+{
+    int fd = kernel_socket(SOCK_STREAM);
+    struct sockaddr_in at = address_of(KERNEL_ADDRESS, 0);
+    socklen_t size = sizeof(at);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, 256), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+void kernel_close_by_reset(int fd)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    close(fd);
+}
+
+uint32_t kernel_retransmissions(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_total_retrans;
+}
+
+void check_echo(uint64_t seed, uint64_t bytes)
+{
+    char error[200] = "";
+    struct transfer t;
+    int fd = kernel_connect(PORT_ECHO);
+    transfer_init_echo(&t, fd, seed, bytes);
+    /* A floor of 20 MB/s both ways, and time to start. */
+    int timeout_ms = WAIT_MS + (int)(bytes / (20 * KB));
+    int result = transfer_run(&kernel_transport, &t, 1, timeout_ms, error, sizeof(error));
+    transfer_finish(&t);
+    if (result != 0)
+        fail_msg("echo of %llu bytes: %s", (unsigned long long)bytes, error);
+    assert_int_equal(kernel_retransmissions(fd), 0);
+    close(fd);
+}
+
+int run_command(char *output, size_t output_bytes, const char *format, ...)
+{
+    char line[1024];
+    int prefix = snprintf(line, sizeof(line), "exec 2>&1 </dev/null; ");
+    va_list arguments;
+    va_start(arguments, format);
+    int length =
+        vsnprintf(line + prefix, sizeof(line) - (size_t)prefix, format, arguments) + prefix;
+    va_end(arguments);
+    assert_true(length < (int)sizeof(line));
+
+    FILE *pipe = popen(line, "re");
+    assert_non_null(pipe);
+    size_t total = 0;
+    char piece[4096];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof(piece), pipe)) > 0) {
+        size_t room = output_bytes - 1 - total;
+        size_t part = n < room ? n : room;
+        memcpy(output + total, piece, part);
+        total += part;
+    }
+    output[total] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}

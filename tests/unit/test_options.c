@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+#include "strait.h"
+
+#define WORDS_MAX 16
+
+static struct options options;
+static char error[256];
+
+/* Parses a command line given as one string of words; quotes have no meaning in it. */
+static int parse(const char *line)
+{
+    static char words[512];
+    char *argv[WORDS_MAX + 1] = {NULL};
+    char *rest = NULL;
+    int argc = 0;
+    assert_true((size_t)snprintf(words, sizeof(words), "%s", line) < sizeof(words));
+    memset(error, 0, sizeof(error));
+    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        assert_true(argc < WORDS_MAX);
+        argv[argc++] = word;
+    }
+    return options_parse(argc, argv, &options, error, sizeof(error));
+}
+
+/* The line is refused in one line that contains `words`. */
+static void expect_refused(const char *line, const char *words)
+{
+    assert_int_equal(parse(line), -1);
+    if (!strstr(error, words))
+        fail_msg("%s\n  said:     %s\n  expected: ...%s...", line, error, words);
+    assert_null(strchr(error, '\n'));
+}
+
+static void the_line_of_the_readme_is_understood(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --tun tun3 --addr 10.7.0.2/24 --peer 10.7.0.1"), 0);
+    assert_string_equal(options.tun, "tun3");
+    assert_int_equal(ntohl(options.addr.s_addr), 0x0a070002);
+    assert_int_equal(options.prefix_bits, 24);
+    assert_int_equal(ntohl(options.peer.s_addr), 0x0a070001);
+    assert_int_equal(options.mtu, 0);
+    assert_false(options.no_offload);
+    assert_null(options.capture);
+    assert_null(options.filter);
+    assert_null(options.root);
+    assert_int_equal(options.log_categories, 0);
+    assert_false(options.help);
+}
+
+static void every_option_is_understood(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --addr=192.168.1.9/30 --mtu 9000 --no-offload --root /srv "
+                           "--capture a.pcap --filter tcp -v"),
+                     0);
+    assert_string_equal(options.tun, "tun0");
+    assert_int_equal(options.prefix_bits, 30);
+    assert_int_equal(options.peer.s_addr, 0);
+    assert_int_equal(options.mtu, 9000);
+    assert_true(options.no_offload);
+    assert_string_equal(options.root, "/srv");
+    assert_string_equal(options.capture, "a.pcap");
+    assert_string_equal(options.filter, "tcp");
+    assert_int_equal(options.log_categories, STRAIT_LOG_ALL);
+}
+
+static void categories_add_up_in_all_spellings(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 -v=tcp,ip"), 0);
+    assert_int_equal(options.log_categories, STRAIT_LOG_TCP | STRAIT_LOG_IP);
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 -vudp -v=link"), 0);
+    assert_int_equal(options.log_categories, STRAIT_LOG_UDP | STRAIT_LOG_LINK);
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 --verbose=icmp,socket"), 0);
+    assert_int_equal(options.log_categories, STRAIT_LOG_ICMP | STRAIT_LOG_SOCKET);
+    expect_refused("serve --addr 10.7.0.2/24 -v=tcp,arp", "no category \"arp\"");
+    expect_refused("serve --addr 10.7.0.2/24 -v=", "no category \"\"");
+    expect_refused("serve --addr 10.7.0.2/24 -v=tcp,", "no category \"\"");
+}
+
+static void help_asks_for_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --help"), 0);
+    assert_true(options.help);
+}
+
+static void unknown_options_and_words_are_named(void **state)
+{
+    (void)state;
+    expect_refused("serve --adr 10.7.0.2/24", "unknown option --adr");
+    expect_refused("serve -xv --addr 10.7.0.2/24", "unknown option -x");
+    expect_refused("serve --addr 10.7.0.2/24 tun0", "unexpected \"tun0\"");
+}
+
+static void a_missing_value_is_named(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/24 --tun", "--tun needs a value");
+    expect_refused("serve --addr", "--addr needs a value");
+    expect_refused("serve --tun tun0", "--addr is missing");
+}
+
+static void an_address_that_does_not_parse_is_refused(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2", "the size of the network is missing");
+    expect_refused("serve --addr 10.7.0/24", "not an IPv4 address");
+    expect_refused("serve --addr 10.7.0.256/24", "not an IPv4 address");
+    expect_refused("serve --addr example/24", "not an IPv4 address");
+    expect_refused("serve --addr fe80::1:2:3:4:5:6:7/24", "not an IPv4 address");
+    expect_refused("serve --addr /24", "not an IPv4 address");
+    expect_refused("serve --addr 10.7.0.2/24 --peer 10.7.0", "--peer 10.7.0: not an IPv4 address");
+}
+
+static void a_prefix_out_of_range_is_refused(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/33", "the prefix must be");
+    expect_refused("serve --addr 10.7.0.2/0", "the prefix must be");
+    expect_refused("serve --addr 10.7.0.2/", "the prefix must be");
+    expect_refused("serve --addr 10.7.0.2/-1", "the prefix must be");
+    expect_refused("serve --addr 10.7.0.2/24x", "the prefix must be");
+    expect_refused("serve --addr 10.7.0.2/99999999999999999999", "the prefix must be");
+}
+
+static void an_address_that_no_host_can_have_is_refused(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 0.0.0.0/24", "no host can have");
+    expect_refused("serve --addr 127.0.0.1/8", "no host can have");
+    expect_refused("serve --addr 224.0.0.1/24", "no host can have");
+    expect_refused("serve --addr 255.255.255.255/24", "no host can have");
+    expect_refused("serve --addr 10.7.0.0/24", "belong to no host");
+    expect_refused("serve --addr 10.7.0.255/24", "belong to no host");
+    expect_refused("serve --addr 10.7.0.2/24 --peer 10.7.0.255", "belong to no host");
+    expect_refused("serve --addr 10.7.0.2/24 --peer 224.0.0.1", "no host can have");
+}
+
+static void both_addresses_of_a_31_bit_network_are_hosts_rfc3021(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --addr 10.7.0.0/31 --peer 10.7.0.1"), 0);
+}
+
+static void the_peer_is_another_host_of_the_same_network(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/24 --peer 10.7.0.2", "another address");
+    expect_refused("serve --addr 10.7.0.2/24 --peer 10.7.1.1", "not in the network");
+    expect_refused("serve --addr 10.7.0.2/32 --peer 10.7.0.1", "not in the network");
+    assert_int_equal(parse("serve --addr 10.7.0.2/16 --peer 10.7.1.1"), 0);
+}
+
+static void the_mtu_is_68_to_65535_bytes_rfc791(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/24 --mtu 67", "from 68 to 65535");
+    expect_refused("serve --addr 10.7.0.2/24 --mtu 65536", "from 68 to 65535");
+    expect_refused("serve --addr 10.7.0.2/24 --mtu 1500x", "from 68 to 65535");
+    expect_refused("serve --addr 10.7.0.2/24 --mtu +1500", "from 68 to 65535");
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 --mtu 68"), 0);
+    assert_int_equal(options.mtu, 68);
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 --mtu 65535"), 0);
+    assert_int_equal(options.mtu, 65535);
+}
+
+static void a_filter_needs_a_capture(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/24 --filter tcp", "--filter needs --capture");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_line_of_the_readme_is_understood),
+        cmocka_unit_test(every_option_is_understood),
+        cmocka_unit_test(categories_add_up_in_all_spellings),
+        cmocka_unit_test(help_asks_for_nothing_else),
+        cmocka_unit_test(unknown_options_and_words_are_named),
+        cmocka_unit_test(a_missing_value_is_named),
+        cmocka_unit_test(an_address_that_does_not_parse_is_refused),
+        cmocka_unit_test(a_prefix_out_of_range_is_refused),
+        cmocka_unit_test(an_address_that_no_host_can_have_is_refused),
+        cmocka_unit_test(both_addresses_of_a_31_bit_network_are_hosts_rfc3021),
+        cmocka_unit_test(the_peer_is_another_host_of_the_same_network),
+        cmocka_unit_test(the_mtu_is_68_to_65535_bytes_rfc791),
+        cmocka_unit_test(a_filter_needs_a_capture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/prng.h"
+#include "base/table.h"
+
+#define ITEMS 100000
+
+struct item {
+    struct table_node node;
+    uint32_t key;
+    bool inside;
+    int visits;
+};
+
+static uint32_t hash_of(uint32_t key)
+{
+    return key * 2654435761u;
+}
+
+static struct item *lookup(const struct table *t, uint32_t hash, uint32_t key)
+{
+    for (struct table_node *node = table_chain(t, hash); node != NULL; node = node->next) {
+        struct item *item = container_of(node, struct item, node);
+        if (node->hash == hash && item->key == key)
+            return item;
+    }
+    return NULL;
+}
+
+static void grows_to_many_and_finds_each(void **state)
+{
+    (void)state;
+    struct table t;
+    struct item *items = calloc(ITEMS, sizeof(*items));
+    assert_true(table_init(&t));
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        items[i].key = i;
+        table_insert(&t, &items[i].node, hash_of(i));
+        assert_int_equal(t.count, i + 1);
+        assert_true(t.mask + 1 >= t.count);
+    }
+    assert_true(t.mask < 2 * ITEMS);
+    for (uint32_t i = 0; i < ITEMS; i++)
+        assert_ptr_equal(lookup(&t, hash_of(i), i), &items[i]);
+    assert_null(lookup(&t, hash_of(ITEMS), ITEMS));
+    table_finish(&t);
+    free(items);
+}
+
+static void agrees_with_a_model(void **state)
+{
+    (void)state;
+    enum { KEYS = 1000, STEPS = 50000 };
+    static struct item items[KEYS];
+    struct table t;
+    struct prng r;
+    uint32_t count = 0;
+    prng_seed(&r, 1);
+    assert_true(table_init(&t));
+    for (int step = 0; step < STEPS; step++) {
+        uint32_t key = (uint32_t)prng_below(&r, KEYS);
+        struct item *item = &items[key];
+        item->key = key;
+        if (item->inside)
+            table_remove(&t, &item->node);
+        else
+            table_insert(&t, &item->node, hash_of(key));
+        item->inside = !item->inside;
+        count += item->inside ? 1 : (uint32_t)-1;
+        assert_int_equal(t.count, count);
+
+        uint32_t other = (uint32_t)prng_below(&r, KEYS);
+        assert_ptr_equal(lookup(&t, hash_of(other), other),
+                         items[other].inside ? &items[other] : NULL);
+    }
+    table_finish(&t);
+}
+
+static void equal_hashes_are_kept_apart_by_the_caller(void **state)
+{
+    (void)state;
+    static struct item items[200];
+    struct table t;
+    assert_true(table_init(&t));
+    for (uint32_t i = 0; i < 200; i++) {
+        items[i].key = i;
+        table_insert(&t, &items[i].node, 0xffffffff);
+    }
+    for (uint32_t i = 0; i < 200; i += 2)
+        table_remove(&t, &items[i].node);
+    for (uint32_t i = 0; i < 200; i++)
+        assert_ptr_equal(lookup(&t, 0xffffffff, i), i % 2 ? &items[i] : NULL);
+    table_finish(&t);
+}
+
+static void visit_and_remove_odd(void *context, struct table_node *node)
+{
+    struct item *item = container_of(node, struct item, node);
+    item->visits++;
+    if (item->key % 2)
+        table_remove(context, node);
+}
+
+static void each_visits_all_once_while_nodes_are_removed(void **state)
+{
+    (void)state;
+    enum { KEYS = 1000 };
+    static struct item items[KEYS];
+    struct table t;
+    assert_true(table_init(&t));
+    table_each(&t, visit_and_remove_odd, &t);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        items[i].key = i;
+        table_insert(&t, &items[i].node, hash_of(i));
+    }
+    table_each(&t, visit_and_remove_odd, &t);
+    assert_int_equal(t.count, KEYS / 2);
+    table_each(&t, visit_and_remove_odd, &t);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        assert_int_equal(items[i].visits, i % 2 ? 1 : 2);
+        assert_ptr_equal(lookup(&t, hash_of(i), i), i % 2 ? NULL : &items[i]);
+    }
+    table_finish(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grows_to_many_and_finds_each),
+        cmocka_unit_test(agrees_with_a_model),
+        cmocka_unit_test(equal_hashes_are_kept_apart_by_the_caller),
+        cmocka_unit_test(each_visits_all_once_while_nodes_are_removed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
