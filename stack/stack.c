@@ -20,8 +20,7 @@
 
 #include "base/siphash.h"
 
-/* ---- Configuration ------------------------------------------------------------------------------
- */
+/* ---- Configuration -------------------------------------------------------------------------- */
 
 #define BUFFER_MAX_BYTES (UINT32_C(1) << 30) /* the largest window there is, RFC 7323 2.3 */
 
@@ -67,8 +66,7 @@ static bool config_read(struct strait_config *config, const struct strait_config
     return config_is_valid(config);
 }
 
-/* ---- Making and ending --------------------------------------------------------------------------
- */
+/* ---- Making and ending ---------------------------------------------------------------------- */
 
 static void core_init(struct core *core)
 {
@@ -134,8 +132,7 @@ void strait_free(struct strait *s)
     free(s);
 }
 
-/* ---- Links and routes ---------------------------------------------------------------------------
- */
+/* ---- Links and routes ----------------------------------------------------------------------- */
 
 static void receive(struct strait_link *link, const void *packet, size_t length,
                     const struct strait_offload *offload, uint64_t now_ns)
@@ -164,8 +161,7 @@ int strait_route(struct strait *s, struct in_addr network, int prefix_bits,
     return ip_route_add(&s->ip, address_from_in(network), prefix_bits, interface);
 }
 
-/* ---- A driver's turn ----------------------------------------------------------------------------
- */
+/* ---- A driver's turn ------------------------------------------------------------------------ */
 
 /* Time never goes back, whatever the driver says. */
 static void set_now(struct core *core, uint64_t now_ns)
@@ -204,8 +200,7 @@ uint64_t strait_advance(struct strait *s, uint64_t now_ns)
     return sockets_pending(&s->sockets) ? now_ns : deadline_ns;
 }
 
-/* ---- Counters -----------------------------------------------------------------------------------
- */
+/* ---- Counters ------------------------------------------------------------------------------- */
 
 void strait_counters(const struct strait *s,
                      void (*visit)(void *context, const char *name, uint64_t value), void *context)

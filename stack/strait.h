@@ -256,7 +256,8 @@ STRAIT_API void strait_input(struct strait *, struct strait_link *, const void *
 /*
  * Runs the timers that are due and sends what is to be sent. Returns the time of the next deadline,
  * STRAIT_NEVER if there is none, or `now_ns` itself while strait_dispatch has callbacks to run.
- * To be called after strait_input, after socket calls and when the deadline comes.
+ * To be called after strait_input, after socket calls and when the deadline comes; and once before
+ * the first socket call, so that the stack knows the time.
  */
 STRAIT_API uint64_t strait_advance(struct strait *, uint64_t now_ns);
 

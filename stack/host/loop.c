@@ -424,6 +424,8 @@ int strait_loop_add(struct strait_loop *loop, struct strait *stack, struct strai
     source->link = link;
     source->driven = driven;
     list_append(&loop->links, &source->node);
+    /* The stack must know the time before the first socket call arms a timer. */
+    loop->next_ns = earlier(loop->next_ns, strait_advance(stack, clock_now()));
     return 0;
 }
 

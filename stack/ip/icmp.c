@@ -18,8 +18,7 @@
 #define ERRORS_BURST      50
 #define ERRORS_PER_SECOND 1000
 
-/* ---- Echo ---------------------------------------------------------------------------------------
- */
+/* ---- Echo ----------------------------------------------------------------------------------- */
 
 /* RFC 1122 3.2.2.6: the reply goes from the address that was asked, with all the data. */
 static void answer_echo(struct ip *ip, const struct ip_packet *packet)
@@ -42,8 +41,7 @@ static void answer_echo(struct ip *ip, const struct ip_packet *packet)
         count(ip->core, icmp_echo_answered);
 }
 
-/* ---- Errors about our packets -------------------------------------------------------------------
- */
+/* ---- Errors about our packets --------------------------------------------------------------- */
 
 /*
  * Reads the quoted packet, of which the header and 8 bytes more are there at least (RFC 792), and
@@ -96,8 +94,7 @@ static void take_error(struct ip *ip, const struct ip_packet *packet)
         protocol->error(ip->protocol_self[number], &error);
 }
 
-/* ---- In -----------------------------------------------------------------------------------------
- */
+/* ---- In ------------------------------------------------------------------------------------- */
 
 static void icmp_input(void *self, const struct ip_packet *packet)
 {
@@ -138,8 +135,7 @@ void icmp_init(struct ip *ip)
     ip_register(ip, IPPROTO_ICMP, &icmp_protocol, ip);
 }
 
-/* ---- Errors made --------------------------------------------------------------------------------
- */
+/* ---- Errors made ---------------------------------------------------------------------------- */
 
 static bool is_icmp_error(const struct ip_packet *packet)
 {

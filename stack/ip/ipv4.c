@@ -59,8 +59,7 @@ static uint64_t pseudo_header_sum(const struct address *source, const struct add
     return (uint64_t)address_to_v4(source) + address_to_v4(destination) + protocol + length;
 }
 
-/* ---- In -----------------------------------------------------------------------------------------
- */
+/* ---- In ------------------------------------------------------------------------------------- */
 
 /* What the checks below return: the counter of a refusal, or this. */
 #define ACCEPTED COUNTER_COUNT
@@ -202,8 +201,7 @@ bool ip_checksum_right(const struct ip_packet *packet)
     return checksum_fold(checksum_add(sum, packet->payload, packet->length)) == 0xffff;
 }
 
-/* ---- Out ----------------------------------------------------------------------------------------
- */
+/* ---- Out ------------------------------------------------------------------------------------ */
 
 /* Writes the header of an atomic packet: DF set, so that the identification may be 0 (RFC 6864 4).
  */

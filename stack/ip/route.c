@@ -15,8 +15,7 @@ static uint32_t mask_of(int prefix_bits)
     return prefix_bits == 0 ? 0 : UINT32_MAX << (32 - prefix_bits);
 }
 
-/* ---- Interfaces -------------------------------------------------------------------------------
- */
+/* ---- Interfaces ----------------------------------------------------------------------------- */
 
 struct interface *ip_interface(struct ip *ip, const struct strait_link *link)
 {
@@ -110,8 +109,7 @@ struct interface *ip_attach(struct ip *ip, struct strait_link *link, struct addr
     return interface;
 }
 
-/* ---- Routes -----------------------------------------------------------------------------------
- */
+/* ---- Routes --------------------------------------------------------------------------------- */
 
 int ip_route_add(struct ip *ip, struct address network, int prefix_bits,
                  struct interface *interface)

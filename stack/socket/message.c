@@ -77,7 +77,10 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, const str
     return tcp_send(all->tcp, s->connection, parts, count);
 }
 
-/* A blocking send ends when all is taken, or with the part that was when it cannot go on. */
+/*
+ * A blocking send ends when all is taken, or with the part that was when it cannot go on. An error
+ * that comes after a part was taken stays with the connection, for the next call to tell.
+ */
 static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *message, size_t total,
                            int flags)
 {
@@ -85,6 +88,8 @@ static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *mes
     size_t done = 0;
     for (;;) {
         struct socket *s = socket_find(all, fd);
+        if (done > 0 && (!s || socket_events(s) & POLLERR))
+            return (ssize_t)done;
         ssize_t sent = s ? stream_send_once(all, s, &p) : -1;
         bool wait = s && !s->nonblocking && !(flags & MSG_DONTWAIT);
         if (sent >= 0) {

@@ -128,7 +128,6 @@ static void set_send_buffer(struct sockets *all, struct socket *s, uint32_t byte
     s->send_buffer_bytes = bytes;
     if (socket_has_connection(s))
         tcp_set_send_buffer(all->tcp, s->connection, bytes);
-    socket_queue(all, s); /* there may be room now */
 }
 
 static void set_receive_buffer(struct sockets *all, struct socket *s, uint32_t bytes)

@@ -182,7 +182,6 @@ static void socket_end(struct sockets *all, struct socket *s, bool reset)
 
 void sockets_finish(struct sockets *all)
 {
-    tcp_silence(all->tcp);
     for (uint32_t i = 0; i < all->slot_count; i++)
         if (all->slots[i].socket)
             socket_end(all, all->slots[i].socket, true);
@@ -373,7 +372,6 @@ int strait_listen(struct strait *stack, int fd, int backlog)
         return -1;
     s->kind = SOCKET_LISTENING;
     s->listener = listener;
-    socket_queue(all, s);
     return 0;
 }
 
@@ -513,7 +511,6 @@ static int connect_start(struct sockets *all, struct socket *s, const struct soc
     s->kind = SOCKET_CONNECTING;
     s->connection = connection;
     connection_configure(all, s);
-    socket_queue(all, s);
     if (!s->nonblocking)
         return connect_wait(all, s->fd);
     errno = EINPROGRESS;
@@ -595,7 +592,7 @@ static int stream_shutdown(struct sockets *all, struct socket *s, int how)
     }
 }
 
-static int datagram_shutdown(struct socket *s, int how)
+static int datagram_shutdown(struct sockets *all, struct socket *s, int how)
 {
     if (s->endpoint->remote_port == 0) {
         errno = ENOTCONN;
@@ -605,6 +602,7 @@ static int datagram_shutdown(struct socket *s, int how)
         s->receive_shut = true;
     if (how != SHUT_RD)
         s->send_shut = true;
+    socket_queue(all, s);
     return 0;
 }
 
@@ -618,10 +616,8 @@ int strait_shutdown(struct strait *stack, int fd, int how)
         errno = EINVAL;
         return -1;
     }
-    int result =
-        s->kind == SOCKET_DATAGRAM ? datagram_shutdown(s, how) : stream_shutdown(all, s, how);
-    socket_queue(all, s);
-    return result;
+    return s->kind == SOCKET_DATAGRAM ? datagram_shutdown(all, s, how)
+                                      : stream_shutdown(all, s, how);
 }
 
 /* ---- Names ---- */

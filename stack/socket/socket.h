@@ -81,8 +81,7 @@ struct sockets {
  */
 bool sockets_init(struct sockets *, struct core *, struct udp *, struct tcp *, struct strait_env *);
 
-/* Ends every socket and what it owns, without a word on the wire; to be called before tcp_finish.
- */
+/* Ends every socket and what it owns; between tcp_silence and tcp_finish. */
 void sockets_finish(struct sockets *);
 
 /* For tcp.wake and udp.wake: `sockets` is the table, `owner` the socket. Runs no callback. */

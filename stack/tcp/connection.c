@@ -129,9 +129,9 @@ void connection_negotiate(struct connection *c, const struct tcp_options *peer, 
 
     uint32_t offered = peer->mss ? peer->mss : TCP_MSS_UNTOLD;
     uint32_t fitting = connection_mss_offer(&c->route);
+    if (offered < TCP_MSS_MIN)
+        offered = TCP_MSS_MIN;
     uint32_t mss = offered < fitting ? offered : fitting;
-    if (mss < TCP_MSS_MIN)
-        mss = TCP_MSS_MIN;
     /* RFC 6691, now RFC 9293 3.7.1: the MSS option counts payload without options. */
     c->mss = mss - (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0);
     c->rcv_mss = c->mss;

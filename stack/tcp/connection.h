@@ -39,6 +39,9 @@
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
 
+/* How far a reopened connection's numbers start above those of the one before it. */
+#define TCP_REOPEN_GAP 65535u
+
 enum entry_kind { ENTRY_CONNECTION, ENTRY_HALF_OPEN, ENTRY_TIME_WAIT };
 
 struct entry {
@@ -328,8 +331,10 @@ void timers_init(struct connection *);
 /* The listener for a local address and port, or NULL. */
 struct listener *listener_find(struct tcp *, const struct address *, uint16_t port);
 
-/* A segment for a listener (RFC 9293 3.10.7.2). */
-void listener_input(struct tcp *, struct listener *, const struct tuple *, const struct segment *);
+/* A segment for a listener (RFC 9293 3.10.7.2). A new ISS exceeds *iss_above, if that is not NULL.
+ */
+void listener_input(struct tcp *, struct listener *, const struct tuple *, const struct segment *,
+                    const uint32_t *iss_above);
 
 void half_open_input(struct tcp *, struct half_open *, const struct segment *);
 void half_open_free(struct tcp *, struct half_open *);
@@ -347,9 +352,9 @@ void time_wait_insert(struct tcp *, struct time_wait *, const struct tuple *);
 
 /*
  * A segment for a record. Returns true if it is a SYN that may open a new connection on the tuple
- * (RFC 6191); the record is then gone.
+ * (RFC 6191); the record is then gone, and *iss_above is what the new ISS has to exceed.
  */
-bool time_wait_input(struct tcp *, struct time_wait *, const struct segment *);
+bool time_wait_input(struct tcp *, struct time_wait *, const struct segment *, uint32_t *iss_above);
 void time_wait_free(struct tcp *, struct time_wait *);
 
 #endif

@@ -397,12 +397,13 @@ static void tcp_input(void *self, const struct ip_packet *packet)
         half_open_input(tcp, container_of(e, struct half_open, entry), &s);
         return;
     }
-    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s))
+    uint32_t iss_above;
+    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s, &iss_above))
         return;
 
     struct listener *l = listener_find(tcp, &tuple.local, tuple.local_port);
     if (l) {
-        listener_input(tcp, l, &tuple, &s);
+        listener_input(tcp, l, &tuple, &s, e ? &iss_above : NULL);
     } else {
         count(tcp->core, tcp_no_connection);
         output_reset_reply(tcp, &tuple, &s);

@@ -156,7 +156,7 @@ void half_open_free(struct tcp *tcp, struct half_open *h)
 
 /* RFC 9293 3.10.7.2, third */
 static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
-                     const struct segment *s)
+                     const struct segment *s, const uint32_t *iss_above)
 {
     if (queue_is_full(l)) {
         count(tcp->core, tcp_accept_queue_full);
@@ -172,6 +172,8 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
     h->listener = l;
     h->irs = s->seq;
     h->iss = isn_choose(tcp->core, tuple);
+    if (iss_above && seq_le(h->iss, *iss_above)) /* RFC 9293 3.6.1, MAY-2 (1) */
+        h->iss = *iss_above + 1;
     h->mss = s->options.mss;
     h->scaling = s->options.has_scale;
     h->send_scale = s->options.scale;
@@ -188,7 +190,7 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
 }
 
 void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
-                    const struct segment *s)
+                    const struct segment *s, const uint32_t *iss_above)
 {
     if (s->flags & TCP_RST)
         return;
@@ -202,7 +204,7 @@ void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tup
         count(tcp->core, tcp_syn_dropped);
         return;
     }
-    take_syn(tcp, l, tuple, s);
+    take_syn(tcp, l, tuple, s, iss_above);
 }
 
 /* The connection that the record has stood for, in ESTABLISHED, or NULL. */

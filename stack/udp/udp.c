@@ -41,8 +41,7 @@ void udp_init(struct udp *u, struct core *core, struct ip *ip)
     ports_init(&u->ports);
 }
 
-/* ---- The queue of an endpoint -------------------------------------------------------------------
- */
+/* ---- The queue of an endpoint --------------------------------------------------------------- */
 
 static void enqueue(struct udp *u, struct udp_endpoint *e, const struct datagram *header,
                     const uint8_t *payload)
@@ -76,8 +75,7 @@ static void drop_oldest(struct udp *u, struct udp_endpoint *e)
     pool_return(&u->core->pool, d->kind, d);
 }
 
-/* ---- In -----------------------------------------------------------------------------------------
- */
+/* ---- In ------------------------------------------------------------------------------------- */
 
 /* The endpoint that `local` and its port belong to, whoever its peer is. */
 static struct udp_endpoint *endpoint_at(struct udp *u, const struct address *local, uint16_t port)
@@ -197,8 +195,7 @@ static void udp_error(void *self, const struct ip_error *error)
 
 const struct ip_protocol udp_protocol = {.input = udp_input, .error = udp_error};
 
-/* ---- Endpoints ----------------------------------------------------------------------------------
- */
+/* ---- Endpoints ------------------------------------------------------------------------------ */
 
 void udp_open(struct udp *u, struct udp_endpoint *e, void *owner)
 {
@@ -294,8 +291,7 @@ short udp_events(const struct udp_endpoint *e)
     return (short)events;
 }
 
-/* ---- Sending and receiving ----------------------------------------------------------------------
- */
+/* ---- Sending and receiving ------------------------------------------------------------------ */
 
 /* The pending error, which is told once. */
 static int take_error(struct udp_endpoint *e)

@@ -201,9 +201,7 @@ static void data_after_a_fin_is_not_taken_rfc9293_3_10_7_4(void **state)
     app_recv_end(s);
     recv(s, ". 1:11(10) ack 1"); /* in the place of the FIN */
     app_recv_end(s);
-    after(s, 1000);
-    while (s->first) /* whether this is worth an acknowledgement, the RFC does not say */
-        expect(s, ". 1:1(0) ack 2");
+    quiet(s, 1000);
     send_and_expect(s, 10, MSS, 2);
 }
 
@@ -315,13 +313,14 @@ static void a_reset_in_established_is_told_once_and_drops_what_waits_rfc9293_3_1
     quiet(s, 1000);
 }
 
-static void data_before_a_reset_is_not_lost_or_the_error_comes_first(void **state)
+static void data_before_a_reset_may_still_be_read(void **state)
 {
     struct script *s = *state;
     established(s);
     recv(s, "P. 1:11(10) ack 1");
     recv(s, "R 11:11(0)");
-    app_recv_fails(s, ECONNRESET); /* as POSIX systems do: the error, and nothing more */
+    app_recv(s, 10);
+    app_recv_fails(s, ECONNRESET);
     app_recv_end(s);
 }
 
@@ -438,7 +437,7 @@ static void acks_in_time_wait_are_not_answered(void **state)
     expect_nothing(s);
 }
 
-static void a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_10_7_4(void **state)
+static void a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_6_1(void **state)
 {
     struct script *s = *state;
     time_wait(s);
@@ -446,7 +445,7 @@ static void a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_10_7_4(void **
     next_connection(s, REMOTE_ISS + 3); /* the FIN was 1, RCV.NXT is 2 */
     recv(s, "S 0:0(0) <mss 1460>");
     expect(s, "S. 0:0(0) ack 1 <mss 1460>");
-    /* RFC 9293 3.4.1 and 3.10.7.4: larger than any number that the old connection used. */
+    /* RFC 9293 3.6.1: larger than any number that the old connection used. */
     assert_true((int32_t)(s->flow->local_iss - (old + 2)) > 0);
     recv(s, ". 1:1(0) ack 1");
     app_accept(s);
@@ -552,7 +551,7 @@ int main(void)
         TEST(data_for_an_orphan_is_reset_rfc9293_3_10_4),
         TEST(a_reset_ends_the_connection_in_every_state_rfc9293_3_10_7_4),
         TEST(a_reset_in_established_is_told_once_and_drops_what_waits_rfc9293_3_10_7_4),
-        TEST(data_before_a_reset_is_not_lost_or_the_error_comes_first),
+        TEST(data_before_a_reset_may_still_be_read),
         TEST(only_a_reset_at_rcv_nxt_is_taken_rfc5961_3_2),
         TEST(a_syn_in_a_synchronized_state_is_challenged_rfc5961_4_2),
         TEST(challenge_acks_are_limited_for_each_connection_rfc5961_7),
@@ -561,7 +560,7 @@ int main(void)
         TEST(a_reset_does_not_end_time_wait_rfc1337_2),
         TEST(old_data_in_time_wait_is_acknowledged_rfc9293_3_10_7_4),
         TEST(acks_in_time_wait_are_not_answered),
-        TEST(a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_10_7_4),
+        TEST(a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_6_1),
         TEST(a_syn_with_an_old_sequence_number_does_not_reopen_rfc6191_2),
         TEST(a_syn_with_a_larger_timestamp_reopens_rfc6191_2),
         TEST(a_syn_with_a_smaller_timestamp_does_not_reopen_rfc6191_2),

@@ -626,9 +626,7 @@ static void a_tiny_mss_has_a_floor(void **state)
         expect(s, "S. 0:0(0) ack 1 <*>");
         recv(s, ". 1:1(0) ack 1");
         app_accept(s);
-        app_send(s, 400);
-        const struct packet *p = expect(s, ". 1:49(48) ack 1");
-        assert_int_equal(p->payload_bytes, 48);
+        send_and_expect(s, 400, 48, 1);
         recv(s, "R 1:1(0)");
     }
 }

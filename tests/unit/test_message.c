@@ -181,6 +181,33 @@ static void blocking_send_that_is_cut_short_returns_the_part(void **state)
     wire_free(w);
 }
 
+/* Takes a little and resets the connection. */
+static void read_and_reset(void *argument, int fd, short revents)
+{
+    struct wire *w = argument;
+    char byte;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    (void)revents;
+    assert_int_equal(strait_recv(w->right, fd, &byte, 1, 0), 1);
+    assert_int_equal(strait_setsockopt(w->right, fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+    assert_int_equal(strait_close(w->right, fd), 0);
+}
+
+static void error_after_a_part_was_sent_is_told_by_the_next_call(void **state)
+{
+    (void)state;
+    struct wire *w = wire_new(small_buffers);
+    int client, server;
+    char *bytes = pattern_new(MUCH);
+    blocking_client(w, &client, &server);
+    assert_int_equal(strait_watch(w->right, server, POLLIN, read_and_reset, w), 0);
+    assert_in_range(strait_send(w->left, client, bytes, MUCH, 0), 1, MUCH - 1);
+    assert_errno(strait_send(w->left, client, bytes, MUCH, 0), ECONNRESET);
+    assert_errno(strait_send(w->left, client, bytes, MUCH, 0), EPIPE);
+    free(bytes);
+    wire_free(w);
+}
+
 struct closer {
     struct strait *stack;
     int fd;
@@ -521,6 +548,7 @@ int main(void)
         cmocka_unit_test(blocking_send_returns_when_all_is_taken),
         cmocka_unit_test(blocking_writev_goes_on_inside_any_part),
         cmocka_unit_test(blocking_send_that_is_cut_short_returns_the_part),
+        cmocka_unit_test(error_after_a_part_was_sent_is_told_by_the_next_call),
         TEST(socket_closed_during_a_blocking_call_is_ebadf),
         TEST(blocking_recv_returns_what_is_there),
         TEST(peek_leaves_the_bytes),

@@ -104,23 +104,34 @@ static void a_released_port_is_free_again(void **state)
     assert_int_equal(ports_bind(&f->ports, &a, &f->one, 80), 0);
 }
 
-static void every_port_of_the_range_is_found_and_none_twice_rfc6056_3_3(void **state)
+/* Claims the whole range, and looks that each port of it is found, and none twice. */
+static void exhaust(struct fixture *f, uint16_t range)
 {
-    struct fixture *f = *state;
     static struct binding claims[1000];
     bool seen[1000] = {false};
     struct binding more = {0};
 
-    for (int i = 0; i < 1000; i++) {
+    f->core.config.port_last = (uint16_t)(FIRST + range - 1);
+    for (int i = 0; i < range; i++) {
         claims[i] = (struct binding){0};
         assert_int_equal(ports_bind_any(&f->ports, &f->core, &claims[i], &f->any), 0);
-        assert_in_range(claims[i].port, FIRST, FIRST + 999);
+        assert_in_range(claims[i].port, FIRST, FIRST + range - 1);
         assert_false(seen[claims[i].port - FIRST]);
         seen[claims[i].port - FIRST] = true;
     }
     assert_int_equal(ports_bind_any(&f->ports, &f->core, &more, &f->any), -1);
     assert_int_equal(errno, EADDRINUSE);
     assert_int_equal(more.port, 0);
+    for (int i = 0; i < range; i++)
+        ports_release(&claims[i]);
+}
+
+static void every_port_of_the_range_is_found_and_none_twice_rfc6056_3_3(void **state)
+{
+    exhaust(*state, 1);
+    for (int i = 0; i < 20; i++)
+        exhaust(*state, 20);
+    exhaust(*state, 1000);
 }
 
 static void ports_are_not_drawn_in_order_rfc6056_3_3(void **state)

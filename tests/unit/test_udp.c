@@ -655,6 +655,7 @@ static void a_connected_endpoint_has_the_address_of_its_route(void **state)
     assert_int_equal(udp_connect(&f->udp, &f->endpoint, &f->peer, PEER_PORT), 0);
     assert_true(address_equal(&f->endpoint.binding.address, &f->host));
     assert_int_equal(f->endpoint.binding.port, 7);
+    assert_int_equal(udp_connect(&f->udp, &f->endpoint, &f->other, PEER_PORT), 0);
     assert_int_equal(udp_connect(&f->udp, &f->endpoint, NULL, 0), 0);
     assert_true(address_is_any(&f->endpoint.binding.address));
     assert_int_equal(f->endpoint.binding.port, 7);
@@ -801,7 +802,7 @@ static void a_datagram_above_the_mtu_is_refused(void **state)
 {
     struct fixture *f = *state;
     static char bytes[65536];
-    struct iovec part = {bytes, 1472}, more[] = {{bytes, 65000}, {bytes, SIZE_MAX - 60000}};
+    struct iovec part = {bytes, 1472}, more[] = {{bytes, 65000}, {bytes, SIZE_MAX - 64000}};
 
     bind_port(f, 7);
     assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
