@@ -2,11 +2,11 @@
 /*
  * The host as its driver sees it. A driver's turn is
  *
- *     strait_input   for each packet that has arrived: up through ip to tcp or udp, which keep what
- *                    is to be said; sockets are marked as ready
+ *     strait_input     for each packet that has arrived: up through ip to tcp or udp, which keep
+ *                      what is to be said; sockets are marked as ready
  *     strait_dispatch  runs the callbacks of ready sockets (socket/poll.c), which make socket calls
- *     strait_advance runs the timers that are due, and sends: so an acknowledgement answers the
- *                    whole batch, and carries what the callbacks have written
+ *     strait_advance   runs the timers that are due, and sends: so an acknowledgement answers the
+ *                      whole batch, and carries what the callbacks have written
  *
  * and between two turns it sleeps until a packet comes or the deadline that strait_advance told.
  * Time enters here and nowhere else.
@@ -92,8 +92,10 @@ struct strait *strait_new(const struct strait_config *config, struct strait_env 
     core_init(&s->core);
     ip_init(&s->ip, &s->core);
     udp_init(&s->udp, &s->core, &s->ip);
-    if (!tcp_init(&s->tcp, &s->core, &s->ip))
+    if (!tcp_init(&s->tcp, &s->core, &s->ip)) {
+        errno = ENOMEM;
         goto no_tcp;
+    }
     if (!sockets_init(&s->sockets, &s->core, &s->udp, &s->tcp, env))
         goto no_sockets;
 
@@ -108,7 +110,6 @@ no_sockets:
 no_tcp:
     pool_finish(&s->core.pool);
     free(s);
-    errno = ENOMEM;
     return NULL;
 }
 

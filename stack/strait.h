@@ -74,7 +74,7 @@ struct strait_offload {
 /*
  * A link carries whole IP packets. Fill in the fields above the line, attach it to a stack with
  * strait_attach, and hand every packet that arrives to `receive` (or to strait_input). The struct
- * belongs to its maker and must outlive the stack or be detached first; a link that wraps another
+ * belongs to its maker and must outlive the stack; a link that wraps another
  * (capture, impairment) embeds its own and puts its own `receive` into the one below.
  */
 struct strait_link {

@@ -96,7 +96,7 @@ static inline void outgoing_init(struct ip_outgoing *out, size_t header_bytes, i
 /* Appends borrowed payload as one part. */
 static inline void outgoing_payload(struct ip_outgoing *out, const void *bytes, size_t length)
 {
-    out->parts[out->count].iov_base = (void *)(uintptr_t)bytes;
+    out->parts[out->count].iov_base = (void *)bytes;
     out->parts[out->count].iov_len = length;
     out->count++;
     out->payload_bytes += length;

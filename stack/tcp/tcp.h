@@ -60,9 +60,8 @@ uint64_t tcp_advance(struct tcp *);
 /* ---- Listening (RFC 9293 3.9.1.1, passive OPEN) ---- */
 
 /*
- * Listens on a claimed port: `binding` stays with the caller and outlives the listener. `backlog`
- * is how many connections wait to be accepted, at least 1. Returns NULL with errno EADDRINUSE (the
- * port has a listener) or ENOMEM.
+ * Listens on the address and port that `binding` has claimed. `backlog` is how many connections may
+ * wait to be accepted, at least 1. Returns NULL with errno ENOMEM.
  */
 struct listener *tcp_listen(struct tcp *, const struct binding *binding, int backlog, void *owner);
 
@@ -91,8 +90,8 @@ struct connection *tcp_connect(struct tcp *, const struct binding *local,
  * sending), or the connection's pending error. */
 ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, int count);
 
-/* RECEIVE. Returns the bytes given (0: the peer has closed), or -1 with errno: EAGAIN, ENOTCONN, or
- * the pending error. With `peek` they stay. */
+/* RECEIVE. Returns the bytes given (0: the peer has closed), or -1 with errno: EAGAIN or the
+ * pending error. With `peek` they stay. */
 ssize_t tcp_receive(struct tcp *, struct connection *, const struct iovec *parts, int count,
                     bool peek);
 
@@ -129,15 +128,13 @@ struct tcp_names tcp_names(const struct connection *);
 
 /* Nagle's algorithm (RFC 9293 3.7.4) off or on. */
 void tcp_set_nodelay(struct tcp *, struct connection *, bool on);
-bool tcp_nodelay(const struct connection *);
 
 /* Buffer limits in bytes; a receive buffer never shrinks below what was advertised. */
 void tcp_set_send_buffer(struct tcp *, struct connection *, uint32_t bytes);
 void tcp_set_receive_buffer(struct tcp *, struct connection *, uint32_t bytes);
 
 struct tcp_info;
-/* Fills Linux's struct tcp_info (linux/tcp.h's prefix, netinet/tcp.h) as far as the fields exist.
- */
+/* Fills netinet/tcp.h's struct tcp_info as far as its fields have a meaning here. */
 void tcp_get_info(const struct connection *, struct tcp_info *);
 
 #endif

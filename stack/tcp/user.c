@@ -246,11 +246,6 @@ void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
         output_queue(tcp, c);
 }
 
-bool tcp_nodelay(const struct connection *c)
-{
-    return c->nodelay;
-}
-
 void tcp_set_send_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
 {
     c->send_limit_bytes = bytes;

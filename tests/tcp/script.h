@@ -120,6 +120,7 @@ struct script {
     void (*failed)(struct script *, struct place, const char *report);
 };
 
+/* (An array, since a struct literal would be taken for a variable that setjmp may lose.) */
 #define HERE (*(const struct place[]){{__FILE__, __LINE__}})
 
 /* ---- A test ---- */

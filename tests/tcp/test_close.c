@@ -415,6 +415,7 @@ static void a_reset_does_not_end_time_wait_rfc1337_2(void **state)
     struct script *s = *state;
     time_wait(s);
     recv(s, "R 2:2(0)");
+    recv(s, "R 5000:5000(0)");
     expect_nothing(s);
     recv(s, "F. 1:1(0) ack 2");
     expect(s, ". 2:2(0) ack 2");

@@ -422,6 +422,24 @@ static void a_reader_that_keeps_up_causes_no_window_updates_rfc9293_3_8_6_2_2(vo
     quiet(s, 1000);
 }
 
+static void scaling_does_not_move_the_right_edge_left_rfc9293_3_8_6(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .scale = 7);
+    assert_true(s->flow->local_scale > 0);
+    uint32_t edge = 0;
+    for (unsigned i = 0, seq = 1; i < 200; i++) { /* of every remainder modulo the scale's unit */
+        recv(s, ". %u:%u(7) ack 1", seq, seq + 7);
+        seq += 7;
+        recv(s, ". %u:%u(10) ack 1", seq, seq + 10);
+        seq += 10;
+        const struct packet *ack = expect(s, ". 1:1(0) ack %u", seq);
+        uint32_t now = seq + ((uint32_t)ack->window << s->flow->local_scale);
+        assert_true(now >= edge);
+        edge = now;
+    }
+}
+
 /* ---- Reading is over ------------------------------------------------------------------------ */
 
 static void data_after_shutdown_of_reading_is_acknowledged_and_thrown_away(void **state)
@@ -519,6 +537,7 @@ int main(void)
         TEST(a_full_buffer_closes_the_window_and_reading_opens_it_rfc9293_3_8_6),
         TEST(a_small_read_does_not_open_a_closed_window_rfc9293_3_8_6_2_2),
         TEST(a_reader_that_keeps_up_causes_no_window_updates_rfc9293_3_8_6_2_2),
+        TEST(scaling_does_not_move_the_right_edge_left_rfc9293_3_8_6),
         TEST(data_after_shutdown_of_reading_is_acknowledged_and_thrown_away),
         TEST(an_old_timestamp_is_dropped_and_acknowledged_rfc7323_5_3),
         TEST(a_rst_with_an_old_timestamp_resets_rfc7323_5_2),

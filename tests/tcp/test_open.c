@@ -209,6 +209,7 @@ static void a_wrong_ack_in_syn_received_is_reset_rfc9293_3_10_7_4(void **state)
     expect(s, "R 2:2(0)");
     recv(s, ". 1:1(0) ack 0");
     expect(s, "R 0:0(0)");
+    app_accept_none(s);
     recv(s, ". 1:1(0) ack 1");
     app_accept(s);
 }

@@ -437,6 +437,23 @@ static void a_super_packet_is_no_longer_than_an_ip_packet(void **state)
     expect(s, ". 166441:219001(52560) ack 1");
 }
 
+static void options_count_against_the_length_of_an_ip_packet(void **state)
+{
+    struct script *s = *state;
+    s->link.features = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    remake(s);
+    established_with(s, .mss = 1122, .scale = 7, .timestamps = true); /* 1110 bytes a segment */
+    app_send(s, 200 * 1110);
+    expect(s, ". 1:11101(11100) ack 1");
+    recv(s, ". 1:1(0) ack 11101");
+    expect(s, ". 11101:33301(22200) ack 1");
+    recv(s, ". 1:1(0) ack 33301");
+    expect(s, ". 33301:77701(44400) ack 1");
+    recv(s, ". 1:1(0) ack 77701"); /* 59 segments are 65490 bytes, with 52 of headers too many */
+    expect(s, ". 77701:142081(64380) ack 1");
+    expect(s, ". 142081:166501(24420) ack 1");
+}
+
 static void checksum_offload_alone_leaves_segments_as_they_are(void **state)
 {
     struct script *s = *state;
@@ -483,6 +500,7 @@ int main(void)
         TEST(options_count_against_the_segments_of_a_super_packet),
         TEST(a_packet_of_one_segment_is_no_super_packet),
         TEST(a_super_packet_is_no_longer_than_an_ip_packet),
+        TEST(options_count_against_the_length_of_an_ip_packet),
         TEST(checksum_offload_alone_leaves_segments_as_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
