@@ -50,8 +50,9 @@ APP_OBJ := $(call objects,$(APP_SRC))
 UNIT := $(call programs,$(UNIT_SRC))
 TCP := $(call programs,$(TCP_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
+EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp interop asan lint layers fmt clean help
+.PHONY: all lib tests test unit tcp interop asan lint layers header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -96,6 +97,15 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS)
 
+# What README.md shows is what runs: compiled as by an embedder, with the library and libc alone.
+$(EXAMPLE).c: README.md
+	@mkdir -p $(@D)
+	$(Q)awk '/^```/ { on = 0 } /^\/\* A host on tun0/ { on = 1 } on' $< >$@
+
+$(EXAMPLE): $(EXAMPLE).c $(OUT)/libstrait.a stack/strait.h
+	@echo "  LINK  $@"
+	$(Q)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -Istack $(LDFLAGS) -o $@ $< $(OUT)/libstrait.a
+
 run = @for program in $(1); do echo "== $$program"; $(2) $$program || exit 1; done
 
 unit: $(UNIT) ## the leaves, each alone
@@ -104,14 +114,14 @@ unit: $(UNIT) ## the leaves, each alone
 tcp: $(TCP) ## packet-level scripts against the TCP
 	$(call run,$(TCP))
 
-interop: $(INTEROP) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
-	$(call run,$(INTEROP),STRAIT=$(OUT)/strait scripts/sandbox)
+interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
+	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(INTEROP) ## builds the test programs
+tests: $(UNIT) $(TCP) $(INTEROP) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 ifeq ($(MODE),release)
-test: layers
+test: layers header
 endif
 test: unit tcp interop ## all tests of this MODE
 
@@ -124,6 +134,16 @@ C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
 layers: $(LIB_OBJ) $(APP_OBJ) ## includes run downward, the core does no I/O and holds no state
 	scripts/layers $(OBJ)
+
+# The compiler is no dependency: where there is none, this is said and passed over.
+header: ## strait.h is C++ as well
+	@for cxx in $(CXX) clang++; do \
+		if command -v $$cxx >/dev/null; then \
+			echo "  CXX   stack/strait.h"; \
+			echo '#include "strait.h"' | \
+				$$cxx -x c++ -std=c++17 -Wall -Wextra -Werror -Istack -fsyntax-only -; exit; \
+		fi; \
+	done; echo "header: skipped, there is no C++ compiler"
 
 lint: layers ## format, static analysis, shell scripts
 	scripts/lint

@@ -382,7 +382,7 @@ STRAIT_API void strait_loop_remove(struct strait_loop *, struct strait_link *);
 /*
  * One turn: waits until something happens or the deadline comes, and does what is due. Returns 0,
  * or -1 with EINTR after a signal, EDEADLK inside a callback of the loop, or the errno of a link
- * that has failed; such a link is not watched any more, but still has to be removed.
+ * that has failed: every turn fails then, until that link is removed.
  */
 STRAIT_API int strait_loop_turn(struct strait_loop *, uint64_t deadline_ns);
 

@@ -58,6 +58,7 @@ struct source {
     struct list node; /* on `links` or `ended`, if any */
     int fd;           /* -1: not in the epoll set */
     bool ended;
+    int error; /* errno of a link that is gone */
     struct strait_link *link;
     struct driven *driven;
     short events;
@@ -94,6 +95,7 @@ struct strait_loop {
     struct timer_wheel timers;
     struct list stacks;      /* struct driven */
     struct list links;       /* struct source */
+    unsigned failed;         /* of the links: those that are gone */
     struct source **watches; /* by descriptor; NULL where there is none */
     size_t watches_capacity;
     struct list ended; /* sources to free at the end of the turn */
@@ -435,20 +437,21 @@ void strait_loop_remove(struct strait_loop *loop, struct strait_link *link)
     if (!source)
         return;
     source->driven->links--;
+    loop->failed -= source->error != 0;
     source_end(loop, source);
     reap(loop);
 }
 
 /*
- * Drains one link. Returns 0, or the errno that says why it is gone; then it is not watched any
- * more, but stays with its stack until it is removed.
+ * Drains one link. One that is gone is not watched any more, but stays with its stack, and every
+ * turn tells of it, until it is removed: whoever is next to wait must learn that he waits in vain.
  */
-static int drain_link(struct strait_loop *loop, struct source *source, uint32_t events)
+static void drain_link(struct strait_loop *loop, struct source *source, uint32_t events)
 {
     int packets = source->link->drain(source->link, loop->now_ns, DRAIN_BUDGET_BYTES);
     if (packets > 0) {
         source->driven->fed = true;
-        return 0;
+        return;
     }
     int error = packets < 0 ? errno : 0;
     /* Trouble that brings no packet would be reported again at once, for ever. */
@@ -457,8 +460,20 @@ static int drain_link(struct strait_loop *loop, struct source *source, uint32_t 
     if (error) {
         epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
         source->fd = -1;
+        source->error = error;
+        loop->failed++;
     }
-    return error;
+}
+
+/* The errno of a link that is gone, or 0. */
+static int link_error(const struct strait_loop *loop)
+{
+    if (loop->failed == 0)
+        return 0;
+    const struct list *l = loop->links.next;
+    while (!container_of(l, const struct source, node)->error)
+        l = l->next;
+    return container_of(l, const struct source, node)->error;
 }
 
 /* ---- The turn -------------------------------------------------------------------------------- */
@@ -515,7 +530,9 @@ static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
 {
     uint64_t until_ns = earlier(deadline_ns, loop->next_ns);
     uint64_t timeout_ns = 0;
-    if (until_ns == STRAIT_NEVER) {
+    if (loop->failed > 0) {
+        /* The turn is about to fail: there is nothing to wait for. */
+    } else if (until_ns == STRAIT_NEVER) {
         timeout_ns = STRAIT_NEVER;
     } else if (until_ns > loop->now_ns) {
         uint64_t now_ns = clock_now();
@@ -582,9 +599,8 @@ static int turn(struct strait_loop *loop, uint64_t deadline_ns)
     loop->now_ns = clock_now();
     for (int i = 0; i < count; i++) {
         struct source *source = events[i].data.ptr;
-        int failed = source->link ? drain_link(loop, source, events[i].events) : 0;
-        if (failed)
-            error = failed;
+        if (source->link)
+            drain_link(loop, source, events[i].events);
     }
     dispatch_stacks(loop);
     timer_wheel_advance(&loop->timers, loop->now_ns);
@@ -597,6 +613,8 @@ static int turn(struct strait_loop *loop, uint64_t deadline_ns)
     loop->turning = false;
     reap(loop);
 
+    if (link_error(loop))
+        error = link_error(loop);
     if (error)
         errno = error;
     return error ? -1 : 0;

@@ -152,6 +152,12 @@ void connection_set_state(struct tcp *tcp, struct connection *c, enum tcp_state 
     c->state = state;
 }
 
+void connection_starve(struct tcp *tcp, struct connection *c)
+{
+    if (list_empty(&c->starved_node))
+        list_append(&tcp->starved, &c->starved_node);
+}
+
 void connection_wake(struct tcp *tcp, struct connection *c)
 {
     if (c->owner)
@@ -205,6 +211,9 @@ void connection_finish(struct tcp *tcp, struct connection *c)
 
 void connection_time_wait(struct tcp *tcp, struct connection *c)
 {
+    if (c->ack_due != ACK_NOT_DUE)
+        output_run(tcp, c); /* the record does not know what is due */
+
     bool limited = tcp->time_wait >= tcp->core->config.time_wait_max;
     struct time_wait *w = limited ? NULL : time_wait_new(c);
 

@@ -27,7 +27,7 @@
 
 #define TCP_MSS_UNTOLD       536u /* RFC 9293 3.7.1, MUST-15 */
 #define TCP_MSS_MIN          48u  /* a smaller offer is an attack on the sender */
-#define TCP_SYN_RETRIES      6
+#define TCP_SYN_RETRIES      7    /* RFC 9293 3.8.3, MUST-23: three minutes at least */
 #define TCP_SYN_ACK_RETRIES  5
 #define TCP_DATA_RETRIES     15
 #define TCP_DELAYED_ACK_NS   (40 * NS_PER_MS) /* RFC 9293 3.8.6.3: below 500 ms */
@@ -93,6 +93,7 @@ struct connection {
     bool after_timeout : 1; /* sending again from snd_una after a timeout, up to `recover` */
     bool rtt_timing : 1;    /* rtt_seq is being timed */
     bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
+    bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
     bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
 
     int error;      /* errno to be reported once */
@@ -209,6 +210,9 @@ void connection_finish(struct tcp *, struct connection *);
 /* The connection is in TIME-WAIT: a record takes its place in the table (RFC 9293 3.6.1). */
 void connection_time_wait(struct tcp *, struct connection *);
 
+/* Puts it on the list of those who are told when memory has come back. */
+void connection_starve(struct tcp *, struct connection *);
+
 /* Tells the owner that its events may have changed. */
 void connection_wake(struct tcp *, struct connection *);
 
@@ -259,7 +263,7 @@ static inline bool receive_fin_taken(const struct connection *c)
 }
 
 /* The window field of the next segment (not a SYN); moves rcv_edge, never to the left. */
-uint16_t receive_window(const struct tcp *, struct connection *);
+uint16_t receive_window(struct tcp *, struct connection *);
 
 /* The window field of a SYN, which is not scaled (RFC 7323 2.2). */
 uint16_t receive_window_of_syn(uint32_t receive_limit_bytes);
@@ -278,7 +282,7 @@ void output_queue(struct tcp *, struct connection *);
  */
 bool output_run(struct tcp *, struct connection *);
 
-/* Sends the SYN, or the SYN-ACK in SYN-RECEIVED. */
+/* Sends the SYN, or the SYN-ACK in SYN-RECEIVED, for the first time or again. */
 void output_syn(struct tcp *, struct connection *);
 
 /* Sends the first segment that is not acknowledged again, whatever the windows say. */
@@ -331,6 +335,9 @@ void timers_init(struct connection *);
 /* The listener for a local address and port, or NULL. */
 struct listener *listener_find(struct tcp *, const struct address *, uint16_t port);
 
+/* Whether a SYN would be taken now. */
+bool listener_has_room(const struct tcp *, const struct listener *);
+
 /* A segment for a listener (RFC 9293 3.10.7.2). A new ISS exceeds *iss_above, if that is not NULL.
  */
 void listener_input(struct tcp *, struct listener *, const struct tuple *, const struct segment *,
@@ -351,10 +358,12 @@ struct time_wait *time_wait_new(const struct connection *);
 void time_wait_insert(struct tcp *, struct time_wait *, const struct tuple *);
 
 /*
- * A segment for a record. Returns true if it is a SYN that may open a new connection on the tuple
- * (RFC 6191); the record is then gone, and *iss_above is what the new ISS has to exceed.
+ * A segment for a record. Returns true if it is a SYN that opens a new connection on the tuple (RFC
+ * 6191), for which there is a listener if `may_open`; the record is then gone, and *iss_above is
+ * what the new ISS has to exceed.
  */
-bool time_wait_input(struct tcp *, struct time_wait *, const struct segment *, uint32_t *iss_above);
+bool time_wait_input(struct tcp *, struct time_wait *, const struct segment *, bool may_open,
+                     uint32_t *iss_above);
 void time_wait_free(struct tcp *, struct time_wait *);
 
 #endif

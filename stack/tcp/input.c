@@ -52,8 +52,8 @@ bool sequence_acceptable(const struct segment *s, uint32_t rcv_nxt, uint32_t win
     if (window == 0) /* text is trimmed off later, so that the ACK, RST or FIN still counts */
         return s->seq == rcv_nxt;
     bool starts_inside = seq_ge(s->seq, rcv_nxt) && seq_lt(s->seq, rcv_nxt + window);
-    if (span == 0)
-        return starts_inside;
+    if (span == 0) /* a peer that has filled the window stands at the edge with its bare ACK */
+        return starts_inside || (s->seq == rcv_nxt + window && !(s->flags & TCP_RST));
     return starts_inside || (seq_ge(last, rcv_nxt) && seq_lt(last, rcv_nxt + window)) ||
            (seq_lt(s->seq, rcv_nxt) && seq_ge(last, rcv_nxt + window));
 }
@@ -73,8 +73,9 @@ static bool paws_refuses(const struct connection *c, const struct segment *s, ui
 /* RFC 7323 4.3 (2): only from a segment that covers what was acknowledged last. */
 static void note_timestamp(struct connection *c, const struct segment *s, uint64_t now_ns)
 {
-    if (!c->timestamps || !s->options.has_timestamps || timestamp_is_old(s, c->ts_recent) ||
-        seq_gt(s->seq, c->rcv_acked))
+    if (!c->timestamps || !s->options.has_timestamps || seq_gt(s->seq, c->rcv_acked))
+        return;
+    if (timestamp_is_old(s, c->ts_recent) && now_ns - c->ts_recent_at_ns < TCP_PAWS_IDLE_NS)
         return;
     c->ts_recent = s->options.timestamp;
     c->ts_recent_at_ns = now_ns;
@@ -195,6 +196,10 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     c->snd_una = s->ack;
     if (seq_lt(c->snd_resend, c->snd_una))
         c->snd_resend = c->snd_una;
+    /* Marks that lie behind are drawn along: left alone, they would lie ahead after 2^31 bytes. */
+    c->snd_small_end = seq_max(c->snd_small_end, c->snd_una);
+    if (!c->in_recovery && !c->after_timeout)
+        c->recover = seq_max(c->recover, c->snd_una - 1);
     c->retries = 0;
     loss_acked(tcp, c, bytes, flight);
     if (!was_writable && connection_writable(c))
@@ -211,10 +216,14 @@ static bool is_duplicate_ack(const struct connection *c, const struct segment *s
            (uint32_t)s->window << c->send_scale == c->snd_wnd;
 }
 
+/*
+ * The window counts from the number that is acknowledged with it. So a segment that acknowledges
+ * more is always newer, even one with an old sequence number (the peer sends it again).
+ */
 static void take_window(struct connection *c, const struct segment *s)
 {
     bool newer = seq_lt(c->snd_wl1, s->seq) || (c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack));
-    if (!newer)
+    if (seq_lt(s->ack, c->snd_una) || (s->ack == c->snd_una && !newer))
         return;
     c->snd_wnd = (uint32_t)s->window << c->send_scale;
     c->snd_wl1 = s->seq;
@@ -277,6 +286,19 @@ static void take_syn(struct tcp *tcp, struct connection *c, const struct segment
     connection_negotiate(c, &s->options, s->window);
 }
 
+/* The peer's SYN has come with the ACK of ours. */
+static void established_by_syn_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    established(tcp, c, s);
+    if (s->length > 0 || (s->flags & TCP_FIN)) { /* what follows the SYN: on at the sixth step */
+        struct segment rest = *s;
+        rest.seq++;
+        rest.flags &= (uint8_t)~TCP_SYN;
+        receive_text(tcp, c, &rest);
+    }
+    output_queue(tcp, c);
+}
+
 /* RFC 9293 3.10.7.3 */
 static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
@@ -303,15 +325,8 @@ static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct s
         output_syn(tcp, c);
         return;
     }
-    established(tcp, c, s);
-    if (s->length > 0 || (s->flags & TCP_FIN)) { /* what follows the SYN: on at the sixth step */
-        struct segment rest = *s;
-        rest.seq++;
-        rest.flags &= (uint8_t)~TCP_SYN;
-        receive_text(tcp, c, &rest);
-    }
     c->ack_due = ACK_NOW;
-    output_queue(tcp, c);
+    established_by_syn_ack(tcp, c, s);
 }
 
 /* The ACK of our SYN, in SYN-RECEIVED. Returns false if the segment goes no further. */
@@ -342,7 +357,7 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
     }
     if (c->state == STATE_SYN_RECEIVED && s->seq == c->irs && (s->flags & TCP_SYN) &&
         (s->flags & TCP_ACK) && s->ack == c->iss + 1) {
-        established(tcp, c, s); /* simultaneous open: the peer says its SYN again, and ACKs ours */
+        established_by_syn_ack(tcp, c, s); /* simultaneous open: the peer repeats its SYN */
         return;
     }
     if (!acceptable(tcp, c, s))
@@ -360,7 +375,6 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
         }
         receive_text(tcp, c, s);
         if (c->state == STATE_FIN_WAIT_2 && receive_fin_taken(c)) {
-            output_run(tcp, c); /* the record does not know what is due */
             connection_time_wait(tcp, c);
             return;
         }
@@ -397,11 +411,11 @@ static void tcp_input(void *self, const struct ip_packet *packet)
         half_open_input(tcp, container_of(e, struct half_open, entry), &s);
         return;
     }
-    uint32_t iss_above;
-    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s, &iss_above))
-        return;
-
     struct listener *l = listener_find(tcp, &tuple.local, tuple.local_port);
+    uint32_t iss_above;
+    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s,
+                              l && listener_has_room(tcp, l), &iss_above))
+        return;
     if (l) {
         listener_input(tcp, l, &tuple, &s, e ? &iss_above : NULL);
     } else {

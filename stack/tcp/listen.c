@@ -96,7 +96,17 @@ static bool queue_is_full(const struct listener *l)
 
 /* ---- Half-open records ---- */
 
-static void send_syn_ack(struct tcp *tcp, struct half_open *h)
+static void add_timestamps(const struct tcp *tcp, const struct half_open *h, struct segment *s)
+{
+    if (!h->timestamps)
+        return;
+    s->options.has_timestamps = true;
+    s->options.timestamp =
+        timestamp_now(tcp->core, isn_timestamp_offset(tcp->core, &h->entry.tuple));
+    s->options.echo = h->ts_recent;
+}
+
+static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
 {
     const struct tuple *tuple = &h->entry.tuple;
     uint32_t limit = tcp->core->config.receive_buffer_bytes;
@@ -113,12 +123,23 @@ static void send_syn_ack(struct tcp *tcp, struct half_open *h)
     s.options.mss = connection_mss_offer(&route);
     s.options.has_scale = h->scaling;
     s.options.scale = connection_scale_offer(limit);
-    if (h->timestamps) {
-        s.options.has_timestamps = true;
-        s.options.timestamp = timestamp_now(tcp->core, isn_timestamp_offset(tcp->core, tuple));
-        s.options.echo = h->ts_recent;
-    }
+    add_timestamps(tcp, h, &s);
     output_stateless(tcp, tuple, &s);
+}
+
+/* The challenge of RFC 5961 3.2 and 4.2: who really lost the connection answers it with a RST. */
+static void challenge(struct tcp *tcp, const struct half_open *h)
+{
+    struct segment s = {
+        .seq = h->iss + 1,
+        .ack = h->irs + 1,
+        .flags = TCP_ACK,
+        .window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes),
+    };
+
+    count(tcp->core, tcp_challenge_acks);
+    add_timestamps(tcp, h, &s);
+    output_stateless(tcp, &h->entry.tuple, &s);
 }
 
 static void arm(struct tcp *tcp, struct half_open *h)
@@ -152,6 +173,11 @@ void half_open_free(struct tcp *tcp, struct half_open *h)
     entry_remove(tcp, &h->entry);
     tcp->half_open--;
     free(h);
+}
+
+bool listener_has_room(const struct tcp *tcp, const struct listener *l)
+{
+    return !queue_is_full(l) && tcp->half_open < tcp->core->config.half_open_max;
 }
 
 /* RFC 9293 3.10.7.2, third */
@@ -211,39 +237,39 @@ void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tup
 static struct connection *promote(struct tcp *tcp, struct half_open *h)
 {
     struct listener *l = h->listener;
-    struct tuple tuple = h->entry.tuple;
-    struct half_open was = *h;
+    const struct tuple *tuple = &h->entry.tuple;
     struct route route;
 
-    if (ip_route_find(tcp->ip, &tuple.local, &tuple.remote, &route) < 0)
+    if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
         return NULL;
-    half_open_free(tcp, h);
-    struct connection *c = connection_new(tcp, &tuple, &route, STATE_SYN_RECEIVED);
+    struct connection *c = connection_new(tcp, tuple, &route, STATE_SYN_RECEIVED);
     if (!c)
-        return NULL;
+        return NULL; /* the record stays, and with it the chance that there is room later */
 
     struct tcp_options peer = {
-        .mss = was.mss,
-        .scale = was.send_scale,
-        .has_scale = was.scaling,
-        .has_timestamps = was.timestamps,
+        .mss = h->mss,
+        .scale = h->send_scale,
+        .has_scale = h->scaling,
+        .has_timestamps = h->timestamps,
     };
     c->scaling = true;
     c->timestamps = true;
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
-    connection_negotiate(c, &peer, was.window);
-    c->iss = was.iss;
-    c->snd_una = c->recover = was.iss;
-    c->snd_nxt = c->snd_resend = was.iss + 1;
-    c->irs = was.irs;
-    c->rcv_nxt = c->rcv_acked = was.irs + 1;
+    connection_negotiate(c, &peer, h->window);
+    c->iss = h->iss;
+    c->snd_una = c->recover = h->iss;
+    c->snd_nxt = c->snd_resend = h->iss + 1;
+    c->irs = h->irs;
+    c->rcv_nxt = c->rcv_acked = h->irs + 1;
     c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);
-    c->ts_recent = was.ts_recent;
+    c->ts_recent = h->ts_recent;
     c->ts_recent_at_ns = tcp->core->now_ns;
-    c->retries = was.retries;
-    c->rtt_timing = was.retries == 0;
-    c->rtt_seq = was.iss + 1;
-    c->rtt_started_ns = was.sent_at_ns;
+    c->retries = h->retries;
+    c->rtt_timing = h->retries == 0;
+    c->rtt_seq = h->iss + 1;
+    c->rtt_started_ns = h->sent_at_ns;
+
+    half_open_free(tcp, h);
 
     c->listener = l;
     list_append(&l->accept_queue, &c->accept_node);
@@ -272,14 +298,17 @@ void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment 
     }
     if (s->flags & TCP_RST) {
         count(tcp->core, tcp_resets_in);
-        if (s->seq == rcv_nxt)
+        if (s->seq == rcv_nxt) {
             half_open_free(tcp, h); /* back to LISTEN */
-        else
+        } else {
             count(tcp->core, tcp_reset_in_window);
+            challenge(tcp, h);
+        }
         return;
     }
     if (s->flags & TCP_SYN) {
         count(tcp->core, tcp_syn_in_window);
+        challenge(tcp, h);
         return;
     }
     if (!(s->flags & TCP_ACK)) {

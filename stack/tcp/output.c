@@ -12,6 +12,7 @@
 
 void output_queue(struct tcp *tcp, struct connection *c)
 {
+    CHECK(connection_is_open(c));
     if (list_empty(&c->output_node))
         list_append(&tcp->output, &c->output_node);
 }
@@ -156,9 +157,18 @@ void output_syn(struct tcp *tcp, struct connection *c)
     timers_arm(tcp, c);
 }
 
+/*
+ * The number of a segment without text. It is SND.NXT, unless a probe has gone out beyond a closed
+ * window: there the peer would refuse it, and with it what it acknowledges.
+ */
+static uint32_t bare_seq(const struct connection *c)
+{
+    return seq_min(c->snd_nxt, c->snd_una + c->snd_wnd);
+}
+
 static void send_ack(struct tcp *tcp, struct connection *c)
 {
-    struct segment s = next_segment(tcp, c, c->snd_nxt, TCP_ACK);
+    struct segment s = next_segment(tcp, c, bare_seq(c), TCP_ACK);
 
     send_control(tcp, c, &s);
 }
@@ -178,7 +188,7 @@ void output_reset(struct tcp *tcp, struct connection *c)
 {
     if (!connection_is_open(c) || c->state == STATE_SYN_SENT)
         return; /* RFC 9293 3.10.5: there is nobody to tell */
-    struct segment s = next_segment(tcp, c, c->snd_nxt, TCP_RST | TCP_ACK);
+    struct segment s = next_segment(tcp, c, bare_seq(c), TCP_RST | TCP_ACK);
     count(tcp->core, tcp_resets_out);
     send_control(tcp, c, &s);
 }
@@ -293,6 +303,11 @@ bool output_run(struct tcp *tcp, struct connection *c)
     uint32_t sent = 0;
     bool more;
 
+    if (c->state == STATE_SYN_SENT) {
+        if (c->snd_nxt == c->iss)
+            output_syn(tcp, c);
+        return false;
+    }
     while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
         uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
         c->snd_resend += span;
@@ -309,10 +324,10 @@ bool output_run(struct tcp *tcp, struct connection *c)
 
 void output_retransmit_first(struct tcp *tcp, struct connection *c)
 {
-    uint32_t waiting = output_end_seq(c) - c->snd_una;
-    uint32_t length = waiting < c->mss ? waiting : c->mss;
-    bool fin = c->fin_queued && length == waiting &&
-               seq_gt(c->snd_nxt, c->snd_una + length); /* the FIN was sent */
+    uint32_t sent = seq_min(output_end_seq(c), c->snd_nxt) - c->snd_una; /* of the text */
+    uint32_t length = sent < c->mss ? sent : c->mss;
+    bool fin = c->snd_una + length == output_end_seq(c) &&
+               seq_gt(c->snd_nxt, c->snd_una + length); /* our FIN was sent */
 
     send_data(tcp, c, c->snd_una, length, fin);
 }
@@ -321,6 +336,7 @@ void output_probe(struct tcp *tcp, struct connection *c)
 {
     uint32_t waiting = output_end_seq(c) - c->snd_una;
     uint32_t open = usable(c, c->snd_wnd);
+    bool owed = c->ack_due != ACK_NOT_DUE;
 
     count(tcp->core, tcp_window_probes);
     if (waiting == 0) {
@@ -330,25 +346,33 @@ void output_probe(struct tcp *tcp, struct connection *c)
         uint32_t length = open > c->mss ? c->mss : open ? open : 1;
         send_data(tcp, c, c->snd_una, length < waiting ? length : waiting, false);
     }
+    if (owed) /* beyond a closed window the peer takes no acknowledgement from the probe */
+        c->ack_due = ACK_NOW;
     /* snd_resend stays: what the probe carried goes again with the rest when the window opens. */
     output_queue(tcp, c);
 }
 
-/* Memory has come back: those who met the limit may write again. */
+/* Memory has come back: those who met the limit may write again, and open their windows. */
 static void feed_starved(struct tcp *tcp)
 {
-    while (!list_empty(&tcp->starved) && pool_room(&tcp->core->pool) >= POOL_LARGE_BYTES) {
-        struct connection *c = container_of(tcp->starved.next, struct connection, starved_node);
+    struct list round;
+
+    if (pool_room(&tcp->core->pool) < POOL_SMALL_BYTES)
+        return;
+    list_take(&round, &tcp->starved);
+    while (!list_empty(&round)) {
+        struct connection *c = container_of(round.next, struct connection, starved_node);
         list_remove(&c->starved_node);
+        c->send_starved = false;
+        receive_consumed(tcp, c);
         connection_wake(tcp, c);
     }
 }
 
-uint64_t tcp_advance(struct tcp *tcp)
+static void output_all(struct tcp *tcp)
 {
     struct list batch;
 
-    timer_wheel_advance(&tcp->timers, tcp->core->now_ns);
     while (!list_empty(&tcp->output)) {
         list_take(&batch, &tcp->output);
         while (!list_empty(&batch)) {
@@ -358,6 +382,12 @@ uint64_t tcp_advance(struct tcp *tcp)
                 output_queue(tcp, c);
         }
     }
+}
+
+uint64_t tcp_advance(struct tcp *tcp)
+{
+    timer_wheel_advance(&tcp->timers, tcp->core->now_ns);
     feed_starved(tcp);
+    output_all(tcp);
     return timer_wheel_next(&tcp->timers);
 }

@@ -49,7 +49,7 @@ static uint32_t lesser(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-uint16_t receive_window(const struct tcp *tcp, struct connection *c)
+uint16_t receive_window(struct tcp *tcp, struct connection *c)
 {
     uint32_t growth = edge_growth(tcp, c);
     uint32_t edge = c->rcv_edge;
@@ -57,6 +57,8 @@ uint16_t receive_window(const struct tcp *tcp, struct connection *c)
     /* RFC 9293 3.8.6.2.2: the edge moves by a segment, or by half of the buffer, or not at all. */
     if (growth >= lesser(c->receive_limit_bytes / 2, c->rcv_mss))
         edge += growth;
+    else if (pool_room(&tcp->core->pool) < c->receive_limit_bytes)
+        connection_starve(tcp, c);
 
     uint32_t unit = UINT32_C(1) << c->receive_scale;
     uint32_t field = lesser((edge - c->rcv_nxt) >> c->receive_scale, UINT16_MAX);

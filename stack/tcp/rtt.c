@@ -17,8 +17,7 @@ void rtt_sample(struct rtt *r, uint64_t sample_ns)
     } else { /* RFC 6298 2.3, beta 1/4, alpha 1/8 */
         uint32_t away = r->srtt_us > sample_us ? r->srtt_us - sample_us : sample_us - r->srtt_us;
         r->rttvar_us = (uint32_t)(((uint64_t)r->rttvar_us * 3 + away) / 4);
-        uint32_t smoothed = (uint32_t)(((uint64_t)r->srtt_us * 7 + sample_us) / 8);
-        r->srtt_us = smoothed ? smoothed : 1;
+        r->srtt_us = (uint32_t)(((uint64_t)r->srtt_us * 7 + sample_us) / 8);
     }
 
     /* The minimum stands in the place of the variance, as in Linux: a peer that delays its

@@ -135,7 +135,6 @@ static void write_options(uint8_t *p, uint8_t flags, const struct tcp_options *o
         p[1] = OPTION_SCALE;
         p[2] = SCALE_BYTES;
         p[3] = options->scale;
-        p += SCALE_BYTES + 1;
     }
 }
 

@@ -61,14 +61,14 @@ static bool opens_anew(const struct time_wait *w, const struct segment *s)
     return seq_gt(s->seq, w->rcv_nxt);
 }
 
-bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment *s,
+bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment *s, bool may_open,
                      uint32_t *iss_above)
 {
     if (s->flags & TCP_RST) { /* RFC 1337: a RST must not cut TIME-WAIT short */
         count(tcp->core, tcp_resets_in);
         return false;
     }
-    if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && opens_anew(w, s)) {
+    if (may_open && (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && opens_anew(w, s)) {
         count(tcp->core, tcp_time_wait_reused);
         *iss_above = w->snd_nxt + TCP_REOPEN_GAP;
         time_wait_free(tcp, w);

@@ -73,7 +73,7 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
     c->mss = TCP_MSS_UNTOLD;
     c->iss = isn_choose(tcp->core, &tuple);
     c->snd_una = c->snd_nxt = c->snd_resend = c->recover = c->iss;
-    output_syn(tcp, c);
+    output_queue(tcp, c);
     return c;
 }
 
@@ -114,8 +114,8 @@ ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *part
         room -= taken;
         if (taken < wanted) {
             count(tcp->core, tcp_memory_short);
-            if (list_empty(&c->starved_node))
-                list_append(&tcp->starved, &c->starved_node);
+            c->send_starved = true;
+            connection_starve(tcp, c);
             break;
         }
     }
@@ -214,7 +214,7 @@ short tcp_events(const struct connection *c)
 {
     bool over = !connection_is_open(c);
     bool peer_closed = receive_fin_taken(c) || c->receive_shut || over;
-    bool starved = !list_empty(&c->starved_node);
+
     int events = 0;
 
     if (tcp_is_opening(c))
@@ -223,7 +223,7 @@ short tcp_events(const struct connection *c)
         events |= POLLIN;
     if (peer_closed)
         events |= POLLRDHUP;
-    if (over || c->fin_queued || (connection_writable(c) && !starved))
+    if (over || c->fin_queued || (connection_writable(c) && !c->send_starved))
         events |= POLLOUT;
     if (over || (c->fin_queued && peer_closed))
         events |= POLLHUP;
@@ -242,7 +242,7 @@ struct tcp_names tcp_names(const struct connection *c)
 void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
 {
     c->nodelay = on;
-    if (on) /* what Nagle held goes now */
+    if (on && connection_is_open(c)) /* what Nagle held goes now */
         output_queue(tcp, c);
 }
 

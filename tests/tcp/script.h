@@ -138,22 +138,22 @@ void script_remake(struct script *, struct place);
 _Noreturn void script_fail(struct script *, struct place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- Packets in ---- */
+/* ---- Packets in. A `format` is that of a line of the notation. ---- */
 
 /* A packet arrives, and Strait's driver does a turn (unless in a batch). */
 #define recv(s, ...) script_recv(s, HERE, __VA_ARGS__)
-void script_recv(struct script *, struct place, const char *line, ...)
+void script_recv(struct script *, struct place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The same as a super-packet whose segments have `gso_size` bytes of payload, checksum partial. */
 #define recv_super(s, gso_size, ...) script_recv_super(s, HERE, gso_size, __VA_ARGS__)
-void script_recv_super(struct script *, struct place, uint16_t gso_size, const char *line, ...)
+void script_recv_super(struct script *, struct place, uint16_t gso_size, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Makes the bytes of a packet, to be changed by hand and given to recv_raw. Returns the length. */
 #define build(s, bytes, ...) script_build(s, HERE, bytes, __VA_ARGS__)
 size_t script_build(struct script *, struct place, uint8_t bytes[PACKET_BYTES_MAX],
-                    const char *line, ...) __attribute__((format(printf, 4, 5)));
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Any bytes arrive. */
 #define recv_raw(s, bytes, length) script_recv_raw(s, HERE, bytes, length)
@@ -180,7 +180,7 @@ void script_end_batch(struct script *, struct place);
  * look; it is valid until the next expect.
  */
 #define expect(s, ...) script_expect(s, HERE, __VA_ARGS__)
-const struct packet *script_expect(struct script *, struct place, const char *line, ...)
+const struct packet *script_expect(struct script *, struct place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Nothing is sent until `ms` from now, and then, within a timer's tick, this. */
@@ -189,7 +189,7 @@ const struct packet *script_expect(struct script *, struct place, const char *li
 #define expect_between(s, from_ms, to_ms, ...)                                                     \
     script_expect_between(s, HERE, from_ms, to_ms, __VA_ARGS__)
 const struct packet *script_expect_between(struct script *, struct place, uint64_t from_ms,
-                                           uint64_t to_ms, const char *line, ...)
+                                           uint64_t to_ms, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
 /* All that was sent has been expected: what every step demands, said aloud. */
@@ -267,11 +267,11 @@ void script_app_recv(struct script *, struct place, size_t bytes);
 /* Receiving yields the end of the stream; or fails with this errno (EAGAIN: nothing is there). */
 #define app_recv_end(s)          script_app_recv_fails(s, HERE, 0)
 #define app_recv_fails(s, error) script_app_recv_fails(s, HERE, error)
-void script_app_recv_fails(struct script *, struct place, int error);
+void script_app_recv_fails(struct script *, struct place, int expected);
 
 /* Sending fails with this errno. */
 #define app_send_fails(s, error) script_app_send_fails(s, HERE, error)
-void script_app_send_fails(struct script *, struct place, int error);
+void script_app_send_fails(struct script *, struct place, int expected);
 
 #define app_shutdown(s, how) script_app_shutdown(s, HERE, how)
 void script_app_shutdown(struct script *, struct place, int how);
@@ -292,18 +292,18 @@ void script_app_linger(struct script *, struct place, int seconds);
 
 /* SO_ERROR is this errno. */
 #define app_error(s, error) script_app_error(s, HERE, error)
-void script_app_error(struct script *, struct place, int error);
+void script_app_error(struct script *, struct place, int expected);
 
 /* These events, and no others, of POLLIN, POLLOUT, POLLRDHUP, POLLHUP and POLLERR are there. */
 #define app_events(s, events) script_app_events(s, HERE, events)
-void script_app_events(struct script *, struct place, short events);
+void script_app_events(struct script *, struct place, short expected);
 
 /*
- * For a call that has no step of its own: it stands between these two. `what` is for the trace.
+ * For a call that has no step of its own: it stands between these two. The text is for the trace.
  */
 #define step_begins(s, ...) script_step_begins(s, HERE, __VA_ARGS__)
 #define step_ends(s)        script_step_ends(s, HERE)
-void script_step_begins(struct script *, struct place, const char *what, ...)
+void script_step_begins(struct script *, struct place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void script_step_ends(struct script *, struct place);
 

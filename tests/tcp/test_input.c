@@ -413,10 +413,13 @@ static void a_udp_length_below_that_of_ip_cuts_the_datagram_rfc768(void **state)
     struct script *s = *state;
     static uint8_t bytes[PACKET_BYTES_MAX];
     app_bind_udp(s, 7);
-    size_t length = build(s, bytes, "udp (100)");
-    store_be16(bytes + 24, 8 + 60);
-    store_be16(bytes + 26, 0);
-    recv_raw(s, bytes, length);
+    size_t length = build(s, bytes, "udp (60)");
+    uint16_t checksum = load_be16(bytes + 26);
+    memset(bytes + length, 0xee, 40); /* of the IP packet, but not of the datagram */
+    store_be16(bytes + 2, (uint16_t)(length + 40));
+    packet_fix_checksums(bytes, length + 40);
+    store_be16(bytes + 26, checksum);
+    recv_raw(s, bytes, length + 40);
     app_recv(s, 60);
 }
 

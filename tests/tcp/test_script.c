@@ -2,7 +2,6 @@
 /* The notation and the scripts themselves: what they read, what they notice, what they print. */
 #include "script.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
