@@ -53,9 +53,9 @@ void tcp_listener_set_backlog(struct listener *l, int backlog)
 
 void tcp_listener_close(struct tcp *tcp, struct listener *l)
 {
-    while (!list_empty(&l->half_open)) {
-        struct half_open *h = container_of(l->half_open.next, struct half_open, node);
-        half_open_free(tcp, h);
+    for (struct list *n = l->half_open.next, *next; n != &l->half_open; n = next) {
+        next = n->next;
+        half_open_free(tcp, container_of(n, struct half_open, node));
     }
     while (!list_empty(&l->accept_queue)) {
         struct connection *c = container_of(l->accept_queue.next, struct connection, accept_node);

@@ -261,6 +261,7 @@ static bool tail_may_go(const struct connection *c)
 /* How much of what waits may be sent as a segment now: the rules against silly windows. */
 static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
 {
+    CHECK(c->mss > 0); /* settled by the handshake */
     uint32_t window = c->snd_wnd < c->congestion.cwnd ? c->snd_wnd : c->congestion.cwnd;
     uint32_t length = usable(c, window);
     uint32_t largest = largest_payload(c);

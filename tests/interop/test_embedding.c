@@ -121,12 +121,10 @@ static void a_guest_that_resets_does_not_end_the_example(void **state)
     check_echo(4, 1000);
 }
 
-static void the_example_ends_in_order_when_its_device_is_gone(void **state)
+/* Deletes the device under the example, which is to end in order. */
+static void check_end_without_device(struct example *e)
 {
-    struct example *e = *state;
     char output[1024];
-    wait_for_the_host(e);
-    check_echo(5, 1000);
     if (run_command(output, sizeof(output), "ip link delete " DEVICE) != 0)
         fail_msg("%s", output);
     int status = ended_within(e, WAIT_MS);
@@ -137,6 +135,25 @@ static void the_example_ends_in_order_when_its_device_is_gone(void **state)
         fail_msg("%s", errors_of(e));
 }
 
+static void the_example_ends_in_order_when_its_device_is_gone(void **state)
+{
+    wait_for_the_host(*state);
+    check_echo(5, 1000);
+    check_end_without_device(*state);
+}
+
+/* The guest's recv fails first; the accept after it must fail too, and not wait for ever. */
+static void the_example_ends_when_its_device_goes_under_a_guest(void **state)
+{
+    char echoed[5];
+    wait_for_the_host(*state);
+    int fd = kernel_connect(PORT_ECHO);
+    assert_int_equal(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
+    assert_int_equal(recv(fd, echoed, sizeof(echoed), MSG_WAITALL), 5);
+    check_end_without_device(*state);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +162,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_guest_that_resets_does_not_end_the_example, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_example_ends_in_order_when_its_device_is_gone, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_example_ends_when_its_device_goes_under_a_guest, setup,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
