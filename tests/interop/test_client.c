@@ -52,7 +52,8 @@ struct embedded {
     struct strait *stack;
 };
 
-static void embedded_start(struct embedded *e, bool plain)
+/* `mtu` of 0 is the default. */
+static void embedded_start(struct embedded *e, bool plain, uint32_t mtu)
 {
     char error[200];
     struct strait_config config;
@@ -60,6 +61,7 @@ static void embedded_start(struct embedded *e, bool plain)
         .size = sizeof(tun),
         .name = DEVICE,
         .plain = plain,
+        .mtu = mtu,
         .peer = address_of(KERNEL_ADDRESS, 0).sin_addr,
         .prefix_bits = 24,
         .queue_packets = 8192,
@@ -270,22 +272,59 @@ static void move_all_sizes(struct embedded *e)
 
 static void strait_and_the_kernel_exchange_all_sizes(void **state)
 {
-    embedded_start(*state, false);
+    embedded_start(*state, false, 0);
     move_all_sizes(*state);
     move(*state, 1, SCALED(100 * MB), 0);
     move(*state, 1, 0, SCALED(100 * MB));
-    move(*state, 1, SCALED(100 * MB), SCALED(100 * MB));
+    move(*state, 1, SCALED(1 * GB), SCALED(1 * GB));
 }
 
 static void strait_and_the_kernel_exchange_all_sizes_without_offload(void **state)
 {
-    embedded_start(*state, true);
+    embedded_start(*state, true, 0);
     move_all_sizes(*state);
+}
+
+static void move_at_mtu(struct embedded *e, bool plain, uint32_t mtu)
+{
+    embedded_start(e, plain, mtu);
+    move(e, 1, 1, 1);
+    move(e, 1, SCALED(20 * MB), SCALED(20 * MB));
+}
+
+static void strait_and_the_kernel_agree_at_mtu_576(void **state)
+{
+    move_at_mtu(*state, false, 576);
+}
+
+static void strait_and_the_kernel_agree_at_mtu_576_without_offload(void **state)
+{
+    move_at_mtu(*state, true, 576);
+}
+
+static void strait_and_the_kernel_agree_at_mtu_9000(void **state)
+{
+    move_at_mtu(*state, false, 9000);
+}
+
+static void strait_and_the_kernel_agree_at_mtu_9000_without_offload(void **state)
+{
+    move_at_mtu(*state, true, 9000);
+}
+
+static void strait_and_the_kernel_agree_at_mtu_65535(void **state)
+{
+    move_at_mtu(*state, false, 65535);
+}
+
+static void strait_and_the_kernel_agree_at_mtu_65535_without_offload(void **state)
+{
+    move_at_mtu(*state, true, 65535);
 }
 
 static void two_hundred_connections_to_the_kernel(void **state)
 {
-    embedded_start(*state, false);
+    embedded_start(*state, false, 0);
     move(*state, 10, SCALED(3 * MB), SCALED(3 * MB));
     move(*state, 200, SCALED(100 * KB), SCALED(100 * KB));
     assert_int_equal(counter(*state, "tcp_connections_opened"), 210);
@@ -298,7 +337,7 @@ static void strait_sleeps_and_then_reads_everything(void **state)
     uint64_t bytes = SCALED(100 * MB);
     char error[200] = "";
     struct transfer t;
-    embedded_start(e, false);
+    embedded_start(e, false, 0);
     struct transport via = strait_transport(e->stack);
     uint16_t port = peer_start(e, (struct peer){.down_bytes = bytes});
     transfer_init(&t, client_connect(e, port), SEED_UP, 0, SEED_DOWN, bytes);
@@ -325,7 +364,7 @@ static void blocking_calls_wait_for_what_they_need(void **state)
 {
     struct embedded *e = *state;
     char word[5], byte;
-    embedded_start(e, false);
+    embedded_start(e, false, 0);
     uint16_t port = peer_start(e, (struct peer){.act = answer_once});
     int fd = client_connect(e, port);
     assert_int_equal(strait_send(e->stack, fd, "marco\n", 6, 0), 6);
@@ -348,7 +387,7 @@ static void a_closed_port_of_the_kernel_refuses(void **state)
 {
     struct embedded *e = *state;
     uint16_t port;
-    embedded_start(e, false);
+    embedded_start(e, false, 0);
     close(kernel_listen(&port));
     struct sockaddr_in to = address_of(KERNEL_ADDRESS, port);
     int fd = strait_socket(e->stack, AF_INET, SOCK_STREAM, 0);
@@ -375,7 +414,7 @@ static void a_reset_by_the_kernel_is_econnreset(void **state)
     struct embedded *e = *state;
     char byte;
     struct transfer t;
-    embedded_start(e, false);
+    embedded_start(e, false, 0);
     struct transport via = strait_transport(e->stack);
     uint16_t port = peer_start(e, (struct peer){.act = reset_after_some_bytes});
     transfer_init(&t, client_connect(e, port), SEED_UP, 100 * MB, SEED_DOWN, 0);
@@ -416,13 +455,13 @@ static void close_against_a_sender(struct embedded *e, bool linger)
 /* RFC 1122 4.2.2.13 */
 static void closing_with_data_unread_resets(void **state)
 {
-    embedded_start(*state, false);
+    embedded_start(*state, false, 0);
     close_against_a_sender(*state, false);
 }
 
 static void closing_with_linger_0_resets(void **state)
 {
-    embedded_start(*state, false);
+    embedded_start(*state, false, 0);
     close_against_a_sender(*state, true);
 }
 
@@ -434,7 +473,7 @@ static void datagrams_go_to_the_kernel_and_back(void **state)
     struct sockaddr_in at = {0}, from = {0};
     socklen_t size = sizeof(at);
     char out[1472], in[sizeof(out) + 1];
-    embedded_start(e, false);
+    embedded_start(e, false, 0);
     int kernel = kernel_socket(SOCK_DGRAM);
     struct sockaddr_in any = address_of(KERNEL_ADDRESS, 0);
     assert_int_equal(bind(kernel, (struct sockaddr *)&any, sizeof(any)), 0);
@@ -466,6 +505,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(strait_and_the_kernel_exchange_all_sizes),
         TEST(strait_and_the_kernel_exchange_all_sizes_without_offload),
+        TEST(strait_and_the_kernel_agree_at_mtu_576),
+        TEST(strait_and_the_kernel_agree_at_mtu_576_without_offload),
+        TEST(strait_and_the_kernel_agree_at_mtu_9000),
+        TEST(strait_and_the_kernel_agree_at_mtu_9000_without_offload),
+        TEST(strait_and_the_kernel_agree_at_mtu_65535),
+        TEST(strait_and_the_kernel_agree_at_mtu_65535_without_offload),
         TEST(two_hundred_connections_to_the_kernel),
         TEST(strait_sleeps_and_then_reads_everything),
         TEST(blocking_calls_wait_for_what_they_need),
