@@ -151,7 +151,8 @@ struct half_open {
     uint8_t send_scale;
     bool scaling : 1;
     bool timestamps : 1;
-    uint64_t sent_at_ns; /* of the first SYN-ACK */
+    uint64_t sent_at_ns;         /* of the first SYN-ACK */
+    uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
 };
 
 struct time_wait {
@@ -160,6 +161,7 @@ struct time_wait {
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
     bool timestamps;
+    uint64_t challenge_after_ns;
 };
 
 struct listener {
@@ -291,7 +293,13 @@ void output_retransmit_first(struct tcp *, struct connection *);
 /* The zero-window probe (RFC 9293 3.8.6.1). */
 void output_probe(struct tcp *, struct connection *);
 
-/* An acknowledgement of what is wrong with a segment, limited for each connection (RFC 5961 7). */
+/*
+ * Whether a segment that is wrong may be answered now: each connection and record has a pace of its
+ * own (RFC 5961 7), or two that disagree would answer each other for ever.
+ */
+bool output_may_challenge(struct core *, uint64_t *after_ns);
+
+/* An acknowledgement that tells a peer what is wrong with its segment, at that pace. */
 void output_challenge_ack(struct tcp *, struct connection *);
 
 /* A RST for this connection. */

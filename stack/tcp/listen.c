@@ -128,7 +128,7 @@ static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
 }
 
 /* The challenge of RFC 5961 3.2 and 4.2: who really lost the connection answers it with a RST. */
-static void challenge(struct tcp *tcp, const struct half_open *h)
+static void challenge(struct tcp *tcp, struct half_open *h)
 {
     struct segment s = {
         .seq = h->iss + 1,
@@ -137,7 +137,8 @@ static void challenge(struct tcp *tcp, const struct half_open *h)
         .window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes),
     };
 
-    count(tcp->core, tcp_challenge_acks);
+    if (!output_may_challenge(tcp->core, &h->challenge_after_ns))
+        return;
     add_timestamps(tcp, h, &s);
     output_stateless(tcp, &h->entry.tuple, &s);
 }
@@ -292,7 +293,7 @@ void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment 
     if ((h->timestamps && !(s->flags & TCP_RST) && timestamp_is_old(s, h->ts_recent)) ||
         !sequence_acceptable(s, rcv_nxt, window)) {
         count(tcp->core, tcp_sequence_unacceptable);
-        if (!(s->flags & TCP_RST))
+        if (!(s->flags & TCP_RST) && output_may_challenge(tcp->core, &h->challenge_after_ns))
             send_syn_ack(tcp, h); /* its ACK is the one that is asked for here */
         return;
     }

@@ -173,15 +173,21 @@ static void send_ack(struct tcp *tcp, struct connection *c)
     send_control(tcp, c, &s);
 }
 
+bool output_may_challenge(struct core *core, uint64_t *after_ns)
+{
+    if (core->now_ns < *after_ns) {
+        count(core, tcp_challenge_acks_limited);
+        return false;
+    }
+    *after_ns = core->now_ns + TCP_CHALLENGE_NS;
+    count(core, tcp_challenge_acks);
+    return true;
+}
+
 void output_challenge_ack(struct tcp *tcp, struct connection *c)
 {
-    if (tcp->core->now_ns < c->challenge_after_ns) {
-        count(tcp->core, tcp_challenge_acks_limited);
-        return;
-    }
-    c->challenge_after_ns = tcp->core->now_ns + TCP_CHALLENGE_NS;
-    count(tcp->core, tcp_challenge_acks);
-    send_ack(tcp, c);
+    if (output_may_challenge(tcp->core, &c->challenge_after_ns))
+        send_ack(tcp, c);
 }
 
 void output_reset(struct tcp *tcp, struct connection *c)

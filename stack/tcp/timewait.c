@@ -74,10 +74,14 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
         time_wait_free(tcp, w);
         return true;
     }
-    if (s->flags & TCP_FIN) /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
+    if (s->flags & TCP_FIN) { /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
         timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + TCP_TIME_WAIT_NS);
-    /* Only what takes sequence space is answered: two sides in TIME-WAIT must not loop. */
-    if (segment_span(s) > 0 || seq_gt(s->seq, w->rcv_nxt))
+        acknowledge(tcp, w);
+        return false;
+    }
+    /* What takes no sequence space is not answered: two sides in TIME-WAIT must not loop. */
+    bool wrong = segment_span(s) > 0 || seq_gt(s->seq, w->rcv_nxt);
+    if (wrong && output_may_challenge(tcp->core, &w->challenge_after_ns))
         acknowledge(tcp, w);
     return false;
 }
