@@ -35,6 +35,7 @@
 #define TCP_TIME_WAIT_NS     (60 * NS_PER_S)         /* 2 MSL */
 #define TCP_FIN_WAIT_NS      (60 * NS_PER_S)         /* of an orphan in FIN-WAIT-2 */
 #define TCP_CHALLENGE_NS     (500 * NS_PER_MS)       /* between challenge ACKs of one connection */
+#define TCP_DUPLICATES_MAX   8                       /* duplicate ACKs of one batch */
 #define TCP_RANGES_MAX       256u                    /* out-of-order ranges of one connection */
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
@@ -82,6 +83,7 @@ struct connection {
     uint8_t retries;       /* timeouts since the peer was last heard on what they were for */
     uint8_t backoff;       /* of `timer`, exponent */
     uint8_t duplicate_acks;
+    uint8_t duplicate_acks_owed;       /* for out-of-order segments of this batch */
     uint8_t send_scale, receive_scale; /* RFC 7323 2: shifts of the peer's and of our window */
     bool scaling : 1;                  /* window scaling is in use (or offered, in SYN-SENT) */
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */

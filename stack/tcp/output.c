@@ -322,6 +322,9 @@ bool output_run(struct tcp *tcp, struct connection *c)
             c->snd_small_end = c->snd_resend;
         sent += span;
     }
+    /* What carried data counts as no duplicate (RFC 5681 2), so those that are owed go bare. */
+    for (; c->duplicate_acks_owed > 0; c->duplicate_acks_owed--)
+        send_ack(tcp, c);
     if (c->ack_due == ACK_NOW)
         send_ack(tcp, c);
     timers_arm(tcp, c);

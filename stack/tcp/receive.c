@@ -147,6 +147,7 @@ static void advance(struct tcp *tcp, struct connection *c, uint64_t position)
     }
     c->rcv_nxt += (uint32_t)(position - c->receive_position);
     c->receive_position = position;
+    c->duplicate_acks_owed = 0;
     if (c->receive_shut)
         buffer_drop_below(&c->receive, &tcp->core->pool, position);
     connection_wake(tcp, c);
@@ -169,9 +170,13 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
         c->ack_due = ACK_DELAYED;
 }
 
-static void take_out_of_order(struct tcp *tcp, struct connection *c, const struct text *t)
+static void take_out_of_order(struct tcp *tcp, struct connection *c, const struct text *t,
+                              uint32_t pieces)
 {
-    c->ack_due = ACK_NOW; /* RFC 5681 4.2: so that the sender sees the hole */
+    /* RFC 5681 4.2: one for each segment, since the sender counts to three. */
+    uint32_t owed = c->duplicate_acks_owed + pieces;
+    c->duplicate_acks_owed = (uint8_t)lesser(owed, TCP_DUPLICATES_MAX);
+    c->ack_due = ACK_NOW;
     count(tcp->core, tcp_out_of_order_segments);
     if (memory_is_scarce(&tcp->core->pool)) {
         count(tcp->core, tcp_memory_short);
@@ -216,7 +221,7 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
     if (t.length > 0 && t.position == c->receive_position)
         take_in_order(tcp, c, &t, s->pieces);
     else if (t.length > 0)
-        take_out_of_order(tcp, c, &t);
+        take_out_of_order(tcp, c, &t, s->pieces);
     if (receive_fin_taken(c))
         take_fin(tcp, c);
 }
