@@ -114,8 +114,8 @@ static enum pool_class wanted_kind(const struct buffer *b, const struct chunk *p
 }
 
 /* Makes a chunk for `position`, which lies in the hole behind `prev`; NULL if the pool has none. */
-static struct chunk *make_chunk(struct buffer *b, struct pool *pool, struct chunk *prev,
-                                uint64_t position, size_t length)
+static struct chunk *make_chunk(struct buffer *b, struct pool *pool, size_t spare_bytes,
+                                struct chunk *prev, uint64_t position, size_t length)
 {
     const struct chunk *next = prev ? prev->next : b->first;
     enum pool_class kind = wanted_kind(b, prev, position, length);
@@ -131,11 +131,11 @@ static struct chunk *make_chunk(struct buffer *b, struct pool *pool, struct chun
         if (kind == POOL_SMALL)
             break;
         /* A smaller block will do where the neighbours leave no more, or the budget. */
-        if (end - start > pool_class_bytes(kind - 1) && bytes <= pool_room(pool))
+        if (end - start > pool_class_bytes(kind - 1) && bytes <= pool_room(pool, spare_bytes))
             break;
     }
 
-    struct chunk *c = pool_take(pool, kind);
+    struct chunk *c = pool_take(pool, kind, spare_bytes);
     if (c == NULL)
         return NULL;
     *c = (struct chunk){
@@ -159,8 +159,8 @@ void buffer_clear(struct buffer *b, struct pool *pool)
     buffer_drop_below(b, pool, b->end);
 }
 
-size_t buffer_write(struct buffer *b, struct pool *pool, uint64_t position, const void *bytes,
-                    size_t length)
+size_t buffer_write(struct buffer *b, struct pool *pool, size_t spare_bytes, uint64_t position,
+                    const void *bytes, size_t length)
 {
     CHECK(position >= b->start);
     struct chunk *c = find(b, position);
@@ -170,7 +170,7 @@ size_t buffer_write(struct buffer *b, struct pool *pool, uint64_t position, cons
         if (c == NULL || at >= c->end) {
             struct chunk *next = c ? c->next : b->first;
             bool starts_here = next != NULL && next->start == at;
-            c = starts_here ? next : make_chunk(b, pool, c, at, length - taken);
+            c = starts_here ? next : make_chunk(b, pool, spare_bytes, c, at, length - taken);
         }
         if (c == NULL)
             break;

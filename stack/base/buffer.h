@@ -37,10 +37,11 @@ void buffer_clear(struct buffer *, struct pool *);
 /*
  * Copies bytes to [position, position + length). Position is at least `start`; bytes there already
  * are overwritten, unless they are external, which is a bug. Returns how many bytes were taken from
- * the front: fewer than `length` when the pool has no more.
+ * the front: fewer than `length` when the pool has no more, or only the `spare_bytes` that are left
+ * to others.
  */
-size_t buffer_write(struct buffer *, struct pool *, uint64_t position, const void *bytes,
-                    size_t length);
+size_t buffer_write(struct buffer *, struct pool *, size_t spare_bytes, uint64_t position,
+                    const void *bytes, size_t length);
 
 /*
  * Appends bytes at `end` by reference, `length` at least 1. `release(argument)` is called once all

@@ -53,11 +53,11 @@ void pool_finish(struct pool *p)
     }
 }
 
-void *pool_take(struct pool *p, enum pool_class kind)
+void *pool_take(struct pool *p, enum pool_class kind, size_t spare_bytes)
 {
     size_t bytes = pool_class_bytes(kind);
     void *block = NULL;
-    if (bytes <= pool_room(p))
+    if (bytes <= pool_room(p, spare_bytes))
         block = p->free[kind] != NULL ? unkeep(p, kind) : malloc(POOL_HEADER_BYTES + bytes);
     if (block == NULL) {
         p->refused++;

@@ -41,17 +41,19 @@ enum pool_class pool_class_for(size_t bytes);
 
 /*
  * Returns a block of POOL_HEADER_BYTES and the bytes of its class, or NULL when the budget is spent
- * or malloc fails (counted in `refused`). Only the bytes of the class count against the budget.
+ * or malloc fails (counted in `refused`). Only the bytes of the class count against the budget, of
+ * which `spare_bytes` are left to others.
  */
-void *pool_take(struct pool *, enum pool_class);
+void *pool_take(struct pool *, enum pool_class, size_t spare_bytes);
 
 /* Gives back a block that was taken from the same class. */
 void pool_return(struct pool *, enum pool_class, void *block);
 
-/* What can still be taken, in bytes. */
-static inline size_t pool_room(const struct pool *p)
+/* What can still be taken, in bytes, if `spare_bytes` are left to others. */
+static inline size_t pool_room(const struct pool *p, size_t spare_bytes)
 {
-    return p->limit_bytes > p->used_bytes ? p->limit_bytes - p->used_bytes : 0;
+    size_t taken = p->used_bytes + spare_bytes;
+    return p->limit_bytes > taken ? p->limit_bytes - taken : 0;
 }
 
 #endif

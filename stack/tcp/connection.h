@@ -177,6 +177,21 @@ struct listener {
     struct list half_open;
 };
 
+/*
+ * Memory is shared in steps, so that each can be let go before the next is missed: what is sent
+ * leaves a quarter of it to others, what arrives out of order an eighth, what arrives in order
+ * nothing. A host whose senders held all of it could not take the acknowledgements' data.
+ */
+static inline size_t spare_of_sending(const struct pool *pool)
+{
+    return pool->limit_bytes / 4;
+}
+
+static inline size_t spare_of_out_of_order(const struct pool *pool)
+{
+    return pool->limit_bytes / 8;
+}
+
 /* ---- connection.c: making, finding, ending ---- */
 
 /* The entry of a tuple, or NULL. */

@@ -241,7 +241,7 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
         output_challenge_ack(tcp, c);
         return false;
     }
-    if (c->timer_purpose == TIMER_PROBE)
+    if (c->timer_purpose == TIMER_PROBE && seq_ge(s->ack, c->snd_una))
         c->retries = 0; /* the peer lives, and its window may stay shut for as long as it likes */
     if (is_duplicate_ack(c, s))
         loss_duplicate_ack(tcp, c);

@@ -163,7 +163,7 @@ void output_syn(struct tcp *tcp, struct connection *c)
  */
 static uint32_t bare_seq(const struct connection *c)
 {
-    return seq_min(c->snd_nxt, c->snd_una + c->snd_wnd);
+    return seq_min(c->snd_nxt, first_seq(c) + c->snd_wnd);
 }
 
 static void send_ack(struct tcp *tcp, struct connection *c)
@@ -365,16 +365,22 @@ void output_probe(struct tcp *tcp, struct connection *c)
 /* Memory has come back: those who met the limit may write again, and open their windows. */
 static void feed_starved(struct tcp *tcp)
 {
+    const struct pool *pool = &tcp->core->pool;
+    bool may_send = pool_room(pool, spare_of_sending(pool)) >= POOL_SMALL_BYTES;
     struct list round;
 
-    if (pool_room(&tcp->core->pool) < POOL_SMALL_BYTES)
+    if (pool_room(pool, 0) < POOL_SMALL_BYTES)
         return;
     list_take(&round, &tcp->starved);
     while (!list_empty(&round)) {
         struct connection *c = container_of(round.next, struct connection, starved_node);
         list_remove(&c->starved_node);
-        c->send_starved = false;
         receive_consumed(tcp, c);
+        if (c->send_starved && !may_send) {
+            connection_starve(tcp, c);
+            continue;
+        }
+        c->send_starved = false;
         connection_wake(tcp, c);
     }
 }

@@ -11,12 +11,6 @@
  */
 #define EDGE_SLACK_BYTES 65536
 
-/* Above this share of the memory, nothing is taken out of order: it is the first to be let go. */
-static bool memory_is_scarce(const struct pool *pool)
-{
-    return pool_room(pool) < pool->limit_bytes / 8;
-}
-
 /* ---- The window ---- */
 
 uint16_t receive_window_of_syn(uint32_t receive_limit_bytes)
@@ -29,7 +23,7 @@ static uint32_t edge_allowed(const struct tcp *tcp, const struct connection *c)
 {
     uint64_t unread = connection_readable(c);
     uint64_t room = c->receive_limit_bytes > unread ? c->receive_limit_bytes - unread : 0;
-    uint64_t memory = pool_room(&tcp->core->pool);
+    uint64_t memory = pool_room(&tcp->core->pool, 0);
     uint32_t sayable = (uint32_t)UINT16_MAX << c->receive_scale;
 
     room = room < memory ? room : memory;
@@ -57,7 +51,7 @@ uint16_t receive_window(struct tcp *tcp, struct connection *c)
     /* RFC 9293 3.8.6.2.2: the edge moves by a segment, or by half of the buffer, or not at all. */
     if (growth >= lesser(c->receive_limit_bytes / 2, c->rcv_mss))
         edge += growth;
-    else if (pool_room(&tcp->core->pool) < c->receive_limit_bytes)
+    else if (pool_room(&tcp->core->pool, 0) < c->receive_limit_bytes)
         connection_starve(tcp, c);
 
     uint32_t unit = UINT32_C(1) << c->receive_scale;
@@ -73,7 +67,7 @@ uint16_t receive_window(struct tcp *tcp, struct connection *c)
 
 void receive_consumed(struct tcp *tcp, struct connection *c)
 {
-    if (!connection_is_open(c))
+    if (!connection_is_open(c) || receive_fin_taken(c))
         return;
     if (edge_growth(tcp, c) < lesser(c->receive_limit_bytes / 2, 2 * c->rcv_mss))
         return;
@@ -119,15 +113,17 @@ static struct text trim(struct tcp *tcp, const struct connection *c, const struc
 static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *t)
 {
     struct pool *pool = &tcp->core->pool;
-    size_t taken = buffer_write(&c->receive, pool, t->position, t->bytes, t->length);
+    bool in_order = t->position == c->receive_position;
+    size_t spare = in_order ? 0 : spare_of_out_of_order(pool);
+    size_t taken = buffer_write(&c->receive, pool, spare, t->position, t->bytes, t->length);
 
     if (taken == t->length)
         return t->length;
-    if (t->position == c->receive_position && c->out_of_order.count > 0) {
+    if (in_order && c->out_of_order.count > 0) {
         count(tcp->core, tcp_out_of_order_pruned);
         ranges_clear(&c->out_of_order);
         buffer_drop_above(&c->receive, pool, t->position + taken);
-        taken += buffer_write(&c->receive, pool, t->position + taken, t->bytes + taken,
+        taken += buffer_write(&c->receive, pool, 0, t->position + taken, t->bytes + taken,
                               t->length - taken);
     }
     if (taken < t->length)
@@ -178,14 +174,14 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
     c->duplicate_acks_owed = (uint8_t)lesser(owed, TCP_DUPLICATES_MAX);
     c->ack_due = ACK_NOW;
     count(tcp->core, tcp_out_of_order_segments);
-    if (memory_is_scarce(&tcp->core->pool)) {
-        count(tcp->core, tcp_memory_short);
+    if (c->out_of_order.count >= TCP_RANGES_MAX) {
+        count(tcp->core, tcp_out_of_order_limited);
         return;
     }
     uint32_t taken = store(tcp, c, t);
     if (taken > 0 &&
         !ranges_add(&c->out_of_order, t->position, t->position + taken, TCP_RANGES_MAX))
-        count(tcp->core, tcp_out_of_order_limited);
+        count(tcp->core, tcp_memory_short);
 }
 
 /* RFC 9293 3.10.7.4, eighth: the FIN's turn has come. */

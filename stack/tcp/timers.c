@@ -22,7 +22,8 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
         return;
     }
     c->retries++;
-    c->backoff++;
+    if (c->backoff < UINT8_MAX)
+        c->backoff++;
     if (opening)
         output_syn(tcp, c);
     else

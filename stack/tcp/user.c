@@ -103,13 +103,14 @@ ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *part
         return -1;
     }
 
+    struct pool *pool = &tcp->core->pool;
     size_t total = 0;
     uint64_t queued = c->send.end - c->send.start;
     size_t room = c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
     for (int i = 0; i < count_parts && room > 0; i++) {
         size_t wanted = parts[i].iov_len < room ? parts[i].iov_len : room;
-        size_t taken =
-            buffer_write(&c->send, &tcp->core->pool, c->send.end, parts[i].iov_base, wanted);
+        size_t taken = buffer_write(&c->send, pool, spare_of_sending(pool), c->send.end,
+                                    parts[i].iov_base, wanted);
         total += taken;
         room -= taken;
         if (taken < wanted) {

@@ -53,7 +53,7 @@ static void enqueue(struct udp *u, struct udp_endpoint *e, const struct datagram
         count(u->core, udp_queue_full);
         return;
     }
-    struct datagram *d = pool_take(&u->core->pool, kind);
+    struct datagram *d = pool_take(&u->core->pool, kind, 0);
     if (d == NULL) {
         count(u->core, udp_memory_short);
         return;
@@ -339,7 +339,7 @@ static int send_gathered(struct udp *u, const struct udp_endpoint *e, const stru
 {
     size_t bytes = parts_bytes(parts, count);
     enum pool_class kind = pool_class_for(bytes);
-    uint8_t *block = pool_take(&u->core->pool, kind);
+    uint8_t *block = pool_take(&u->core->pool, kind, 0);
     if (block == NULL)
         return fail(ENOBUFS);
 

@@ -65,7 +65,7 @@ static void appended_bytes_come_back(void **state)
     struct pool *pool = *state;
     struct buffer b;
     buffer_init(&b, 1000);
-    assert_int_equal(buffer_write(&b, pool, 1000, source, 100000), 100000);
+    assert_int_equal(buffer_write(&b, pool, 0, 1000, source, 100000), 100000);
     assert_int_equal(b.start, 1000);
     assert_int_equal(b.end, 101000);
     assert_holds(&b, 1000, source, 100000);
@@ -85,9 +85,9 @@ static void all_zero_is_an_empty_buffer(void **state)
     size_t covered = 1;
     assert_int_equal(buffer_view(&b, 0, 0, &part, 1, &covered), 0);
     assert_int_equal(covered, 0);
-    assert_int_equal(buffer_write(&b, pool, 0, source, 0), 0);
+    assert_int_equal(buffer_write(&b, pool, 0, 0, source, 0), 0);
     assert_int_equal(buffer_memory(&b), 0);
-    assert_int_equal(buffer_write(&b, pool, 0, source, 1), 1);
+    assert_int_equal(buffer_write(&b, pool, 0, 0, source, 1), 1);
     assert_holds(&b, 0, source, 1);
     buffer_clear(&b, pool);
 }
@@ -98,7 +98,7 @@ static void an_empty_buffer_holds_no_memory(void **state)
     struct buffer b;
     buffer_init(&b, UINT64_C(1) << 40);
     for (int i = 0; i < 1000; i++) {
-        assert_int_equal(buffer_write(&b, pool, b.end, source, 100), 100);
+        assert_int_equal(buffer_write(&b, pool, 0, b.end, source, 100), 100);
         buffer_drop_below(&b, pool, b.end);
         assert_int_equal(pool->used_bytes, 0);
     }
@@ -109,7 +109,8 @@ static void dropping_frees_whole_chunks_as_it_goes(void **state)
     struct pool *pool = *state;
     struct buffer b;
     buffer_init(&b, 0);
-    assert_int_equal(buffer_write(&b, pool, 0, source, 4 * POOL_LARGE_BYTES), 4 * POOL_LARGE_BYTES);
+    assert_int_equal(buffer_write(&b, pool, 0, 0, source, 4 * POOL_LARGE_BYTES),
+                     4 * POOL_LARGE_BYTES);
     assert_int_equal(buffer_memory(&b), 4 * POOL_LARGE_BYTES);
     buffer_drop_below(&b, pool, POOL_LARGE_BYTES - 1);
     assert_int_equal(buffer_memory(&b), 4 * POOL_LARGE_BYTES);
@@ -129,13 +130,13 @@ static void out_of_order_writes_fill_the_hole(void **state)
     struct pool *pool = *state;
     struct buffer b;
     buffer_init(&b, 0);
-    assert_int_equal(buffer_write(&b, pool, 200000, source + 200000, 30000), 30000);
+    assert_int_equal(buffer_write(&b, pool, 0, 200000, source + 200000, 30000), 30000);
     assert_int_equal(b.end, 230000);
-    assert_int_equal(buffer_write(&b, pool, 0, source, 10), 10);
-    assert_int_equal(buffer_write(&b, pool, 100000, source + 100000, 1), 1);
+    assert_int_equal(buffer_write(&b, pool, 0, 0, source, 10), 10);
+    assert_int_equal(buffer_write(&b, pool, 0, 100000, source + 100000, 1), 1);
     assert_holds(&b, 200000, source + 200000, 30000);
     assert_holds(&b, 100000, source + 100000, 1);
-    assert_int_equal(buffer_write(&b, pool, 5, source + 5, 200100), 200100);
+    assert_int_equal(buffer_write(&b, pool, 0, 5, source + 5, 200100), 200100);
     assert_int_equal(b.end, 230000);
     assert_holds(&b, 0, source, 230000);
     buffer_clear(&b, pool);
@@ -146,8 +147,8 @@ static void dropping_above_keeps_what_is_below(void **state)
     struct pool *pool = *state;
     struct buffer b;
     buffer_init(&b, 10);
-    assert_int_equal(buffer_write(&b, pool, 10, source, 5000), 5000);
-    assert_int_equal(buffer_write(&b, pool, 300000, source, 100000), 100000);
+    assert_int_equal(buffer_write(&b, pool, 0, 10, source, 5000), 5000);
+    assert_int_equal(buffer_write(&b, pool, 0, 300000, source, 100000), 100000);
     size_t before = buffer_memory(&b);
     buffer_drop_above(&b, pool, 1 << 20); /* nothing is there */
     assert_int_equal(buffer_memory(&b), before);
@@ -157,7 +158,7 @@ static void dropping_above_keeps_what_is_below(void **state)
     assert_true(buffer_memory(&b) <= POOL_MEDIUM_BYTES);
     assert_holds(&b, 10, source, 5000);
     buffer_drop_above(&b, pool, 2000);
-    assert_int_equal(buffer_write(&b, pool, 2000, source, 3000), 3000);
+    assert_int_equal(buffer_write(&b, pool, 0, 2000, source, 3000), 3000);
     assert_holds(&b, 10, source, 1990);
     assert_holds(&b, 2000, source, 3000);
     buffer_drop_above(&b, pool, 10);
@@ -175,7 +176,7 @@ static void a_view_of_few_parts_says_what_it_covers(void **state)
     buffer_init(&b, 0);
     for (int i = 3; i >= 0; i--) {
         uint64_t at = (uint64_t)i * POOL_SMALL_BYTES;
-        buffer_write(&b, pool, at, source + at, POOL_SMALL_BYTES);
+        buffer_write(&b, pool, 0, at, source + at, POOL_SMALL_BYTES);
     }
     assert_int_equal(buffer_view(&b, 48, 8000, parts, 2, &covered), 2);
     assert_int_equal(covered, 4096 - 48);
@@ -195,7 +196,7 @@ static void a_large_write_takes_large_chunks(void **state)
     struct pool *pool = *state;
     struct buffer b;
     buffer_init(&b, 12345);
-    assert_int_equal(buffer_write(&b, pool, 12345, source, 65536), 65536);
+    assert_int_equal(buffer_write(&b, pool, 0, 12345, source, 65536), 65536);
     assert_in_range(parts_of(&b, 12345, 65536), 1, 2);
     buffer_clear(&b, pool);
 }
@@ -206,7 +207,7 @@ static void many_small_writes_end_in_few_chunks(void **state)
     struct buffer b;
     buffer_init(&b, 777);
     for (size_t i = 0; i < sizeof(source); i += 16)
-        assert_int_equal(buffer_write(&b, pool, b.end, source + i, 16), 16);
+        assert_int_equal(buffer_write(&b, pool, 0, b.end, source + i, 16), 16);
     assert_holds(&b, 777, source, sizeof(source));
     assert_in_range(parts_of(&b, 777, sizeof(source)), 16, 32);
     assert_true(buffer_memory(&b) <= sizeof(source) + 2 * POOL_LARGE_BYTES);
@@ -219,7 +220,7 @@ static void single_bytes_at_descending_positions_share_chunks(void **state)
     struct buffer b;
     buffer_init(&b, 0);
     for (uint64_t at = POOL_LARGE_BYTES; at-- > 0;)
-        assert_int_equal(buffer_write(&b, pool, at, source + at, 1), 1);
+        assert_int_equal(buffer_write(&b, pool, 0, at, source + at, 1), 1);
     assert_holds(&b, 0, source, POOL_LARGE_BYTES);
     assert_int_equal(buffer_memory(&b), POOL_LARGE_BYTES);
     assert_in_range(parts_of(&b, 0, POOL_LARGE_BYTES), 1, 32);
@@ -231,8 +232,8 @@ static void a_narrow_gap_takes_a_small_block(void **state)
     struct pool *pool = *state;
     struct buffer b;
     buffer_init(&b, 0);
-    assert_int_equal(buffer_write(&b, pool, POOL_SMALL_BYTES, source, 1), 1);
-    assert_int_equal(buffer_write(&b, pool, 0, source, POOL_LARGE_BYTES), POOL_LARGE_BYTES);
+    assert_int_equal(buffer_write(&b, pool, 0, POOL_SMALL_BYTES, source, 1), 1);
+    assert_int_equal(buffer_write(&b, pool, 0, 0, source, POOL_LARGE_BYTES), POOL_LARGE_BYTES);
     assert_holds(&b, 0, source, POOL_LARGE_BYTES);
     assert_int_equal(buffer_memory(&b), 2 * POOL_SMALL_BYTES + POOL_LARGE_BYTES);
     buffer_clear(&b, pool);
@@ -246,19 +247,19 @@ static void a_write_takes_what_the_budget_allows(void **state)
     size_t budget = POOL_MEDIUM_BYTES + 2 * POOL_SMALL_BYTES;
     pool_init(&pool, budget);
     buffer_init(&b, 0);
-    assert_int_equal(buffer_write(&b, &pool, 0, source, 65536), budget);
+    assert_int_equal(buffer_write(&b, &pool, 0, 0, source, 65536), budget);
     assert_int_equal(b.end, budget);
-    assert_int_equal(buffer_write(&b, &pool, b.end, source, 1), 0);
+    assert_int_equal(buffer_write(&b, &pool, 0, b.end, source, 1), 0);
     assert_int_equal(b.end, budget);
     assert_true(pool.refused > 0);
     assert_holds(&b, 0, source, budget);
 
     buffer_drop_below(&b, &pool, POOL_MEDIUM_BYTES);
-    assert_int_equal(buffer_write(&b, &pool, b.end, source + budget, 1000), 1000);
+    assert_int_equal(buffer_write(&b, &pool, 0, b.end, source + budget, 1000), 1000);
     assert_holds(&b, POOL_MEDIUM_BYTES, source + POOL_MEDIUM_BYTES, 2 * POOL_SMALL_BYTES + 1000);
     buffer_clear(&b, &pool);
     assert_int_equal(pool.used_bytes, 0);
-    assert_int_equal(buffer_write(&b, &pool, b.end, source, 0), 0);
+    assert_int_equal(buffer_write(&b, &pool, 0, b.end, source, 0), 0);
     pool_finish(&pool);
 }
 
@@ -277,10 +278,10 @@ static void external_bytes_are_referenced_and_released_once(void **state)
     size_t covered;
     int released = 0;
     buffer_init(&b, 0);
-    buffer_write(&b, pool, 0, source, 100);
+    buffer_write(&b, pool, 0, 0, source, 100);
     assert_int_equal(buffer_append_external(&b, source + 100, 5000, count_release, &released), 0);
     assert_int_equal(b.end, 5100);
-    assert_int_equal(buffer_write(&b, pool, 5100, source + 5100, 900), 900);
+    assert_int_equal(buffer_write(&b, pool, 0, 5100, source + 5100, 900), 900);
 
     assert_int_equal(buffer_view(&b, 0, 6000, parts, 4, &covered), 3);
     assert_int_equal(covered, 6000);
@@ -310,7 +311,7 @@ static void dropping_above_shortens_or_releases_external_bytes(void **state)
     assert_int_equal(released[0], 0);
     assert_int_equal(released[1], 1);
     assert_int_equal(b.end, 400);
-    assert_int_equal(buffer_write(&b, pool, 400, source + 400, 300), 300);
+    assert_int_equal(buffer_write(&b, pool, 0, 400, source + 400, 300), 300);
     assert_holds(&b, 0, source, 700);
     buffer_clear(&b, pool);
     assert_int_equal(released[0], 1);
@@ -323,12 +324,12 @@ static void external_behind_a_hole_leaves_the_hole(void **state)
     struct buffer b;
     int released = 0;
     buffer_init(&b, 0);
-    buffer_write(&b, pool, 0, source, 10);
-    buffer_write(&b, pool, 9000, source, 10);
+    buffer_write(&b, pool, 0, 0, source, 10);
+    buffer_write(&b, pool, 0, 9000, source, 10);
     buffer_drop_above(&b, pool, 5000);
     buffer_append_external(&b, source + 5000, 100, count_release, &released);
     assert_int_equal(b.end, 5100);
-    assert_int_equal(buffer_write(&b, pool, 10, source + 10, 4990), 4990);
+    assert_int_equal(buffer_write(&b, pool, 0, 10, source + 10, 4990), 4990);
     assert_holds(&b, 0, source, 5100);
     buffer_clear(&b, pool);
     assert_int_equal(released, 1);
@@ -355,7 +356,7 @@ static void a_stream_of_both_kinds_agrees_with_its_source(void **state)
             buffer_append_external(&b, source + at, length, count_release, &released);
             appended++;
         } else {
-            assert_int_equal(buffer_write(&b, pool, b.end, source + at, length), length);
+            assert_int_equal(buffer_write(&b, pool, 0, b.end, source + at, length), length);
         }
         if (b.end == b.start)
             continue;
@@ -468,10 +469,10 @@ static void random_step(struct buffer *b, struct pool *pool, struct model *m, st
     size_t length = random_length(r);
     length = length < room ? length : room;
     const uint8_t *bytes = source + prng_below(r, sizeof(source) - length);
-    size_t taken = buffer_write(b, pool, position, bytes, length);
+    size_t taken = buffer_write(b, pool, 0, position, bytes, length);
     assert_true(taken <= length);
     /* Less is taken only when not even a small chunk is to be had. */
-    assert_true(taken == length || pool_room(pool) < POOL_SMALL_BYTES);
+    assert_true(taken == length || pool_room(pool, 0) < POOL_SMALL_BYTES);
     model_write(m, position, bytes, taken);
 }
 

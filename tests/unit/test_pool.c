@@ -20,7 +20,7 @@ static void return_all(struct pool *p, enum pool_class kind, void **blocks, int 
 static void take_all(struct pool *p, enum pool_class kind, void **blocks, int count)
 {
     for (int i = 0; i < count; i++) {
-        blocks[i] = pool_take(p, kind);
+        blocks[i] = pool_take(p, kind, 0);
         assert_non_null(blocks[i]);
     }
 }
@@ -44,18 +44,18 @@ static void the_budget_is_exact_and_comes_back(void **state)
     (void)state;
     struct pool p;
     pool_init(&p, POOL_LARGE_BYTES + POOL_SMALL_BYTES);
-    void *large = pool_take(&p, POOL_LARGE);
+    void *large = pool_take(&p, POOL_LARGE, 0);
     assert_non_null(large);
-    assert_null(pool_take(&p, POOL_MEDIUM));
+    assert_null(pool_take(&p, POOL_MEDIUM, 0));
     assert_int_equal(p.refused, 1);
-    assert_int_equal(pool_room(&p), POOL_SMALL_BYTES);
-    void *small = pool_take(&p, POOL_SMALL);
+    assert_int_equal(pool_room(&p, 0), POOL_SMALL_BYTES);
+    void *small = pool_take(&p, POOL_SMALL, 0);
     assert_non_null(small);
-    assert_int_equal(pool_room(&p), 0);
-    assert_null(pool_take(&p, POOL_SMALL));
+    assert_int_equal(pool_room(&p, 0), 0);
+    assert_null(pool_take(&p, POOL_SMALL, 0));
     assert_int_equal(p.refused, 2);
     pool_return(&p, POOL_SMALL, small);
-    small = pool_take(&p, POOL_SMALL);
+    small = pool_take(&p, POOL_SMALL, 0);
     assert_non_null(small);
     pool_return(&p, POOL_SMALL, small);
     pool_return(&p, POOL_LARGE, large);
@@ -69,7 +69,7 @@ static void every_byte_of_a_block_is_usable(void **state)
     struct pool p;
     pool_init(&p, 1 << 20);
     for (enum pool_class kind = POOL_SMALL; kind < POOL_CLASSES; kind++) {
-        void *block = pool_take(&p, kind);
+        void *block = pool_take(&p, kind, 0);
         assert_non_null(block);
         assert_int_equal((uintptr_t)block % sizeof(void *), 0);
         memset(block, 0xa5, POOL_HEADER_BYTES + pool_class_bytes(kind));
@@ -83,10 +83,10 @@ static void a_returned_block_is_used_again(void **state)
     (void)state;
     struct pool p;
     pool_init(&p, 1 << 20);
-    void *block = pool_take(&p, POOL_MEDIUM);
+    void *block = pool_take(&p, POOL_MEDIUM, 0);
     pool_return(&p, POOL_MEDIUM, block);
     assert_int_equal(p.kept_bytes, POOL_MEDIUM_BYTES);
-    assert_ptr_equal(pool_take(&p, POOL_MEDIUM), block);
+    assert_ptr_equal(pool_take(&p, POOL_MEDIUM, 0), block);
     assert_int_equal(p.kept_bytes, 0);
     pool_return(&p, POOL_MEDIUM, block);
     pool_finish(&p);
@@ -164,7 +164,7 @@ static void blocks_never_overlap(void **state)
             held[i].kind = (enum pool_class)prng_below(&r, POOL_CLASSES);
             held[i].mark = (uint8_t)step;
             size_t bytes = pool_class_bytes(held[i].kind);
-            held[i].bytes = pool_take(&p, held[i].kind);
+            held[i].bytes = pool_take(&p, held[i].kind, 0);
             assert_int_equal(held[i].bytes != NULL, used + bytes <= 1 << 20);
             if (held[i].bytes != NULL) {
                 memset(held[i].bytes, held[i].mark, POOL_HEADER_BYTES + bytes);
