@@ -26,6 +26,8 @@
     X(ip_source_routed)                                                                            \
     X(ip_source_refused)                                                                           \
     X(ip_not_for_us)                                                                               \
+    X(ip_forwarded)                                                                                \
+    X(ip_ttl_expired)                                                                              \
     X(ip_fragment_dropped)                                                                         \
     X(ip_protocol_unknown)                                                                         \
     X(ip_no_route)                                                                                 \

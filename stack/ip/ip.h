@@ -48,6 +48,7 @@ struct ip_packet {
     uint8_t protocol;
     uint8_t ttl;
     uint8_t tos;
+    bool local;     /* for this host, or for everyone near */
     bool broadcast; /* sent to a broadcast or multicast address */
     const uint8_t *header;
     size_t header_bytes;
@@ -228,6 +229,11 @@ int ip_output(struct ip *, const struct route *, uint8_t protocol, struct ip_out
 /* Whether the checksum that stands in the payload, pseudo-header included, is right or vouched for.
  */
 bool ip_checksum_right(const struct ip_packet *);
+
+/* ---- forward.c ---- */
+
+/* Sends a packet on that is for another host; what cannot go on is counted and dropped. */
+void ip_forward(struct ip *, const struct ip_packet *);
 
 /* ---- icmp.c ---- */
 

@@ -95,9 +95,9 @@ static enum counter examine_addresses(const struct ip *ip, struct ip_packet *pac
         ip_is_local(ip, &packet->source))
         return COUNTER_ip_source_refused;
     packet->broadcast = ip_is_broadcast(ip, &packet->destination);
-    if (!packet->broadcast && !ip_is_local(ip, &packet->destination))
-        return COUNTER_ip_not_for_us;
-    return ACCEPTED;
+    packet->local = packet->broadcast || ip_is_local(ip, &packet->destination);
+    bool goes_on = ip->core->config.forward && address_is_unicast(&packet->destination);
+    return packet->local || goes_on ? ACCEPTED : COUNTER_ip_not_for_us;
 }
 
 /* Whether what stands beside the packet can be true of it (virtio 1.2, 5.1.6.4.1). */
@@ -161,7 +161,7 @@ static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t le
         refusal = examine_addresses(ip, packet);
     if (refusal != ACCEPTED)
         return refusal;
-    if (fragment & (FLAG_MORE_FRAGMENTS | FRAGMENT_OFFSET_MASK))
+    if (packet->local && fragment & (FLAG_MORE_FRAGMENTS | FRAGMENT_OFFSET_MASK))
         return COUNTER_ip_fragment_dropped;
     if (!offload_is_credible(packet->offload, packet))
         return COUNTER_link_offload_wrong;
@@ -183,6 +183,10 @@ void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, 
            ADDRESS_FORMAT " > " ADDRESS_FORMAT ": protocol %u, %zu bytes in",
            ADDRESS_BYTES(&in.source), ADDRESS_BYTES(&in.destination), in.protocol, in.length);
 
+    if (!in.local) {
+        ip_forward(ip, &in);
+        return;
+    }
     const struct ip_protocol *protocol = ip->protocols[in.protocol];
     if (protocol == NULL) {
         count(ip->core, ip_protocol_unknown);

@@ -212,7 +212,7 @@ void connection_finish(struct tcp *tcp, struct connection *c)
 void connection_time_wait(struct tcp *tcp, struct connection *c)
 {
     if (c->ack_due != ACK_NOT_DUE)
-        output_run(tcp, c); /* the record does not know what is due */
+        output_ack(tcp, c); /* the record does not know what is due */
 
     bool limited = tcp->time_wait >= tcp->core->config.time_wait_max;
     struct time_wait *w = limited ? NULL : time_wait_new(c);

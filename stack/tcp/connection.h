@@ -304,6 +304,9 @@ bool output_run(struct tcp *, struct connection *);
 /* Sends the SYN, or the SYN-ACK in SYN-RECEIVED, for the first time or again. */
 void output_syn(struct tcp *, struct connection *);
 
+/* Sends an acknowledgement without text. */
+void output_ack(struct tcp *, struct connection *);
+
 /* Sends the first segment that is not acknowledged again, whatever the windows say. */
 void output_retransmit_first(struct tcp *, struct connection *);
 

@@ -166,7 +166,7 @@ static uint32_t bare_seq(const struct connection *c)
     return seq_min(c->snd_nxt, first_seq(c) + c->snd_wnd);
 }
 
-static void send_ack(struct tcp *tcp, struct connection *c)
+void output_ack(struct tcp *tcp, struct connection *c)
 {
     struct segment s = next_segment(tcp, c, bare_seq(c), TCP_ACK);
 
@@ -187,7 +187,7 @@ bool output_may_challenge(struct core *core, uint64_t *after_ns)
 void output_challenge_ack(struct tcp *tcp, struct connection *c)
 {
     if (output_may_challenge(tcp->core, &c->challenge_after_ns))
-        send_ack(tcp, c);
+        output_ack(tcp, c);
 }
 
 void output_reset(struct tcp *tcp, struct connection *c)
@@ -324,9 +324,9 @@ bool output_run(struct tcp *tcp, struct connection *c)
     }
     /* What carried data counts as no duplicate (RFC 5681 2), so those that are owed go bare. */
     for (; c->duplicate_acks_owed > 0; c->duplicate_acks_owed--)
-        send_ack(tcp, c);
+        output_ack(tcp, c);
     if (c->ack_due == ACK_NOW)
-        send_ack(tcp, c);
+        output_ack(tcp, c);
     timers_arm(tcp, c);
     timers_arm_ack(tcp, c);
     return more;

@@ -69,7 +69,10 @@ void receive_consumed(struct tcp *tcp, struct connection *c)
 {
     if (!connection_is_open(c) || receive_fin_taken(c))
         return;
-    if (edge_growth(tcp, c) < lesser(c->receive_limit_bytes / 2, 2 * c->rcv_mss))
+    /* What is left of the window keeps the peer busy: it need not hear of less than twice that. */
+    uint32_t growth = edge_growth(tcp, c);
+    if (growth < lesser(c->receive_limit_bytes / 2, 2 * c->rcv_mss) ||
+        growth < c->rcv_edge - c->rcv_nxt)
         return;
     c->ack_due = ACK_NOW;
     output_queue(tcp, c);
