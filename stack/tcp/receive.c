@@ -43,6 +43,13 @@ static uint32_t lesser(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* If memory may be what keeps the window small, its return is to be told. */
+static void starve_if_short(struct tcp *tcp, struct connection *c)
+{
+    if (pool_room(&tcp->core->pool, 0) < c->receive_limit_bytes)
+        connection_starve(tcp, c);
+}
+
 uint16_t receive_window(struct tcp *tcp, struct connection *c)
 {
     uint32_t growth = edge_growth(tcp, c);
@@ -51,8 +58,8 @@ uint16_t receive_window(struct tcp *tcp, struct connection *c)
     /* RFC 9293 3.8.6.2.2: the edge moves by a segment, or by half of the buffer, or not at all. */
     if (growth >= lesser(c->receive_limit_bytes / 2, c->rcv_mss))
         edge += growth;
-    else if (pool_room(&tcp->core->pool, 0) < c->receive_limit_bytes)
-        connection_starve(tcp, c);
+    else
+        starve_if_short(tcp, c);
 
     uint32_t unit = UINT32_C(1) << c->receive_scale;
     uint32_t field = lesser((edge - c->rcv_nxt) >> c->receive_scale, UINT16_MAX);
@@ -72,8 +79,10 @@ void receive_consumed(struct tcp *tcp, struct connection *c)
     /* What is left of the window keeps the peer busy: it need not hear of less than twice that. */
     uint32_t growth = edge_growth(tcp, c);
     if (growth < lesser(c->receive_limit_bytes / 2, 2 * c->rcv_mss) ||
-        growth < c->rcv_edge - c->rcv_nxt)
+        growth < c->rcv_edge - c->rcv_nxt) {
+        starve_if_short(tcp, c);
         return;
+    }
     c->ack_due = ACK_NOW;
     output_queue(tcp, c);
 }
