@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "strait.h"
 
-#define LINE_BYTES      256
+#define LINE_BYTES        256
 #define CAPACITY_AT_FIRST 32
 
 void timeline_init(struct timeline *t, uint64_t now_ns, uint64_t seed)
