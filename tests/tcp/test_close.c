@@ -51,6 +51,20 @@ static void simultaneous_close_passes_closing_rfc9293_3_6(void **state)
     expect(s, ". 2:2(0) ack 2");
 }
 
+static void a_fin_and_the_ack_of_ours_in_one_batch_are_acknowledged_rfc9293_3_6(void **state)
+{
+    struct script *s = *state;
+    fin_wait_1(s);
+    begin_batch(s);
+    recv(s, "F. 1:1(0) ack 1"); /* CLOSING */
+    recv(s, ". 2:2(0) ack 2");  /* TIME-WAIT */
+    end_batch(s);
+    expect(s, ". 2:2(0) ack 2");
+    quiet(s, 59000);
+    recv(s, "F. 1:1(0) ack 2");
+    expect(s, ". 2:2(0) ack 2");
+}
+
 static void data_is_sent_before_the_fin_rfc9293_3_10_4(void **state)
 {
     struct script *s = *state;
@@ -438,6 +452,80 @@ static void acks_in_time_wait_are_not_answered(void **state)
     expect_nothing(s);
 }
 
+static void answers_in_time_wait_have_a_pace_rfc5961_7(void **state)
+{
+    static const char *const wrong[] = {
+        "S. 5000000:5000000(0) ack 9 <mss 1460>", /* as from a half-open record */
+        ". 0:1(1) ack 1",
+        ". 3:3(0) ack 2",
+    };
+    struct script *s = *state;
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        remake(s);
+        time_wait(s);
+        recv(s, "%s", wrong[i]);
+        expect(s, ". 2:2(0) ack 2");
+        for (unsigned again = 0; again < 10; again++)
+            recv(s, "%s", wrong[i]);
+        expect_nothing(s);
+        assert_int_equal(counter(s, "tcp_challenge_acks_limited"), 10);
+        recv(s, "F. 1:1(0) ack 2"); /* who has missed our last ACK need not wait */
+        expect(s, ". 2:2(0) ack 2");
+        after(s, 600);
+        recv(s, "%s", wrong[i]);
+        expect(s, ". 2:2(0) ack 2");
+    }
+}
+
+static void a_syn_that_nobody_listens_for_does_not_end_time_wait_rfc9293_3_6_1(void **state)
+{
+    struct script *s = *state;
+    time_wait(s);
+    app_close_listener(s);
+    recv(s, "S 100:100(0) <mss 1460>");
+    expect(s, ". 2:2(0) ack 2");
+    recv(s, "F. 1:1(0) ack 2");
+    expect(s, ". 2:2(0) ack 2");
+    assert_int_equal(counter(s, "tcp_time_wait_reused"), 0);
+}
+
+static void a_syn_that_finds_the_accept_queue_full_does_not_end_time_wait(void **state)
+{
+    struct script *s = *state;
+    app_listen(s, 1);
+    time_wait(s);
+    on(s, 1);
+    syn_received(s);
+    recv(s, ". 1:1(0) ack 1"); /* waits, and the queue is full */
+    on(s, 0);
+    recv(s, "S 100:100(0) <mss 1460>");
+    expect(s, ". 2:2(0) ack 2");
+    on(s, 1);
+    app_accept(s);
+    on(s, 0);
+    recv(s, "F. 1:1(0) ack 2");
+    expect(s, ". 2:2(0) ack 2");
+    next_connection(s, REMOTE_ISS + 100);
+    recv(s, "S 0:0(0) <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+}
+
+static void a_syn_at_the_limit_of_half_open_connections_does_not_end_time_wait(void **state)
+{
+    struct script *s = *state;
+    s->config.half_open_max = 1;
+    remake(s);
+    time_wait(s);
+    on(s, 1);
+    syn_received(s);
+    on(s, 0);
+    recv(s, "S 100:100(0) <mss 1460>");
+    expect(s, ". 2:2(0) ack 2");
+    recv(s, "F. 1:1(0) ack 2");
+    expect(s, ". 2:2(0) ack 2");
+    assert_int_equal(counter(s, "tcp_time_wait_reused"), 0);
+}
+
 static void a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_6_1(void **state)
 {
     struct script *s = *state;
@@ -534,6 +622,7 @@ int main(void)
         TEST(active_close_passes_fin_wait_and_time_wait_rfc9293_3_6),
         TEST(a_fin_that_acknowledges_ours_leads_to_time_wait_rfc9293_3_6),
         TEST(simultaneous_close_passes_closing_rfc9293_3_6),
+        TEST(a_fin_and_the_ack_of_ours_in_one_batch_are_acknowledged_rfc9293_3_6),
         TEST(data_is_sent_before_the_fin_rfc9293_3_10_4),
         TEST(data_still_arrives_after_shutdown_of_sending_rfc9293_3_6),
         TEST(a_fin_is_retransmitted_rfc6298_5),
@@ -561,6 +650,10 @@ int main(void)
         TEST(a_reset_does_not_end_time_wait_rfc1337_2),
         TEST(old_data_in_time_wait_is_acknowledged_rfc9293_3_10_7_4),
         TEST(acks_in_time_wait_are_not_answered),
+        TEST(answers_in_time_wait_have_a_pace_rfc5961_7),
+        TEST(a_syn_that_nobody_listens_for_does_not_end_time_wait_rfc9293_3_6_1),
+        TEST(a_syn_that_finds_the_accept_queue_full_does_not_end_time_wait),
+        TEST(a_syn_at_the_limit_of_half_open_connections_does_not_end_time_wait),
         TEST(a_syn_with_a_larger_sequence_number_reopens_rfc9293_3_6_1),
         TEST(a_syn_with_an_old_sequence_number_does_not_reopen_rfc6191_2),
         TEST(a_syn_with_a_larger_timestamp_reopens_rfc6191_2),

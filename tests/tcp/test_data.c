@@ -280,6 +280,24 @@ static void a_fin_beyond_the_window_is_not_taken_rfc9293_3_10_7_4(void **state)
     app_recv_end(s);
 }
 
+static void a_bare_ack_at_the_right_edge_is_taken_rfc9293_a_2(void **state)
+{
+    struct script *s = *state;
+    s->config.receive_buffer_bytes = 8192;
+    remake(s);
+    established(s);
+    send_and_expect(s, 100, MSS, 1);
+    recv(s, ". 1001:8193(7192) ack 1"); /* fills the window, with a hole in it */
+    expect(s, ". 101:101(0) ack 1 win 8192");
+    recv(s, ". 8193:8193(0) ack 101"); /* so that this is where the remote stands */
+    quiet(s, 1000);
+    assert_int_equal(counter(s, "tcp_sequence_unacceptable"), 0);
+    send_and_expect(s, 100, MSS, 1);
+    recv(s, ". 8194:8194(0) ack 201"); /* one beyond it is nobody's */
+    expect(s, ". 201:201(0) ack 1");
+    expect_between(s, 200, 201, "P. 101:201(100) ack 1");
+}
+
 /* ---- When to acknowledge: RFC 9293 3.8.6.3 -------------------------------------------------- */
 
 static void an_acknowledgement_is_delayed_by_40_ms_rfc9293_3_8_6_3(void **state)
@@ -366,6 +384,45 @@ static void filling_a_hole_is_acknowledged_at_once_rfc5681_4_2(void **state)
     quiet(s, 1000);
 }
 
+static void a_batch_out_of_order_is_acknowledged_for_each_segment_rfc5681_4_2(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    begin_batch(s);
+    for (unsigned i = 1; i <= 3; i++)
+        recv(s, ". %u:%u(1460) ack 1", 1 + i * MSS, 1 + (i + 1) * MSS);
+    end_batch(s);
+    for (unsigned i = 1; i <= 3; i++) /* without SACK, they are what a sender counts */
+        expect(s, ". 1:1(0) ack 1 win 65535");
+    quiet(s, 1000);
+}
+
+static void a_super_packet_out_of_order_counts_as_its_segments_rfc5681_4_2(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    recv_super(s, MSS, ". 1461:5841(4380) ack 1");
+    for (unsigned i = 1; i <= 3; i++)
+        expect(s, ". 1:1(0) ack 1");
+    recv_super(s, MSS, ". 5841:49641(43800) ack 1"); /* 30 segments: eight tell as much */
+    for (unsigned i = 1; i <= 8; i++)
+        expect(s, ". 1:1(0) ack 1");
+    quiet(s, 1000);
+}
+
+static void a_hole_that_its_batch_fills_is_acknowledged_once(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    begin_batch(s);
+    recv(s, ". 1461:2921(1460) ack 1");
+    recv(s, ". 2921:4381(1460) ack 1");
+    recv(s, ". 1:1461(1460) ack 1");
+    end_batch(s);
+    expect(s, ". 1:1(0) ack 4381");
+    quiet(s, 1000);
+}
+
 /* ---- The window: RFC 9293 3.8.6 ------------------------------------------------------------- */
 
 static void a_full_buffer_closes_the_window_and_reading_opens_it_rfc9293_3_8_6(void **state)
@@ -440,6 +497,157 @@ static void scaling_does_not_move_the_right_edge_left_rfc9293_3_8_6(void **state
     }
 }
 
+static void no_window_update_follows_the_fin_of_the_remote(void **state)
+{
+    struct script *s = *state;
+    s->config.receive_buffer_bytes = 4 * MSS;
+    remake(s);
+    established(s);
+    recv_super(s, MSS, ". 1:2921(2920) ack 1");
+    expect(s, ". 1:1(0) ack 2921 win %u", 2 * MSS);
+    recv_super(s, MSS, "FP. 2921:5841(2920) ack 1");
+    expect(s, ". 1:1(0) ack 5842");
+    app_recv(s, 4 * MSS);
+    app_recv_end(s);
+    quiet(s, 1000);
+}
+
+/* ---- Memory runs short ---------------------------------------------------------------------- */
+
+/* A receive buffer takes half of a block of memory. */
+#define BLOCK 16384
+
+/* Flows 0 to 3 on a host with so much memory. */
+static void establish_with_memory(struct script *s, size_t bytes)
+{
+    s->config.memory_max_bytes = bytes;
+    s->config.receive_buffer_bytes = 8192;
+    remake(s);
+    for (unsigned i = 0; i <= 3; i++) {
+        on(s, i);
+        established(s);
+    }
+    on(s, 0);
+}
+
+/* Flows 1 to 3 fill a block each, as far as their windows go, and nobody reads it. */
+static void hold_three_blocks(struct script *s)
+{
+    for (unsigned i = 1; i <= 3; i++) {
+        on(s, i);
+        recv_super(s, MSS, ". 1:8193(8192) ack 1");
+        expect(s, ". 1:1(0) ack 8193 win 0");
+    }
+    on(s, 0);
+}
+
+static void a_window_shut_for_lack_of_memory_opens_when_another_connection_frees_it(void **state)
+{
+    struct script *s = *state;
+    establish_with_memory(s, 4 * BLOCK);
+    recv_super(s, MSS, ". 1:4097(4096) ack 1");
+    expect(s, ". 1:1(0) ack 4097 win 4096");
+    hold_three_blocks(s);
+    recv_super(s, MSS, ". 4097:8193(4096) ack 1");
+    expect(s, ". 1:1(0) ack 8193 win 0");
+    app_recv(s, 8000); /* the rest keeps the block: there is room in the buffer, but no memory */
+    quiet(s, 100);
+    on(s, 1);
+    app_recv(s, 8192);
+    expect(s, ". 1:1(0) ack 8193 win 8192");
+    on(s, 0);
+    expect(s, ". 1:1(0) ack 8193 win 8000"); /* and no probe had to ask */
+}
+
+static void a_window_shut_for_lack_of_memory_opens_though_nobody_reads(void **state)
+{
+    struct script *s = *state;
+    s->config.memory_max_bytes = 2 * 65536;
+    s->config.receive_buffer_bytes = 2 * 65536; /* more than a window without scaling can say */
+    remake(s);
+    on(s, 1);
+    established(s);
+    on(s, 0);
+    established(s);
+    begin_batch(s);
+    recv_super(s, MSS, ". 1:43801(43800) ack 1"); /* a block of 65536 */
+    on(s, 1);
+    recv_super(s, MSS, ". 1:43801(43800) ack 1"); /* and the other */
+    end_batch(s);
+    on(s, 0);
+    expect(s, ". 1:1(0) ack 43801 win 21735");
+    on(s, 1);
+    expect(s, ". 1:1(0) ack 43801 win 21735");
+    on(s, 0);
+    recv_super(s, MSS, ". 43801:65536(21735) ack 1");
+    expect(s, ". 1:1(0) ack 65536 win 0");
+    on(s, 1);
+    app_recv(s, 43800);
+    expect(s, ". 1:1(0) ack 43801 win 65535");
+    on(s, 0);
+    expect(s, ". 1:1(0) ack 65536 win 65535");
+}
+
+static void a_window_that_the_reader_could_not_open_opens_when_memory_is_freed(void **state)
+{
+    struct script *s = *state;
+    establish_with_memory(s, 4 * BLOCK);
+    recv_super(s, MSS, ". 1:8193(8192) ack 1");
+    expect(s, ". 1:1(0) ack 8193 win 0"); /* the buffer is full; of memory there is enough */
+    hold_three_blocks(s);
+    app_recv(s, 8000); /* now there is room in the buffer, but no memory */
+    quiet(s, 100);
+    on(s, 1);
+    app_recv(s, 8192);
+    expect(s, ". 1:1(0) ack 8193 win 8192");
+    on(s, 0);
+    expect(s, ". 1:1(0) ack 8193 win 8000");
+}
+
+static void a_window_opens_when_memory_comes_back_in_small_steps(void **state)
+{
+    struct script *s = *state;
+    establish_with_memory(s, 4 * BLOCK + 2048);
+    recv_super(s, MSS, ". 1:4097(4096) ack 1");
+    expect(s, ". 1:1(0) ack 4097 win 4096");
+    on(s, 4);
+    established(s);
+    recv(s, ". 1:101(100) ack 1"); /* a small block */
+    expect_after(s, 40, ". 1:1(0) ack 101");
+    hold_three_blocks(s);
+    recv_super(s, MSS, ". 4097:8193(4096) ack 1");
+    expect(s, ". 1:1(0) ack 8193 win 0");
+    app_recv(s, 8000);
+    on(s, 4);
+    app_recv(s, 100); /* too few bytes for a window update */
+    quiet(s, 100);
+    on(s, 1);
+    app_recv(s, 8192);
+    expect(s, ". 1:1(0) ack 8193 win 8192");
+    on(s, 0);
+    expect(s, ". 1:1(0) ack 8193 win 8000");
+}
+
+static void a_sender_that_has_met_the_limit_leaves_memory_for_what_arrives(void **state)
+{
+    struct script *s = *state;
+    s->link.features = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    establish_with_memory(s, 4 * BLOCK);
+    on(s, 1);
+    assert_in_range(app_send_some(s, 100000), 1, 65536);
+    expect(s, ". 1:14601(14600) ack 1");
+    assert_int_equal(app_send_some(s, 1), 0);
+    on(s, 0);
+    recv(s, "P. 1:101(100) ack 1");
+    app_recv(s, 100);
+    expect_after(s, 40, ". 1:1(0) ack 101");
+    recv(s, ". 201:301(100) ack 1"); /* out of order, too */
+    expect(s, ". 1:1(0) ack 101");
+    recv(s, ". 101:201(100) ack 1");
+    expect(s, ". 1:1(0) ack 301");
+    app_recv(s, 200);
+}
+
 /* ---- Reading is over ------------------------------------------------------------------------ */
 
 static void data_after_shutdown_of_reading_is_acknowledged_and_thrown_away(void **state)
@@ -497,6 +705,25 @@ static void timestamps_wrap_rfc7323_5_3(void **state)
     expect_after(s, 40, ". 1:1(0) ack 11 <TS val * ecr 3>");
 }
 
+static void after_24_idle_days_a_timestamp_begins_anew_rfc7323_5_5(void **state)
+{
+    const uint64_t day_ms = 24 * 60 * 60 * 1000;
+    struct script *s = *state;
+    established_with(s, .timestamps = true);
+    recv(s, "P. 1:11(10) ack 1 <TS val 2000 ecr 0>");
+    expect_after(s, 40, ". 1:1(0) ack 11 <TS val * ecr 2000>");
+    quiet(s, 24 * day_ms - 100);
+    recv(s, "P. 11:21(10) ack 1 <TS val 5 ecr 0>");
+    expect(s, ". 1:1(0) ack 11 <TS val * ecr 2000>");
+    quiet(s, 200);
+    recv(s, "P. 11:21(10) ack 1 <TS val 5 ecr 0>");
+    expect_after(s, 40, ". 1:1(0) ack 21 <TS val * ecr 5>");
+    recv(s, "P. 21:31(10) ack 1 <TS val 4 ecr 0>"); /* and protects from now on */
+    expect(s, ". 1:1(0) ack 21 <TS val * ecr 5>");
+    app_recv(s, 20);
+    app_recv_fails(s, EAGAIN);
+}
+
 static void the_echo_is_not_taken_from_out_of_order_data_rfc7323_4_3(void **state)
 {
     struct script *s = *state;
@@ -527,6 +754,7 @@ int main(void)
         TEST(data_beyond_the_window_is_dropped_and_acknowledged_rfc9293_3_10_7_4),
         TEST(data_is_trimmed_to_the_window_rfc9293_3_10_7_4),
         TEST(a_fin_beyond_the_window_is_not_taken_rfc9293_3_10_7_4),
+        TEST(a_bare_ack_at_the_right_edge_is_taken_rfc9293_a_2),
         TEST(an_acknowledgement_is_delayed_by_40_ms_rfc9293_3_8_6_3),
         TEST(every_second_full_segment_is_acknowledged_rfc9293_3_8_6_3),
         TEST(a_batch_is_acknowledged_once),
@@ -534,14 +762,24 @@ int main(void)
         TEST(a_super_packet_is_trimmed_like_a_segment),
         TEST(data_carries_the_acknowledgement_rfc9293_3_8_6_3),
         TEST(filling_a_hole_is_acknowledged_at_once_rfc5681_4_2),
+        TEST(a_batch_out_of_order_is_acknowledged_for_each_segment_rfc5681_4_2),
+        TEST(a_super_packet_out_of_order_counts_as_its_segments_rfc5681_4_2),
+        TEST(a_hole_that_its_batch_fills_is_acknowledged_once),
         TEST(a_full_buffer_closes_the_window_and_reading_opens_it_rfc9293_3_8_6),
         TEST(a_small_read_does_not_open_a_closed_window_rfc9293_3_8_6_2_2),
         TEST(a_reader_that_keeps_up_causes_no_window_updates_rfc9293_3_8_6_2_2),
         TEST(scaling_does_not_move_the_right_edge_left_rfc9293_3_8_6),
+        TEST(no_window_update_follows_the_fin_of_the_remote),
+        TEST(a_window_shut_for_lack_of_memory_opens_when_another_connection_frees_it),
+        TEST(a_window_shut_for_lack_of_memory_opens_though_nobody_reads),
+        TEST(a_window_that_the_reader_could_not_open_opens_when_memory_is_freed),
+        TEST(a_window_opens_when_memory_comes_back_in_small_steps),
+        TEST(a_sender_that_has_met_the_limit_leaves_memory_for_what_arrives),
         TEST(data_after_shutdown_of_reading_is_acknowledged_and_thrown_away),
         TEST(an_old_timestamp_is_dropped_and_acknowledged_rfc7323_5_3),
         TEST(a_rst_with_an_old_timestamp_resets_rfc7323_5_2),
         TEST(timestamps_wrap_rfc7323_5_3),
+        TEST(after_24_idle_days_a_timestamp_begins_anew_rfc7323_5_5),
         TEST(the_echo_is_not_taken_from_out_of_order_data_rfc7323_4_3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
  * The minimum RTO is 200 ms and stands, as in Linux, in the place of 4 * RTTVAR: with an RTT of 100
  * ms from the handshake, SRTT is 100 ms, RTTVAR 50 ms and the RTO 300 ms.
  */
+#include <stdlib.h>
+
 #include "fixtures.h"
 
 #define MSS    1460
@@ -161,6 +163,19 @@ static void the_rto_is_3_s_if_the_syn_was_lost_rfc6298_5_7(void **state)
     expect_between(s, 3000, 3001, "P. 1:101(100) ack 1");
 }
 
+static void the_rto_stays_at_its_maximum_rfc6298_2_5(void **state)
+{
+    struct script *s = *state;
+    established_rtt(s, 100);
+    unsigned wait = 300;
+    for (unsigned i = 0; i < 300; i++) { /* each is lost once, so that there is never a sample */
+        send_and_expect(s, 10, MSS, 1);
+        expect_between(s, wait, wait + 1, "P. %u:%u(10) ack 1", 1 + 10 * i, 11 + 10 * i);
+        recv(s, ". 1:1(0) ack %u", 11 + 10 * i);
+        wait = wait * 2 < 120000 ? wait * 2 : 120000;
+    }
+}
+
 static void after_a_timeout_one_segment_is_sent_rfc5681_3_1(void **state)
 {
     struct script *s = *state;
@@ -310,6 +325,60 @@ static void further_dupacks_let_new_data_go_rfc5681_3_2(void **state)
     expect(s, ". %u:%u(1460) ack 1", SEG(11), SEG(12));
 }
 
+static void fast_retransmit_stays_within_the_window_rfc9293_3_8_6(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = 1000);
+    app_send(s, 3000);
+    expect(s, ". 1:1001(1000) ack 1");
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    expect(s, ". 1:1001(1000) ack 1");
+}
+
+static void fast_retransmit_sends_only_what_was_sent_rfc5681_3_2(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    app_send(s, 10);
+    expect(s, "P. 1:11(10) ack 1");
+    app_send(s, 10); /* Nagle holds it */
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    expect(s, ". 1:11(10) ack 1");
+    recv(s, ". 1:1(0) ack 11");
+    expect(s, "P. 11:21(10) ack 1");
+}
+
+static void fast_retransmit_sends_a_fin_only_if_it_was_sent_rfc5681_3_2(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = 1000);
+    app_send(s, 1000);
+    expect(s, "P. 1:1001(1000) ack 1");
+    app_shutdown(s, SHUT_WR); /* no room for the FIN */
+    expect_nothing(s);
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    expect(s, "P. 1:1001(1000) ack 1");
+    recv(s, ". 1:1(0) ack 1001");
+    expect(s, "F. 1001:1001(0) ack 1");
+}
+
+static void fast_retransmit_takes_the_fin_along_rfc5681_3_2(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    send_and_expect(s, 1000, MSS, 1);
+    app_shutdown(s, SHUT_WR);
+    expect(s, "F. 1001:1001(0) ack 1");
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    expect(s, "FP. 1:1001(1000) ack 1");
+    recv(s, ". 1:1(0) ack 1002");
+    quiet(s, 1000);
+}
+
 static void a_lost_retransmission_is_sent_again_by_the_timer(void **state)
 {
     struct script *s = *state;
@@ -380,6 +449,71 @@ static void dupacks_below_recover_do_not_start_recovery_again_rfc6582_3_2(void *
     assert_int_equal(counter(s, "tcp_fast_retransmits"), 0);
 }
 
+/* ---- Numbers that are far apart: RFC 9293 3.4 ----------------------------------------------- */
+
+static int swallow(struct strait_link *link, const struct iovec *parts, int count,
+                   const struct strait_offload *offload)
+{
+    (void)link;
+    (void)parts;
+    (void)count;
+    (void)offload;
+    return 0;
+}
+
+/*
+ * More than 2^31 bytes are sent and acknowledged, all in full segments and without a loss. Each
+ * round fits into the congestion window that the one before has left. The packets are not examined:
+ * this would take most of a minute.
+ */
+static void send_half_of_the_sequence_space(struct script *s)
+{
+    const size_t most = 700 * MSS;
+    uint8_t *data = calloc(1, most);
+    assert_non_null(data);
+    s->link.features = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    remake(s);
+    established_with(s, .scale = 7);
+    struct strait_link examined = s->link;
+    s->link.send = swallow;
+    for (size_t bytes = 10 * MSS; s->flow->app_sent <= UINT32_C(1) << 31;) {
+        step_begins(s, "send %zu", bytes);
+        assert_int_equal(strait_send(s->stack, s->flow->fd, data, bytes, 0), bytes);
+        step_ends(s);
+        s->flow->app_sent += (uint32_t)bytes;
+        recv(s, ". 1:1(0) ack %u", 1 + s->flow->app_sent);
+        bytes = 2 * bytes < most ? 2 * bytes : most;
+    }
+    s->link.send = examined.send;
+    free(data);
+    assert_int_equal(counter(s, "tcp_retransmitted_segments"), 0);
+}
+
+static void after_half_of_the_sequence_space_a_loss_is_still_repaired_fast_rfc6582_3_2(void **state)
+{
+    struct script *s = *state;
+    send_half_of_the_sequence_space(s);
+    unsigned seq = 1 + s->flow->app_sent;
+    app_send(s, 10 * MSS);
+    expect(s, "P. %u:%u(14600) ack 1", seq, seq + 10 * MSS);
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack %u", seq);
+    expect(s, ". %u:%u(1460) ack 1", seq, seq + MSS);
+    assert_int_equal(counter(s, "tcp_fast_retransmits"), 1);
+    recv(s, ". 1:1(0) ack %u", seq + 10 * MSS);
+    quiet(s, 1000);
+    assert_int_equal(counter(s, "tcp_retransmission_timeouts"), 0);
+}
+
+static void after_half_of_the_sequence_space_nagle_holds_nothing_back_rfc9293_3_7_4(void **state)
+{
+    struct script *s = *state;
+    send_half_of_the_sequence_space(s);
+    unsigned seq = 1 + s->flow->app_sent;
+    app_send(s, 100); /* nothing is unacknowledged */
+    expect(s, "P. %u:%u(100) ack 1", seq, seq + 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +525,7 @@ int main(void)
         TEST(a_duplicate_ack_does_not_restart_the_timer_rfc6298_5_3),
         TEST(a_retransmitted_segment_is_not_timed_by_karn_rfc6298_3),
         TEST(the_doubled_rto_stays_until_a_sample_rfc6298_5_5),
+        TEST(the_rto_stays_at_its_maximum_rfc6298_2_5),
         TEST(a_timestamp_times_a_retransmission_rfc7323_4),
         TEST(the_rto_is_3_s_if_the_syn_was_lost_rfc6298_5_7),
         TEST(after_a_timeout_one_segment_is_sent_rfc5681_3_1),
@@ -401,10 +536,16 @@ int main(void)
         TEST(without_data_in_flight_there_are_no_duplicate_acks_rfc5681_2),
         TEST(an_ack_of_new_data_counts_duplicates_anew),
         TEST(further_dupacks_let_new_data_go_rfc5681_3_2),
+        TEST(fast_retransmit_stays_within_the_window_rfc9293_3_8_6),
+        TEST(fast_retransmit_sends_only_what_was_sent_rfc5681_3_2),
+        TEST(fast_retransmit_sends_a_fin_only_if_it_was_sent_rfc5681_3_2),
+        TEST(fast_retransmit_takes_the_fin_along_rfc5681_3_2),
         TEST(a_lost_retransmission_is_sent_again_by_the_timer),
         TEST(a_partial_ack_retransmits_the_next_hole_rfc6582_3_2),
         TEST(a_full_ack_ends_recovery_with_half_the_window_rfc6582_3_2),
         TEST(dupacks_below_recover_do_not_start_recovery_again_rfc6582_3_2),
+        TEST(after_half_of_the_sequence_space_a_loss_is_still_repaired_fast_rfc6582_3_2),
+        TEST(after_half_of_the_sequence_space_nagle_holds_nothing_back_rfc9293_3_7_4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,93 @@ static void an_ack_outside_the_window_does_not_establish_rfc9293_3_10_7_4(void *
     app_accept(s);
 }
 
+static void a_syn_in_the_window_of_syn_received_is_challenged_rfc5961_4_2(void **state)
+{
+    struct script *s = *state;
+    syn_received(s);
+    recv(s, "S 100:100(0) <mss 1460>"); /* the client has started anew, with a number near by */
+    expect(s, ". 1:1(0) ack 1 <>");
+    assert_int_equal(counter(s, "tcp_syn_in_window"), 1);
+    recv(s, "R 1:1(0)"); /* its answer, and the way is free */
+    next_connection(s, REMOTE_ISS + 100);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    recv(s, ". 1:1(0) ack 1");
+    app_accept(s);
+}
+
+static void a_rst_in_the_window_of_syn_received_is_challenged_rfc5961_3_2(void **state)
+{
+    struct script *s = *state;
+    syn_received(s);
+    recv(s, "R 2:2(0)");
+    expect(s, ". 1:1(0) ack 1 <>");
+    assert_int_equal(counter(s, "tcp_reset_in_window"), 1);
+    recv(s, ". 1:1(0) ack 1");
+    app_accept(s);
+}
+
+static void a_challenge_in_syn_received_carries_the_timestamp_rfc7323_3_2(void **state)
+{
+    struct script *s = *state;
+    app_listen(s, 8);
+    recv(s, "S 0:0(0) <mss 1460,TS val 700 ecr 0>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460,TS val * ecr 700>");
+    recv(s, "R 2:2(0) <>");
+    expect(s, ". 1:1(0) ack 1 <TS val 0 ecr 700>");
+}
+
+static void answers_in_syn_received_have_a_pace_rfc5961_7(void **state)
+{
+    static const struct {
+        const char *wrong, *answer;
+    } cases[] = {
+        {". 5000001:5000001(0) ack 7", "S. 0:0(0) ack 1 <*>"}, /* as from a TIME-WAIT */
+        {"S 100:100(0) <mss 1460>", ". 1:1(0) ack 1"},
+        {"R 2:2(0)", ". 1:1(0) ack 1"},
+    };
+    struct script *s = *state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        remake(s);
+        syn_received(s);
+        recv(s, "%s", cases[i].wrong);
+        expect(s, "%s", cases[i].answer);
+        for (unsigned again = 0; again < 10; again++)
+            recv(s, "%s", cases[i].wrong);
+        expect_nothing(s);
+        assert_int_equal(counter(s, "tcp_challenge_acks"), 1);
+        assert_int_equal(counter(s, "tcp_challenge_acks_limited"), 10);
+        recv(s, "S 0:0(0) <mss 1460>"); /* who has missed our SYN need not wait */
+        expect(s, "S. 0:0(0) ack 1 <*>");
+        after(s, 600);
+        recv(s, "%s", cases[i].wrong);
+        expect(s, "%s", cases[i].answer);
+        recv(s, ". 1:1(0) ack 1");
+        app_accept(s);
+    }
+}
+
+static void at_the_limit_of_connections_a_handshake_can_still_be_completed_later(void **state)
+{
+    struct script *s = *state;
+    s->config.connections_max = 1;
+    remake(s);
+    established(s);
+    on(s, 1);
+    syn_received(s);
+    recv(s, ". 1:1(0) ack 1");
+    expect_nothing(s);
+    app_accept_none(s);
+    assert_int_equal(counter(s, "tcp_connections_limited"), 1);
+    on(s, 0);
+    recv(s, "R 1:1(0)");
+    on(s, 1);
+    recv(s, "P. 1:11(10) ack 1"); /* the remote believes itself in ESTABLISHED */
+    app_accept(s);
+    app_recv(s, 10);
+    expect_after(s, 40, ". 1:1(0) ack 11");
+}
+
 static void only_the_last_of_several_handshakes_lost_matters(void **state)
 {
     struct script *s = *state;
@@ -445,6 +532,55 @@ static void simultaneous_open_sends_its_syn_ack_again(void **state)
     expect_between(s, 500, 1000, "S. 0:0(0) ack 1 <mss 1460>");
     recv(s, ". 1:1(0) ack 1");
     app_events(s, POLLOUT);
+}
+
+static void simultaneous_open_leaves_no_timer_of_the_syn_rfc6298_5_2(void **state)
+{
+    struct script *s = *state;
+    syn_sent(s);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    recv(s, "S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    quiet(s, 10000);
+    assert_int_equal(counter(s, "tcp_retransmission_timeouts"), 0);
+    app_send(s, 20 * 1460);
+    for (unsigned seq = 1; seq < 14601; seq += 1460) /* the initial window is untouched */
+        expect(s, ". %u:%u(1460) ack 1", seq, seq + 1460);
+}
+
+static void a_fin_queued_in_simultaneous_open_goes_when_it_completes_rfc9293_3_10_4(void **state)
+{
+    struct script *s = *state;
+    syn_sent(s);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    app_close(s);
+    expect_nothing(s);
+    recv(s, "S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    expect(s, "F. 1:1(0) ack 1");
+    recv(s, ". 1:1(0) ack 2");
+    quiet(s, 1000);
+}
+
+static void the_syn_ack_of_a_simultaneous_open_may_bring_data_rfc9293_3_10_7_4(void **state)
+{
+    struct script *s = *state;
+    syn_sent(s);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    recv(s, "S. 0:10(10) ack 1 win 65535 <mss 1460>");
+    app_recv(s, 10);
+    expect_after(s, 40, ". 1:1(0) ack 11");
+}
+
+static void a_challenge_in_simultaneous_open_stands_behind_the_syn_rfc9293_a_2(void **state)
+{
+    struct script *s = *state;
+    syn_sent(s);
+    recv(s, "S 0:0(0) win 0 <mss 1460>"); /* a closed window begins behind the SYN, too */
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    recv(s, ". 5000001:5000001(0) ack 1");
+    expect(s, ". 1:1(0) ack 1");
 }
 
 static void a_rst_after_simultaneous_open_refuses_rfc9293_3_10_7_4(void **state)
@@ -678,6 +814,11 @@ int main(void)
         TEST(a_rst_in_syn_received_ends_it_rfc9293_3_10_7_4),
         TEST(a_rst_beside_the_sequence_does_not_end_syn_received_rfc5961_3_2),
         TEST(an_ack_outside_the_window_does_not_establish_rfc9293_3_10_7_4),
+        TEST(a_syn_in_the_window_of_syn_received_is_challenged_rfc5961_4_2),
+        TEST(a_rst_in_the_window_of_syn_received_is_challenged_rfc5961_3_2),
+        TEST(a_challenge_in_syn_received_carries_the_timestamp_rfc7323_3_2),
+        TEST(answers_in_syn_received_have_a_pace_rfc5961_7),
+        TEST(at_the_limit_of_connections_a_handshake_can_still_be_completed_later),
         TEST(only_the_last_of_several_handshakes_lost_matters),
         TEST(a_syn_to_a_closed_port_is_reset_rfc9293_3_10_7_1),
         TEST(an_ack_to_a_closed_port_is_reset_with_its_number_rfc9293_3_10_7_1),
@@ -696,6 +837,10 @@ int main(void)
         TEST(simultaneous_open_completes_by_syn_acks_rfc9293_3_5),
         TEST(simultaneous_open_completes_by_an_ack_rfc9293_3_10_7_4),
         TEST(simultaneous_open_sends_its_syn_ack_again),
+        TEST(simultaneous_open_leaves_no_timer_of_the_syn_rfc6298_5_2),
+        TEST(a_fin_queued_in_simultaneous_open_goes_when_it_completes_rfc9293_3_10_4),
+        TEST(the_syn_ack_of_a_simultaneous_open_may_bring_data_rfc9293_3_10_7_4),
+        TEST(a_challenge_in_simultaneous_open_stands_behind_the_syn_rfc9293_a_2),
         TEST(a_rst_after_simultaneous_open_refuses_rfc9293_3_10_7_4),
         TEST(a_listener_offers_only_what_it_was_offered_rfc7323_2_2_and_3_2),
         TEST(windows_are_scaled_only_if_both_offered_rfc7323_2_2),

@@ -104,6 +104,31 @@ static void a_send_buffer_that_is_full_takes_no_more_and_then_does(void **state)
     expect(s, "P. 20001:20006(5) ack 1");
 }
 
+static void a_sender_without_memory_may_go_on_when_a_small_block_is_free(void **state)
+{
+    struct script *s = *state;
+    s->config.memory_max_bytes = 65536;
+    s->link.features = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    remake(s);
+    on(s, 1);
+    established(s);
+    on(s, 0);
+    established(s);
+    app_send(s, 2048); /* one small block */
+    expect(s, "P. 1:2049(2048) ack 1");
+    on(s, 1); /* and all others that a sender may have */
+    assert_in_range(app_send_some(s, 100000), 2048, 65536 - 2048);
+    expect(s, ". 1:14601(14600) ack 1");
+    on(s, 0);
+    assert_int_equal(app_send_some(s, 1), 0);
+    app_events(s, 0);
+    assert_true(counter(s, "tcp_memory_short") > 0);
+    recv(s, ". 1:1(0) ack 2049");
+    app_events(s, POLLOUT);
+    assert_int_equal(app_send_some(s, 2049), 2048);
+    expect(s, "P. 2049:4097(2048) ack 1");
+}
+
 /* ---- Nagle's algorithm: RFC 9293 3.7.4 ------------------------------------------------------ */
 
 static void a_small_segment_waits_while_a_small_one_is_unacknowledged_rfc9293_3_7_4(void **state)
@@ -164,6 +189,32 @@ static void a_fin_takes_the_waiting_rest_along(void **state)
     expect(s, "FP. 11:21(10) ack 1");
 }
 
+static void nodelay_says_nothing_after_a_reset(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    recv(s, "P. 1:11(10) ack 1"); /* its ACK is due */
+    recv(s, "R 11:11(0)");
+    app_set(s, IPPROTO_TCP, TCP_NODELAY, 1);
+    quiet(s, 10000);
+    app_recv(s, 10);
+    app_recv_fails(s, ECONNRESET);
+}
+
+static void an_inherited_nodelay_says_nothing_after_a_reset(void **state)
+{
+    struct script *s = *state;
+    app_listen(s, 8);
+    app_set(s, IPPROTO_TCP, TCP_NODELAY, 1);
+    syn_received(s);
+    recv(s, "P. 1:11(10) ack 1");
+    recv(s, "R 11:11(0)"); /* before anybody has accepted it */
+    app_accept(s);
+    quiet(s, 10000);
+    app_recv(s, 10);
+    app_recv_fails(s, ECONNRESET);
+}
+
 /* ---- The peer's window: RFC 9293 3.8.6 ------------------------------------------------------ */
 
 static void no_more_is_sent_than_the_window_takes_rfc9293_3_8_6(void **state)
@@ -189,6 +240,50 @@ static void an_old_segment_does_not_change_the_window_rfc9293_3_10_7_4(void **st
     expect(s, ". 5841:5841(0) ack 1");
     recv(s, "P. 1:11(10) ack 1461 win 8760"); /* sent before it: SEG.SEQ is below SND.WL1 */
     expect(s, ". 5841:5841(0) ack 21");
+}
+
+static void a_segment_that_acknowledges_more_brings_its_window_rfc9293_3_10_7_4(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = 4 * MSS);
+    app_send(s, 20 * MSS);
+    expect_segments(s, 1, 1 + 4 * MSS);
+    recv(s, "P. 11:21(10) ack 1 win 5840");
+    expect(s, ". 5841:5841(0) ack 1");
+    /* What was lost comes again, with the newest ACK: the right edge is where it was. */
+    recv(s, "P. 1:11(10) ack 2921 win 2920");
+    expect(s, ". 5841:5841(0) ack 21");
+    expect_nothing(s);
+    recv(s, ". 21:21(0) ack 2921 win 4380");
+    expect(s, ". 5841:7301(1460) ack 21");
+}
+
+static void a_window_that_closes_in_a_retransmission_is_closed_rfc9293_3_10_7_4(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = 4 * MSS);
+    app_send(s, 20 * MSS);
+    expect_segments(s, 1, 1 + 4 * MSS);
+    recv(s, "P. 11:21(10) ack 1 win 5840");
+    expect(s, ". 5841:5841(0) ack 1");
+    recv(s, "P. 1:11(10) ack 5841 win 0");
+    expect(s, ". 5841:5841(0) ack 21");
+    expect_between(s, 200, 201, ". 5841:5842(1) ack 21"); /* a probe */
+}
+
+static void an_ack_below_snd_una_changes_no_window_rfc9293_3_10_7_4(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = 4 * MSS);
+    app_send(s, 20 * MSS);
+    expect_segments(s, 1, 1 + 4 * MSS);
+    recv(s, ". 1:1(0) ack 2921 win 2920");
+    /* New data, but its ACK was overtaken: 1461 + 4380 is the same edge, 2921 + 4380 is not. */
+    recv(s, "P. 11:21(10) ack 1461 win 4380");
+    expect(s, ". 5841:5841(0) ack 1");
+    expect_nothing(s);
+    recv(s, ". 1:11(10) ack 2921 win 4380");
+    expect(s, ". 5841:7301(1460) ack 21");
 }
 
 static void a_window_that_shrinks_is_survived_rfc9293_3_8_6(void **state)
@@ -267,6 +362,65 @@ static void a_probe_that_is_taken_counts_rfc9293_3_8_6_1(void **state)
     quiet(s, 1000);
 }
 
+/* The window of the remote is closed, and the first probe has gone out beyond it. */
+static void probe_a_closed_window(struct script *s)
+{
+    established_with(s, .window = MSS);
+    app_send(s, 5000);
+    expect(s, ". 1:1461(1460) ack 1");
+    recv(s, ". 1:1(0) ack 1461 win 0");
+    expect_between(s, 200, 201, ". 1461:1462(1) ack 1");
+}
+
+static void an_ack_stays_inside_the_closed_window_that_is_probed_rfc9293_a_2(void **state)
+{
+    struct script *s = *state;
+    probe_a_closed_window(s);
+    recv(s, ". 1:1461(1460) ack 1461 win 0");
+    recv(s, ". 1461:2921(1460) ack 1461 win 0");
+    expect(s, ". 1461:1461(0) ack 2921"); /* at 1462 the remote would refuse it */
+    app_recv(s, 2920);
+    recv(s, ". 2921:2931(10) ack 1461 win 0");
+    expect_after(s, 40, ". 1461:1461(0) ack 2931");
+}
+
+static void a_reset_stays_inside_the_closed_window_that_is_probed_rfc9293_a_2(void **state)
+{
+    struct script *s = *state;
+    probe_a_closed_window(s);
+    app_linger(s, 0);
+    app_close(s);
+    expect(s, "R. 1461:1461(0) ack 1");
+}
+
+static void an_ack_stays_inside_a_window_that_has_shrunk_rfc9293_a_2(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = 6 * MSS);
+    app_send(s, 6 * MSS);
+    for (unsigned seq = 1; seq < 1 + 5 * MSS; seq += MSS)
+        expect(s, ". %u:%u(1460) ack 1", seq, seq + MSS);
+    expect(s, "P. 7301:8761(1460) ack 1");
+    recv(s, ". 1:1(0) ack 1461 win 1460");
+    recv(s, "P. 1:11(10) ack 1461 win 1460");
+    app_recv(s, 10);
+    expect_after(s, 40, ". 2921:2921(0) ack 11");
+}
+
+static void a_probe_does_not_stand_for_the_ack_that_is_due_rfc9293_a_2(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = MSS);
+    app_send(s, 5000);
+    expect(s, ". 1:1461(1460) ack 1");
+    recv(s, ". 1:1(0) ack 1461 win 0");
+    after(s, 190);
+    recv(s, "P. 1:11(10) ack 1461 win 0");
+    expect_between(s, 10, 11, ". 1461:1462(1) ack 11"); /* the remote drops it as it stands */
+    expect(s, ". 1461:1461(0) ack 11");
+    quiet(s, 100);
+}
+
 static void probes_that_nobody_answers_end_the_connection_rfc9293_3_8_3(void **state)
 {
     struct script *s = *state;
@@ -277,6 +431,23 @@ static void probes_that_nobody_answers_end_the_connection_rfc9293_3_8_3(void **s
     unsigned wait = 200;
     for (unsigned i = 0; i < 15; i++) {
         expect_between(s, wait, wait + 1, ". 1461:1462(1) ack 1");
+        wait = wait * 2 < 60000 ? wait * 2 : 60000;
+    }
+    quiet(s, wait + 1);
+    app_send_fails(s, ETIMEDOUT);
+}
+
+static void an_old_ack_is_no_answer_to_a_probe_rfc9293_3_8_6_1(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .window = MSS);
+    app_send(s, 5000);
+    expect(s, ". 1:1461(1460) ack 1");
+    recv(s, ". 1:1(0) ack 1461 win 0");
+    unsigned wait = 200;
+    for (unsigned i = 0; i < 15; i++) {
+        expect_between(s, wait, wait + 1, ". 1461:1462(1) ack 1");
+        recv(s, ". 1:1(0) ack 1 win 1460"); /* a late one, or a forged one */
         wait = wait * 2 < 60000 ? wait * 2 : 60000;
     }
     quiet(s, wait + 1);
@@ -477,18 +648,29 @@ int main(void)
         TEST(both_directions_at_once),
         TEST(an_ack_of_unsent_data_is_answered_and_dropped_rfc9293_3_10_7_4),
         TEST(a_send_buffer_that_is_full_takes_no_more_and_then_does),
+        TEST(a_sender_without_memory_may_go_on_when_a_small_block_is_free),
         TEST(a_small_segment_waits_while_a_small_one_is_unacknowledged_rfc9293_3_7_4),
         TEST(a_small_segment_behind_full_ones_does_not_wait_by_minshall),
         TEST(nodelay_sends_at_once_rfc9293_3_7_4),
+        TEST(nodelay_says_nothing_after_a_reset),
+        TEST(an_inherited_nodelay_says_nothing_after_a_reset),
         TEST(a_fin_takes_the_waiting_rest_along),
         TEST(no_more_is_sent_than_the_window_takes_rfc9293_3_8_6),
         TEST(an_old_segment_does_not_change_the_window_rfc9293_3_10_7_4),
+        TEST(a_segment_that_acknowledges_more_brings_its_window_rfc9293_3_10_7_4),
+        TEST(a_window_that_closes_in_a_retransmission_is_closed_rfc9293_3_10_7_4),
+        TEST(an_ack_below_snd_una_changes_no_window_rfc9293_3_10_7_4),
         TEST(a_window_that_shrinks_is_survived_rfc9293_3_8_6),
         TEST(no_silly_segments_are_sent_rfc9293_3_8_6_2_1),
         TEST(half_of_the_largest_window_is_worth_a_segment_rfc9293_3_8_6_2_1),
         TEST(a_closed_window_is_probed_with_backoff_for_ever_rfc9293_3_8_6_1),
         TEST(a_probe_that_is_taken_counts_rfc9293_3_8_6_1),
+        TEST(an_ack_stays_inside_the_closed_window_that_is_probed_rfc9293_a_2),
+        TEST(a_reset_stays_inside_the_closed_window_that_is_probed_rfc9293_a_2),
+        TEST(an_ack_stays_inside_a_window_that_has_shrunk_rfc9293_a_2),
+        TEST(a_probe_does_not_stand_for_the_ack_that_is_due_rfc9293_a_2),
         TEST(probes_that_nobody_answers_end_the_connection_rfc9293_3_8_3),
+        TEST(an_old_ack_is_no_answer_to_a_probe_rfc9293_3_8_6_1),
         TEST(a_window_closed_from_the_start_is_probed_rfc9293_3_8_6_1),
         TEST(a_window_too_small_for_a_segment_is_used_in_the_end_rfc9293_3_8_6_2_1),
         TEST(a_fin_is_sent_through_a_closed_window_in_the_end),
