@@ -31,8 +31,8 @@ HTTP_LIBS := -lhttp_parser
 
 # ---- What is built --------------------------------------------------------------------------------
 
-# Linked by programs and tests, never into libstrait: they need more than libc.
-BESIDE_LIB := stack/host/capture.c
+# Linked by programs and tests, never into libstrait: what needs more than libc, and the simulator.
+BESIDE_LIB := stack/host/capture.c stack/link/savefile.c $(wildcard stack/sim/*.c)
 LIB_SRC := $(filter-out $(BESIDE_LIB),$(wildcard stack/*.c stack/*/*.c))
 APP_SRC := $(filter-out apps/strait.c,$(wildcard apps/*.c apps/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -132,7 +132,7 @@ asan: ## all tests under the address and undefined-behaviour sanitizers
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
-layers: $(LIB_OBJ) $(APP_OBJ) ## includes run downward, the core does no I/O and holds no state
+layers: $(LIB_OBJ) $(BESIDE_OBJ) $(APP_OBJ) ## includes run downward, the core does no I/O and holds no state
 	scripts/layers $(OBJ)
 
 # The compiler is no dependency: where there is none, this is said and passed over.

@@ -16,6 +16,8 @@
 #define MTU_MIN 68 /* RFC 791 */
 #define MTU_MAX 65535
 
+#define IMPAIR_ERROR_BYTES 256
+
 const char options_help[] =
     "Usage: strait serve --addr ADDRESS/BITS [OPTION...]\n"
     "\n"
@@ -28,6 +30,10 @@ const char options_help[] =
     "                     keeps the address that it has\n"
     "  --mtu N            largest packet in bytes, 68 to 65535 (default: the device's, or 1500)\n"
     "  --no-offload       packets as they would be on a wire: no checksum or segmentation offload\n"
+    "  --impair KEY=VALUE,...\n"
+    "                     a bad path, the same in both directions: delay=20ms, jitter=5ms,\n"
+    "                     rate=100mbit, queue=64kb, ecn=30kb, loss=1%, duplicate=1%, reorder=5%,\n"
+    "                     corrupt=0.1%, burst=0.1%/20%/50% (to enter, to leave, loss within)\n"
     "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
     "  --capture FILE     writes all packets to a file for tcpdump -r or wireshark\n"
     "  --filter EXPR      captures only what matches, in the language of pcap-filter(7)\n"
@@ -44,6 +50,7 @@ enum {
     OPT_PEER,
     OPT_MTU,
     OPT_NO_OFFLOAD,
+    OPT_IMPAIR,
     OPT_ROOT,
     OPT_CAPTURE,
     OPT_FILTER
@@ -55,6 +62,7 @@ static const struct option long_options[] = {
     {"peer", required_argument, NULL, OPT_PEER},
     {"mtu", required_argument, NULL, OPT_MTU},
     {"no-offload", no_argument, NULL, OPT_NO_OFFLOAD},
+    {"impair", required_argument, NULL, OPT_IMPAIR},
     {"root", required_argument, NULL, OPT_ROOT},
     {"capture", required_argument, NULL, OPT_CAPTURE},
     {"filter", required_argument, NULL, OPT_FILTER},
@@ -181,6 +189,15 @@ static int parse_verbose(const char *text, struct options *o, const struct repor
     }
 }
 
+static int parse_impair(const char *text, struct options *o, const struct report *report)
+{
+    char why[IMPAIR_ERROR_BYTES];
+    if (impair_parse(text, &o->impair, why, sizeof(why)) < 0)
+        return fail(report, "--impair: %s", why);
+    o->impaired = true;
+    return 0;
+}
+
 /* One option that getopt_long has found. */
 static int take(int option, char *value, struct options *o, const struct report *report)
 {
@@ -197,6 +214,8 @@ static int take(int option, char *value, struct options *o, const struct report 
     case OPT_NO_OFFLOAD:
         o->no_offload = true;
         return 0;
+    case OPT_IMPAIR:
+        return parse_impair(value, o, report);
     case OPT_ROOT:
         o->root = value;
         return 0;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "link/impair.h"
+
 struct options {
     const char *tun;     /* the device */
     struct in_addr addr; /* of the host that Strait is */
@@ -15,11 +17,13 @@ struct options {
     struct in_addr peer; /* the kernel's; 0: leave the device's address alone */
     uint32_t mtu;        /* bytes; 0: the device's own, 1500 if it is made */
     bool no_offload;
-    const char *capture;     /* a file to write; NULL: none */
-    const char *filter;      /* of the capture; NULL: everything */
-    const char *root;        /* the directory that HTTP serves; NULL: a built-in page */
-    uint32_t log_categories; /* STRAIT_LOG_* */
-    bool help;               /* only the help is wanted; nothing else has been checked */
+    bool impaired;               /* each packet, in both directions: */
+    struct impair_config impair; /* this way */
+    const char *capture;         /* a file to write; NULL: none */
+    const char *filter;          /* of the capture; NULL: everything */
+    const char *root;            /* the directory that HTTP serves; NULL: a built-in page */
+    uint32_t log_categories;     /* STRAIT_LOG_* */
+    bool help;                   /* only the help is wanted; nothing else has been checked */
 };
 
 /*

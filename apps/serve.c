@@ -16,6 +16,7 @@
 #include "host/capture.h"
 #include "host/tun.h"
 #include "http/http.h"
+#include "link/impair.h"
 #include "privilege.h"
 #include "strait.h"
 
@@ -33,7 +34,8 @@ struct serve {
     struct strait_loop *loop;
     struct strait_env *env;
     struct strait_link *tun;
-    struct strait_link *link; /* the TUN itself, or the capture around it, which owns it then */
+    struct strait_link *impair; /* around the TUN; NULL: none */
+    struct strait_link *link;   /* the outermost, which owns the others: TUN, impairment, capture */
     struct strait *stack;
     struct server *servers[SERVERS];
     struct echo_udp *echo_udp;
@@ -115,7 +117,7 @@ static int check_root(struct serve *s, const char *user)
     return complain("--root %s: %s; name a directory that exists", root, strerror(errno));
 }
 
-static int open_link(struct serve *s)
+static int open_tun(struct serve *s)
 {
     const struct options *o = s->options;
     char error[ERROR_BYTES];
@@ -123,7 +125,7 @@ static int open_link(struct serve *s)
         .size = sizeof(config),
         .name = o->tun,
         .mtu = o->mtu,
-        .plain = o->no_offload,
+        .plain = o->no_offload || o->impaired,
         .peer = o->peer,
         .prefix_bits = o->prefix_bits,
         .queue_packets = QUEUE_PACKETS,
@@ -132,9 +134,34 @@ static int open_link(struct serve *s)
     s->tun = s->link = strait_tun_open(&config, error, sizeof(error));
     if (!s->link)
         return complain("%s", error);
+    if (o->impaired && !o->no_offload)
+        say("--impair: going on without offload, since no path carries super-packets");
+    return 0;
+}
+
+static int add_impairment(struct serve *s)
+{
+    const struct impair_config *both = &s->options->impair;
+    uint64_t seed;
+    if (!s->options->impaired)
+        return 0;
+    s->env->random(s->env, &seed, sizeof(seed));
+    s->impair = impair_link_new(s->link, s->env, both, both, seed);
+    if (!s->impair)
+        return complain("--impair: %s", strerror(errno));
+    s->link = s->impair;
+    return 0;
+}
+
+/* Around the impairment: it shows what the stack sends and receives; tcpdump sees the other end. */
+static int add_capture(struct serve *s)
+{
+    const struct options *o = s->options;
+    char error[ERROR_BYTES];
     if (!o->capture)
         return 0;
-    struct strait_link *capture = capture_open(s->tun, o->capture, o->filter, error, sizeof(error));
+    struct strait_link *capture =
+        capture_open(s->link, o->capture, o->filter, error, sizeof(error));
     if (!capture)
         return complain("%s", error);
     capture_on_failure(capture, notice, NULL);
@@ -243,6 +270,8 @@ static void print_counter(void *context, const char *name, uint64_t value)
 static void print_counters(const struct serve *s)
 {
     strait_counters(s->stack, print_counter, NULL);
+    if (s->impair)
+        impair_link_counters(s->impair, print_counter, NULL);
     tun_counters(s->tun, print_counter, NULL);
     fflush(stdout);
 }
@@ -272,8 +301,8 @@ static int start(struct serve *s)
         return complain("cannot make the event loop: %s", strerror(errno));
     s->env = strait_loop_env(s->loop);
     /* Looked at twice: a wrong name should not leave a device behind. */
-    if (check_root(s, "this user") < 0 || open_signals(s) < 0 || open_link(s) < 0 ||
-        give_up_privileges(s) < 0)
+    if (check_root(s, "this user") < 0 || open_signals(s) < 0 || open_tun(s) < 0 ||
+        add_impairment(s) < 0 || add_capture(s) < 0 || give_up_privileges(s) < 0)
         return -1;
     return start_stack(s) < 0 ? -1 : start_services(s);
 }

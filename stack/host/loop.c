@@ -493,7 +493,7 @@ static void set_timer(struct strait_loop *loop)
 /* Brings all stacks to `now_ns`, sends what they have to send, and learns the next deadline. */
 static void settle(struct strait_loop *loop, uint64_t now_ns)
 {
-    uint64_t next_ns = timer_wheel_next(&loop->timers);
+    uint64_t next_ns = STRAIT_NEVER;
     for (struct list *l = loop->stacks.next; l != &loop->stacks; l = l->next) {
         struct driven *driven = container_of(l, struct driven, node);
         if (driven->links > 0)
@@ -501,7 +501,8 @@ static void settle(struct strait_loop *loop, uint64_t now_ns)
         driven->fed = false;
     }
     loop->now_ns = now_ns;
-    loop->next_ns = next_ns;
+    /* The wheel comes last: a link through which a stack has sent may have started a timer. */
+    loop->next_ns = earlier(next_ns, timer_wheel_next(&loop->timers));
     set_timer(loop);
 }
 

@@ -250,6 +250,20 @@ static int64_t now_on(clockid_t clock)
 }
 
 /* A packet that arrived a second ago by the monotonic clock did so by the wall clock. */
+/* As one that holds packets back does, when their time has come. */
+static void a_packet_outside_of_a_drain_is_in_the_file_at_once(void **state)
+{
+    struct fixture *f = *state;
+    const struct strait_offload offload = {.checksum = STRAIT_CHECKSUM_VALID};
+    struct strait_link *link = open_capture(f, NULL);
+    f->inner.link.receive(&f->inner.link, "E late", 6, &offload, 5);
+    assert_string_equal(f->last, "E late");
+    pcap_t *file = read_back(f);
+    expect_packet(file, "E late", NULL);
+    expect_end(file);
+    link->close(link);
+}
+
 static void timestamps_are_wall_clock_nanoseconds(void **state)
 {
     struct fixture *f = *state;
@@ -397,6 +411,7 @@ int main(void)
         TEST(packets_pass_both_ways_and_are_in_the_file_in_their_order),
         TEST(what_the_inner_link_answers_comes_back),
         TEST(the_file_is_complete_while_it_grows),
+        TEST(a_packet_outside_of_a_drain_is_in_the_file_at_once),
         TEST(timestamps_are_wall_clock_nanoseconds),
         TEST(time_in_the_file_never_goes_back),
         TEST(a_filter_chooses_what_is_written_but_not_what_passes),

@@ -812,6 +812,49 @@ static void a_blocking_call_drives_the_loop(void **state)
     close(fds[1]);
 }
 
+/* A link that holds packets back: it starts a timer when it is given one. */
+struct holding {
+    struct strait_link link;
+    struct alarm alarm;
+};
+
+static int holding_send(struct strait_link *link, const struct iovec *parts, int count,
+                        const struct strait_offload *offload)
+{
+    struct holding *holding = container_of(link, struct holding, link);
+    struct fixture *f = holding->alarm.fixture;
+    (void)parts;
+    (void)count;
+    (void)offload;
+    f->env->timer_start(f->env, &holding->alarm.timer, in_ms(f, 10));
+    return 0;
+}
+
+static void a_timer_that_a_link_starts_when_the_stack_sends_ends_the_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct holding holding = {.link = {.size = sizeof(struct strait_link),
+                                       .name = "holding",
+                                       .mtu = 1500,
+                                       .fd = -1,
+                                       .send = holding_send},
+                              .alarm = {.timer.expired = alarm_expired, .fixture = f}};
+    struct strait *stack = stack_new(f, &holding.link);
+    struct sockaddr_in peer = {
+        .sin_family = AF_INET, .sin_port = htons(7), .sin_addr.s_addr = inet_addr("10.9.0.1")};
+    int fd = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(strait_connect(stack, fd, (struct sockaddr *)&peer, sizeof(peer)), -1);
+    assert_int_equal(errno, EINPROGRESS);
+
+    uint64_t start_ns = f->env->now(f->env);
+    while (!f->calls[0])
+        assert_int_equal(strait_loop_turn(f->loop, start_ns + 5000 * MS), 0);
+    assert_true(holding.alarm.expired_ns < start_ns + 500 * MS); /* the SYN goes again after 1 s */
+    f->env->timer_stop(f->env, &holding.alarm.timer);
+    stack_end(f, stack, &holding.link);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -849,6 +892,7 @@ int main(void)
         TEST(a_callback_may_end_a_stack),
         TEST(a_stack_behind_a_link_answers_in_the_same_turn),
         TEST(a_blocking_call_drives_the_loop),
+        TEST(a_timer_that_a_link_starts_when_the_stack_sends_ends_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

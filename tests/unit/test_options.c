@@ -53,6 +53,7 @@ static void the_line_of_the_readme_is_understood(void **state)
     assert_int_equal(ntohl(options.peer.s_addr), 0x0a070001);
     assert_int_equal(options.mtu, 0);
     assert_false(options.no_offload);
+    assert_false(options.impaired);
     assert_null(options.capture);
     assert_null(options.filter);
     assert_null(options.root);
@@ -64,13 +65,16 @@ static void every_option_is_understood(void **state)
 {
     (void)state;
     assert_int_equal(parse("serve --addr=192.168.1.9/30 --mtu 9000 --no-offload --root /srv "
-                           "--capture a.pcap --filter tcp -v"),
+                           "--capture a.pcap --filter tcp --impair delay=20ms,loss=1% -v"),
                      0);
     assert_string_equal(options.tun, "tun0");
     assert_int_equal(options.prefix_bits, 30);
     assert_int_equal(options.peer.s_addr, 0);
     assert_int_equal(options.mtu, 9000);
     assert_true(options.no_offload);
+    assert_true(options.impaired);
+    assert_int_equal(options.impair.delay_ns, 20000000);
+    assert_int_equal(options.impair.loss, 10000);
     assert_string_equal(options.root, "/srv");
     assert_string_equal(options.capture, "a.pcap");
     assert_string_equal(options.filter, "tcp");
@@ -178,6 +182,18 @@ static void the_mtu_is_68_to_65535_bytes_rfc791(void **state)
     assert_int_equal(options.mtu, 65535);
 }
 
+static void a_wrong_impairment_is_refused_with_its_word(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/24 --impair latency=20ms",
+                   "--impair: there is no \"latency\"; there are delay, jitter, rate, queue, ecn, "
+                   "loss, burst, duplicate, reorder, corrupt");
+    expect_refused("serve --addr 10.7.0.2/24 --impair rate=1mbit,queue=1",
+                   "--impair: queue \"1\": must be a size in b, kb or mb, at least 1b and at most "
+                   "64mb, as in queue=64kb");
+    expect_refused("serve --addr 10.7.0.2/24 --impair", "--impair needs a value");
+}
+
 static void a_filter_needs_a_capture(void **state)
 {
     (void)state;
@@ -199,6 +215,7 @@ int main(void)
         cmocka_unit_test(both_addresses_of_a_31_bit_network_are_hosts_rfc3021),
         cmocka_unit_test(the_peer_is_another_host_of_the_same_network),
         cmocka_unit_test(the_mtu_is_68_to_65535_bytes_rfc791),
+        cmocka_unit_test(a_wrong_impairment_is_refused_with_its_word),
         cmocka_unit_test(a_filter_needs_a_capture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

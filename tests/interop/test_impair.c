@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* A bad path between the kernel and Strait, made by the program itself: --impair. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "program.h"
+#include "transfer.h"
+
+#define USAGE_STATUS 2
+
+/* The shortest round trip of `ping -q`, whole milliseconds. */
+static long shortest_ms(const char *output)
+{
+    const char *line = strstr(output, "rtt min/avg/max/mdev = ");
+    if (line == NULL)
+        fail_msg("no round trip: %s", output);
+    else
+        return strtol(line + strlen("rtt min/avg/max/mdev = "), NULL, 10);
+    return -1;
+}
+
+static void a_delay_counts_on_both_ways(void **state)
+{
+    char output[2048];
+    program_start(*state, "--impair", "delay=20ms", NULL);
+    assert_non_null(strstr(program_errors(*state), "--impair: going on without offload"));
+    int status = run_command(output, sizeof(output), "ping -n -q -c 5 -i 0.2 -W 5 " STRAIT_ADDRESS);
+    assert_int_equal(status, 0);
+    /* Twice 20 ms, and no sleep over a packet that is due: that would be many times more. */
+    assert_in_range(shortest_ms(output), 40, 60);
+    program_stop(*state, SIGTERM);
+    assert_true(program_counter(*state, "impair_in_packets") >= 5);
+    assert_true(program_counter(*state, "impair_out_packets") >= 5);
+    assert_int_equal(program_counter(*state, "impair_out_lost"), 0);
+}
+
+static void what_is_echoed_over_a_bad_path_is_whole(void **state)
+{
+    struct transfer t;
+    char error[200] = "";
+    program_start(*state, "--impair", "loss=1%,delay=5ms,reorder=1%", NULL);
+    int fd = kernel_connect(PORT_ECHO);
+    transfer_init_echo(&t, fd, 7, 5 * MB);
+    int result = transfer_run(&kernel_transport, &t, 1, 6 * WAIT_MS, error, sizeof(error));
+    transfer_finish(&t);
+    close(fd);
+    if (result != 0)
+        fail_msg("%s", error);
+    program_stop(*state, SIGTERM);
+    assert_true(program_counter(*state, "impair_in_lost") > 0);
+    assert_true(program_counter(*state, "impair_out_lost") > 0);
+    assert_true(program_counter(*state, "impair_in_reordered") > 0);
+    assert_true(program_counter(*state, "tcp_retransmitted_segments") > 0);
+}
+
+static void a_wrong_impairment_is_a_wrong_command_line(void **state)
+{
+    static const char *const arguments[] = {"serve",    "--addr", STRAIT_NETWORK,
+                                            "--impair", "loss=1", NULL};
+    program_refuses(*state, 0, USAGE_STATUS, "--impair: loss \"1\": must be a percentage",
+                    arguments);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, program_setup, program_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_delay_counts_on_both_ways),
+        TEST(what_is_echoed_over_a_bad_path_is_whole),
+        TEST(a_wrong_impairment_is_a_wrong_command_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
