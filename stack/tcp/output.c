@@ -376,12 +376,14 @@ static void feed_starved(struct tcp *tcp)
         struct connection *c = container_of(round.next, struct connection, starved_node);
         list_remove(&c->starved_node);
         receive_consumed(tcp, c);
-        if (c->send_starved && !may_send) {
-            connection_starve(tcp, c);
+        if (!c->send_starved)
             continue;
+        if (may_send) {
+            c->send_starved = false;
+            connection_wake(tcp, c);
+        } else {
+            connection_starve(tcp, c);
         }
-        c->send_starved = false;
-        connection_wake(tcp, c);
     }
 }
 

@@ -148,9 +148,9 @@ static void advance(struct tcp *tcp, struct connection *c, uint64_t position)
 {
     const struct ranges *waiting = &c->out_of_order;
 
-    if (waiting->count > 0 && waiting->list[0].start <= position) {
-        if (waiting->list[0].end > position)
-            position = waiting->list[0].end;
+    ranges_remove_below(&c->out_of_order, position); /* the text may have covered some */
+    if (waiting->count > 0 && waiting->list[0].start == position) {
+        position = waiting->list[0].end;
         ranges_remove_below(&c->out_of_order, position);
     }
     c->rcv_nxt += (uint32_t)(position - c->receive_position);
