@@ -176,6 +176,20 @@ static void overlaps_are_delivered_once(void **state)
     app_recv(s, 400);
 }
 
+/* The text covers the first range and ends inside the second. */
+static void text_that_ends_inside_a_range_takes_it_all(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    recv(s, ". 101:201(100) ack 1");
+    expect(s, ". 1:1(0) ack 1");
+    recv(s, ". 301:401(100) ack 1");
+    expect(s, ". 1:1(0) ack 1");
+    recv(s, ". 1:351(350) ack 1");
+    expect(s, ". 1:1(0) ack 401");
+    app_recv(s, 400);
+}
+
 static void many_holes_are_filled_backward(void **state)
 {
     struct script *s = *state;
@@ -628,6 +642,29 @@ static void a_window_opens_when_memory_comes_back_in_small_steps(void **state)
     expect(s, ". 1:1(0) ack 8193 win 8000");
 }
 
+static void count_call(void *calls, int fd, short revents)
+{
+    (void)fd, (void)revents;
+    ++*(unsigned *)calls;
+}
+
+/* Its window is always less than its buffer allows: that is no event, or the driver would spin. */
+static void a_buffer_larger_than_the_memory_leaves_the_driver_at_rest(void **state)
+{
+    struct script *s = *state;
+    unsigned calls = 0;
+    s->config.memory_max_bytes = 2 * 65536;
+    s->config.receive_buffer_bytes = 4 * 65536;
+    remake(s);
+    established(s);
+    recv(s, "P. 1:11(10) ack 1");
+    app_recv(s, 10);
+    expect_after(s, 40, ". 1:1(0) ack 11");
+    assert_int_equal(strait_watch(s->stack, s->flow->fd, POLLIN, count_call, &calls), 0);
+    quiet(s, 1000);
+    assert_int_equal(calls, 0);
+}
+
 static void a_sender_that_has_met_the_limit_leaves_memory_for_what_arrives(void **state)
 {
     struct script *s = *state;
@@ -747,6 +784,7 @@ int main(void)
         TEST(reserved_bits_are_ignored_rfc9293_3_1),
         TEST(data_in_every_order_is_delivered_and_acknowledged_rfc5681_4_2),
         TEST(overlaps_are_delivered_once),
+        TEST(text_that_ends_inside_a_range_takes_it_all),
         TEST(many_holes_are_filled_backward),
         TEST(a_fin_waits_for_the_data_before_it_rfc9293_3_10_7_4),
         TEST(a_duplicate_is_acknowledged_at_once_rfc9293_3_10_7_4),
@@ -774,6 +812,7 @@ int main(void)
         TEST(a_window_shut_for_lack_of_memory_opens_though_nobody_reads),
         TEST(a_window_that_the_reader_could_not_open_opens_when_memory_is_freed),
         TEST(a_window_opens_when_memory_comes_back_in_small_steps),
+        TEST(a_buffer_larger_than_the_memory_leaves_the_driver_at_rest),
         TEST(a_sender_that_has_met_the_limit_leaves_memory_for_what_arrives),
         TEST(data_after_shutdown_of_reading_is_acknowledged_and_thrown_away),
         TEST(an_old_timestamp_is_dropped_and_acknowledged_rfc7323_5_3),
