@@ -37,8 +37,10 @@ LIB_SRC := $(filter-out $(BESIDE_LIB),$(wildcard stack/*.c stack/*/*.c))
 APP_SRC := $(filter-out apps/strait.c,$(wildcard apps/*.c apps/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TCP_SRC := $(wildcard tests/tcp/test_*.c)
+SIM_SRC := tests/sim/streams.c $(wildcard tests/sim/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
-HARNESS_SRC := $(filter-out $(UNIT_SRC) $(TCP_SRC) $(INTEROP_SRC),$(wildcard tests/*/*.c))
+TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(INTEROP_SRC)
+HARNESS_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(1))
@@ -49,10 +51,11 @@ BESIDE_OBJ := $(call objects,$(BESIDE_LIB))
 APP_OBJ := $(call objects,$(APP_SRC))
 UNIT := $(call programs,$(UNIT_SRC))
 TCP := $(call programs,$(TCP_SRC))
+SIM := $(call programs,$(SIM_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp interop asan lint layers header fmt clean help
+.PHONY: all lib tests test unit tcp interop asan mutants lint layers header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -128,6 +131,9 @@ test: unit tcp interop ## all tests of this MODE
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
 
+mutants: ## shows that the worlds catch deliberately broken builds of the TCP
+	scripts/mutants
+
 # ---- Care -----------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
@@ -158,4 +164,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(BESIDE_LIB) $(APP_SRC) apps/strait.c \
-	$(UNIT_SRC) $(TCP_SRC) $(INTEROP_SRC) $(HARNESS_SRC))
+	$(TEST_SRC) $(HARNESS_SRC))

@@ -214,3 +214,8 @@ uint32_t strait_connections(const struct strait *s)
 {
     return s->tcp.connections;
 }
+
+size_t strait_memory(const struct strait *s)
+{
+    return s->core.pool.used_bytes;
+}

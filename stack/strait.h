@@ -282,6 +282,12 @@ STRAIT_API void strait_counters(const struct strait *,
  */
 STRAIT_API uint32_t strait_connections(const struct strait *);
 
+/*
+ * Bytes of payload memory in use now: blocks of buffers with what waits to be sent, acknowledged or
+ * read, counted against strait_config.memory_max_bytes. 0 when nothing waits.
+ */
+STRAIT_API size_t strait_memory(const struct strait *);
+
 /* ---- Sockets ----------------------------------------------------------------------------------
  */
 
