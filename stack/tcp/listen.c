@@ -130,11 +130,14 @@ static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
 /* The challenge of RFC 5961 3.2 and 4.2: who really lost the connection answers it with a RST. */
 static void challenge(struct tcp *tcp, struct half_open *h)
 {
+    uint32_t limit = tcp->core->config.receive_buffer_bytes;
+    unsigned scale = h->scaling ? connection_scale_offer(limit) : 0;
+    uint32_t round_up = (UINT32_C(1) << scale) - 1; /* the edge of the SYN-ACK must not move left */
     struct segment s = {
         .seq = h->iss + 1,
         .ack = h->irs + 1,
         .flags = TCP_ACK,
-        .window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes),
+        .window = (uint16_t)((receive_window_of_syn(limit) + round_up) >> scale),
     };
 
     if (!output_may_challenge(tcp->core, &h->challenge_after_ns))

@@ -11,9 +11,7 @@
 static void retransmission_due(struct tcp *tcp, struct connection *c)
 {
     bool opening = tcp_is_opening(c);
-    unsigned limit = !opening                     ? TCP_DATA_RETRIES
-                     : c->state == STATE_SYN_SENT ? TCP_SYN_RETRIES
-                                                  : TCP_SYN_ACK_RETRIES;
+    unsigned limit = opening ? TCP_SYN_RETRIES : TCP_DATA_RETRIES;
 
     count(tcp->core, tcp_retransmission_timeouts);
     if (c->retries >= limit) {
