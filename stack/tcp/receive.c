@@ -43,6 +43,18 @@ static uint32_t lesser(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/*
+ * RFC 9293 3.8.6.2.2: the edge moves by as many segments, or by half of the buffer, or not at all;
+ * or by an eighth of the memory, lest a segment that is larger than what is left shut it for ever.
+ */
+static uint32_t least_growth(const struct tcp *tcp, const struct connection *c, uint32_t segments)
+{
+    size_t share = tcp->core->pool.limit_bytes / 8;
+    uint32_t least = lesser(c->receive_limit_bytes / 2, segments * c->rcv_mss);
+
+    return share < least ? (uint32_t)share : least;
+}
+
 /* If memory may be what keeps the window small, its return is to be told. */
 static void starve_if_short(struct tcp *tcp, struct connection *c)
 {
@@ -55,8 +67,7 @@ uint16_t receive_window(struct tcp *tcp, struct connection *c)
     uint32_t growth = edge_growth(tcp, c);
     uint32_t edge = c->rcv_edge;
 
-    /* RFC 9293 3.8.6.2.2: the edge moves by a segment, or by half of the buffer, or not at all. */
-    if (growth >= lesser(c->receive_limit_bytes / 2, c->rcv_mss))
+    if (growth >= least_growth(tcp, c, 1))
         edge += growth;
     else
         starve_if_short(tcp, c);
@@ -78,8 +89,7 @@ void receive_consumed(struct tcp *tcp, struct connection *c)
         return;
     /* What is left of the window keeps the peer busy: it need not hear of less than twice that. */
     uint32_t growth = edge_growth(tcp, c);
-    if (growth < lesser(c->receive_limit_bytes / 2, 2 * c->rcv_mss) ||
-        growth < c->rcv_edge - c->rcv_nxt) {
+    if (growth < least_growth(tcp, c, 2) || growth < c->rcv_edge - c->rcv_nxt) {
         starve_if_short(tcp, c);
         return;
     }
