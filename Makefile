@@ -55,7 +55,7 @@ SIM := $(call programs,$(SIM_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp interop asan mutants lint layers header fmt clean help
+.PHONY: all lib tests test unit tcp sim same hashes interop asan mutants lint layers header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -117,16 +117,40 @@ unit: $(UNIT) ## the leaves, each alone
 tcp: $(TCP) ## packet-level scripts against the TCP
 	$(call run,$(TCP))
 
+# Worlds from seeds: exactly SEEDS=A..B, or as many as there is time for.
+SIM_SECONDS ?= 20
+ifdef SEEDS
+sim: $(OUT)/tests/sim/streams
+	$< --seeds $(SEEDS)
+else
+sim: $(SIM) ## simulated worlds for SIM_SECONDS (20), or exactly SEEDS=A..B
+	$(call run,$(filter-out %/streams,$(SIM)))
+	$(OUT)/tests/sim/streams --seconds $(SIM_SECONDS)
+endif
+
+SAME_SEEDS := 1..20
+hashes = $(OUT)/tests/sim/hashes
+$(hashes): $(OUT)/tests/sim/streams
+	$(Q)$< --hash --seeds $(SAME_SEEDS) >$@
+
+same: ## the same seeds give the same worlds in the builds of every MODE
+	@for mode in $(MODES); do $(MAKE) --no-print-directory MODE=$$mode hashes || exit 1; done
+	@for mode in $(MODES); do \
+		cmp build/release/tests/sim/hashes build/$$mode/tests/sim/hashes || exit 1; \
+	done; echo "the same in $(MODES): worlds of seeds $(SAME_SEEDS)"
+
+hashes: $(hashes)
+
 interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
 	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(INTEROP) $(EXAMPLE) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(INTEROP) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 ifeq ($(MODE),release)
 test: layers header
 endif
-test: unit tcp interop ## all tests of this MODE
+test: unit tcp sim interop ## all tests of this MODE
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the checkers know; private to check.c (applications), check_wire.c (packets) and
+ * check_duty.c (what has to be done at once).
+ */
+#ifndef TESTS_SIM_CHECK_STATE_H
+#define TESTS_SIM_CHECK_STATE_H
+
+#include "base/ranges.h"
+#include "check.h"
+#include "packet.h"
+
+#define CHECK_TEXTS    8 /* violations whose text is kept */
+#define CHECK_NS_PER_S UINT64_C(1000000000)
+
+/* A prime, so that bytes which are off by a power of two, or a multiple, are others. */
+#define CHECK_PERIOD 65521
+
+/*
+ * The first recovery from a loss of what a side sends. It begins with the third duplicate
+ * acknowledgement, if nothing was sent again before, and is over when all is acknowledged that was
+ * in flight then. Positions are its own.
+ */
+struct recovery {
+    bool on, over;
+    uint32_t duplicates; /* acknowledgements since the last that acknowledged more */
+    uint16_t window;     /* as the last acknowledgement said it */
+    uint64_t end;
+    uint64_t owed; /* it has to send this again, at owed_ns; 0: nothing */
+    uint64_t owed_ns;
+    uint64_t timeouts; /* of the host, before */
+};
+
+/*
+ * One side of a connection. Positions on the wire count from the sender's SYN, which is at 0, so
+ * byte n of the stream is at n + 1: "own" positions of what this side sends, "peer" positions of
+ * what it receives.
+ */
+struct side {
+    /* The application */
+    bool started, opened, shut, eof, closed, abandoned, crashed;
+    int error;
+    uint64_t written, read; /* bytes of the stream */
+    uint64_t read_ns;       /* when it last read */
+    uint64_t closed_ns;
+    bool has_to_reset; /* it has closed with unread data */
+
+    /* What it has sent */
+    bool syn_sent, scaled, stamped, reset_sent;
+    uint32_t iss, syns; /* syns: how many were sent */
+    uint8_t scale;
+    uint16_t mss;
+    uint64_t syn_ns;       /* when the first SYN was sent */
+    uint64_t sent_end;     /* own: end of the furthest byte sent */
+    uint64_t fin_end;      /* own: behind the FIN; 0 if none was sent */
+    uint64_t fin_ns;       /* when it was first sent */
+    uint64_t promised;     /* peer: the furthest right edge it has sent */
+    uint64_t ack_sent;     /* peer: the last acknowledgement */
+    uint64_t fin_taken_ns; /* when it first acknowledged the peer's FIN; 0: not yet */
+
+    /* What has arrived */
+    bool reset_arrived, reset_surely;
+    uint64_t allowed;      /* own: the furthest right edge */
+    uint64_t acked;        /* own: the furthest acknowledgement */
+    uint64_t acked_surely; /* own: by a segment that it cannot have refused */
+    struct ranges arrived; /* peer: all that it may have taken */
+    struct ranges surely;  /* peer: all that it cannot have refused */
+    uint64_t floor;        /* peer: what was surely in order before the instant `floor_ns` */
+    uint64_t floor_ns;
+    bool stamp_seen;
+    uint32_t stamp_latest; /* of what TS.Recent may be taken from */
+    uint64_t arrival_ns;   /* of the last packet */
+    uint64_t silence_ns;   /* the longest time between two */
+    uint64_t progress_ns;  /* when a flight began or was last acknowledged further */
+    uint64_t fin_acked_ns;
+
+    struct recovery recovery;
+};
+
+struct connection {
+    struct side side[2];
+    bool wire_over; /* it has begun anew: its old numbers say nothing any more */
+};
+
+struct host {
+    struct strait *stack; /* NULL: it is down */
+    bool has_crashed, has_unlistened;
+    uint64_t segments_out, packets_out, bytes_out, packets_in; /* of this life, on the wire */
+};
+
+struct check {
+    const struct scenario *scenario;
+    uint64_t now_ns;
+    FILE *log;
+    struct connection connections[SCENARIO_CONNECTIONS];
+    struct host hosts[SCENARIO_HOSTS];
+    bool corruption; /* somewhere in the scenario */
+    uint32_t violations;
+    char *texts[CHECK_TEXTS];
+    uint8_t content[CHECK_PERIOD + CHECK_CONTENT_BYTES];
+};
+
+/* Keeps a violation: of a host if `side` is negative and `connection` the host's number. */
+void check_violated(struct check *, uint32_t connection, int side, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Tells the log. */
+void check_note(struct check *, uint32_t connection, int side, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The host of a side. */
+static inline uint32_t check_host_of(const struct check *check, uint32_t connection, uint32_t side)
+{
+    return scenario_host_of(&check->scenario->connections[connection], side);
+}
+
+/* Whether memory, or a limit on ranges, may have made the host refuse data that it should take. */
+bool check_was_short(const struct check *, uint32_t host);
+
+/* Whether a limit or a fault explains that connections were not accepted on this host. */
+bool check_may_refuse(const struct check *, uint32_t connection, uint32_t side);
+
+/* How far everything has come from position 0 on. */
+static inline uint64_t in_order(const struct ranges *ranges)
+{
+    return ranges->count > 0 && ranges->list[0].start == 0 ? ranges->list[0].end : 0;
+}
+
+/* What the host must have taken: not what has come at this instant, which it may not know yet. */
+static inline uint64_t must_have(const struct check *check, const struct side *x)
+{
+    return check->now_ns > x->floor_ns ? in_order(&x->surely) : x->floor;
+}
+
+/* ---- check_duty.c ---- */
+
+/* One packet, and whose it is. */
+struct seen {
+    struct packet packet;
+    uint32_t connection, side; /* the host at which it is seen, as this side */
+    struct connection *both;
+    struct side *x, *y; /* that side, and its peer */
+};
+
+/* An acknowledgement has come, of everything below `ack`; `surely` if it cannot be refused. */
+void duty_acknowledged(struct check *, struct seen *, uint64_t ack, bool surely);
+
+/* The side sends [start, end). */
+void duty_sent(struct seen *, uint64_t start, uint64_t end);
+
+/* A packet has come. */
+void duty_delivered(struct check *, struct seen *);
+
+/* The application closes early. */
+void duty_abandoned(struct check *, uint32_t connection, uint32_t side);
+
+#endif

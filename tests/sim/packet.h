@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* A TCP packet as a checker sees it: read from the wire, apart from the stack that is tested. */
+#ifndef TESTS_SIM_PACKET_H
+#define TESTS_SIM_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "strait.h"
+
+#define PACKET_FIN 0x01
+#define PACKET_SYN 0x02
+#define PACKET_RST 0x04
+#define PACKET_ACK 0x10
+
+#define PACKET_HEADERS_BYTES    40 /* of IP and TCP, without options */
+#define PACKET_TIMESTAMPS_BYTES 12
+#define PACKET_SCALE_NONE       255
+
+/* The identification of forged packets. Strait's own is 0, as RFC 6864 4 allows. */
+#define PACKET_FORGED 0xf0f0
+
+struct packet {
+    uint32_t source, destination; /* addresses, host order */
+    uint16_t id;
+    uint16_t source_port, destination_port;
+    uint32_t seq, ack;
+    uint8_t flags;
+    uint16_t window; /* as in the header */
+    uint16_t mss;    /* 0: absent */
+    uint8_t scale;   /* PACKET_SCALE_NONE: absent */
+    bool stamped;
+    uint32_t stamp; /* TSval */
+    const uint8_t *payload;
+    uint32_t length;  /* of the payload */
+    uint32_t total;   /* of the packet */
+    uint32_t pieces;  /* segments of the wire that it will be cut into */
+    uint32_t largest; /* payload of the largest of them */
+    bool whole;       /* lengths and checksums are right */
+};
+
+/*
+ * Reads a packet, payload borrowed. Returns false if it is no TCP packet that can be told apart:
+ * another protocol, or too damaged to find its ports.
+ */
+bool packet_read(struct packet *, const void *bytes, size_t length, const struct strait_offload *);
+
+/* The sequence space that it takes. */
+static inline uint32_t packet_span(const struct packet *p)
+{
+    return p->length + ((p->flags & PACKET_SYN) != 0) + ((p->flags & PACKET_FIN) != 0);
+}
+
+/* Sets both checksums of a packet of `length` bytes, made by hand. */
+void packet_seal(uint8_t *bytes, size_t length);
+
+#endif

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checkers themselves: a story in which all is right has no violation, and each lie that is
+ * planted into it is found. The packets are made by hand.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "check.h"
+#include "packet.h"
+#include "scenario.h"
+
+#define MS UINT64_C(1000000)
+#define S  UINT64_C(1000000000)
+
+enum { A, B }; /* the hosts; a opens connection 0 */
+
+#define ISS_A  UINT32_C(4294967000) /* so that numbers wrap */
+#define ISS_B  UINT32_C(77)
+#define WINDOW 1000u
+
+struct scene {
+    struct scenario scenario;
+    struct check *check;
+    uint64_t now_ns;
+};
+
+/* A packet; `seq` and `ack` count from the SYNs, which are at 0. */
+struct said {
+    uint8_t flags;
+    uint32_t seq, ack, window;
+    uint32_t length; /* of the text */
+    uint64_t shift;  /* how far the bytes are off from those that belong there */
+};
+
+static const void *content(struct scene *scene, int from, uint64_t position)
+{
+    return check_content(scene->check, 0, (uint32_t)from, position);
+}
+
+static size_t make(struct scene *scene, uint8_t *packet, int from, const struct said *s)
+{
+    uint8_t *tcp = packet + 20;
+    size_t header_bytes = s->flags & PACKET_SYN ? 24 : 20;
+
+    memset(packet, 0, 20 + header_bytes);
+    packet[0] = 0x45;
+    packet[8] = 64;
+    packet[9] = IPPROTO_TCP;
+    store_be32(packet + 12, 0x0a000001 + (uint32_t)from);
+    store_be32(packet + 16, 0x0a000002 - (uint32_t)from);
+    store_be16(tcp, from == A ? 10000 : CHECK_LISTEN_PORT);
+    store_be16(tcp + 2, from == A ? CHECK_LISTEN_PORT : 10000);
+    store_be32(tcp + 4, s->seq + (from == A ? ISS_A : ISS_B));
+    store_be32(tcp + 8, s->flags & PACKET_ACK ? s->ack + (from == A ? ISS_B : ISS_A) : 0);
+    tcp[12] = (uint8_t)(header_bytes / 4 << 4);
+    tcp[13] = s->flags;
+    store_be16(tcp + 14, (uint16_t)s->window);
+    if (s->flags & PACKET_SYN) { /* MSS 500 */
+        static const uint8_t mss[] = {2, 4, 500 >> 8, 500 & 0xff};
+        memcpy(tcp + 20, mss, sizeof(mss));
+    }
+    if (s->length > 0)
+        memcpy(tcp + header_bytes, content(scene, from, s->seq - 1 + s->shift), s->length);
+    packet_seal(packet, 20 + header_bytes + s->length);
+    return 20 + header_bytes + s->length;
+}
+
+static void see(struct scene *scene, int host, bool sent, int from, const struct said *s)
+{
+    uint8_t packet[4096];
+    size_t length = make(scene, packet, from, s);
+
+    scene->now_ns += MS;
+    check_packet(scene->check, scene->now_ns, (uint32_t)host, sent, packet, length, NULL);
+}
+
+static void sends(struct scene *scene, int from, uint8_t flags, uint32_t seq, uint32_t ack,
+                  uint32_t window, uint32_t length)
+{
+    struct said s = {flags, seq, ack, window, length, 0};
+
+    see(scene, from, true, from, &s);
+}
+
+static void passes(struct scene *scene, int from, uint8_t flags, uint32_t seq, uint32_t ack,
+                   uint32_t window, uint32_t length)
+{
+    struct said s = {flags, seq, ack, window, length, 0};
+
+    see(scene, from, true, from, &s);
+    see(scene, 1 - from, false, from, &s);
+}
+
+/* An established connection. */
+static int set_up(void **state)
+{
+    struct scene *scene = calloc(1, sizeof(*scene));
+
+    assert_non_null(scene);
+    scene->scenario.net.hops = 1;
+    scene->scenario.hosts[A].mtu = scene->scenario.hosts[B].mtu = 1500;
+    scene->scenario.connection_count = 1;
+    scene->check = check_new(&scene->scenario);
+    scene->now_ns = S;
+    check_started(scene->check, scene->now_ns, 0, A);
+    passes(scene, A, PACKET_SYN, 0, 0, WINDOW, 0);
+    passes(scene, B, PACKET_SYN | PACKET_ACK, 0, 1, WINDOW, 0);
+    check_opened(scene->check, scene->now_ns, 0, A);
+    passes(scene, A, PACKET_ACK, 1, 1, WINDOW, 0);
+    check_opened(scene->check, scene->now_ns, 0, B);
+    *state = scene;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+
+    check_free(scene->check);
+    free(scene);
+    return 0;
+}
+
+static void writes(struct scene *scene, int side, size_t length)
+{
+    check_wrote(scene->check, scene->now_ns, 0, (uint32_t)side, length);
+}
+
+static void reads(struct scene *scene, int side, uint64_t position, size_t length)
+{
+    check_read(scene->check, scene->now_ns, 0, (uint32_t)side, content(scene, 1 - side, position),
+               length);
+}
+
+static void ends(struct scene *scene, int side, enum check_ending ending)
+{
+    check_ended(scene->check, scene->now_ns, 0, (uint32_t)side, ending);
+}
+
+/* a has written 300 bytes, 100 of which have gone over, were acknowledged and read. */
+static void send_a_hundred(struct scene *scene)
+{
+    writes(scene, A, 300);
+    passes(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    reads(scene, B, 0, 100);
+    passes(scene, B, PACKET_ACK, 1, 101, WINDOW, 0);
+}
+
+static void close_both(struct scene *scene)
+{
+    send_a_hundred(scene);
+    passes(scene, A, PACKET_ACK, 101, 1, WINDOW, 200);
+    ends(scene, A, CHECK_SHUT);
+    passes(scene, A, PACKET_FIN | PACKET_ACK, 301, 1, WINDOW, 0);
+    reads(scene, B, 100, 200);
+    check_eof(scene->check, scene->now_ns, 0, B);
+    ends(scene, B, CHECK_CLOSED);
+    passes(scene, B, PACKET_FIN | PACKET_ACK, 1, 302, WINDOW, 0);
+    check_eof(scene->check, scene->now_ns, 0, A);
+    ends(scene, A, CHECK_CLOSED);
+    passes(scene, A, PACKET_ACK, 302, 2, WINDOW, 0);
+}
+
+static void assert_clean(struct scene *scene)
+{
+    if (check_violations(scene->check) > 0)
+        fail_msg("%s", check_violation(scene->check, 0));
+}
+
+/* What was planted is found, and nothing else. */
+static void assert_found(struct scene *scene, const char *what)
+{
+    assert_int_equal(check_violations(scene->check), 1);
+    if (!strstr(check_violation(scene->check, 0), what))
+        fail_msg("\"%s\" does not say \"%s\"", check_violation(scene->check, 0), what);
+}
+
+static void a_connection_that_is_right_has_no_violation(void **state)
+{
+    close_both(*state);
+    check_finished(((struct scene *)*state)->check, 100 * S);
+    assert_clean(*state);
+}
+
+/* ---- The applications ---- */
+
+static void other_bytes_are_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    check_read(scene->check, scene->now_ns, 0, B, content(scene, A, 1), 50);
+    assert_found(scene, "that were not written there");
+}
+
+static void bytes_that_come_twice_are_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    reads(scene, B, 0, 50);
+    reads(scene, B, 0, 50);
+    assert_found(scene, "that were not written there");
+}
+
+static void more_bytes_than_were_written_are_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    reads(scene, B, 0, 101);
+    assert_found(scene, "only 100 were written");
+}
+
+static void an_end_before_the_last_byte_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    ends(scene, A, CHECK_SHUT);
+    reads(scene, B, 0, 99);
+    check_eof(scene->check, scene->now_ns, 0, B);
+    assert_found(scene, "reads the end at 99, but 100 were written");
+}
+
+static void an_end_that_nobody_made_is_found(void **state)
+{
+    struct scene *scene = *state;
+    check_eof(scene->check, scene->now_ns, 0, B);
+    assert_found(scene, "the peer has not closed");
+}
+
+static void an_error_without_a_reset_is_found(void **state)
+{
+    struct scene *scene = *state;
+    check_error(scene->check, scene->now_ns, 0, A, ECONNRESET);
+    assert_found(scene, "no RST has arrived");
+}
+
+static void a_timeout_after_a_short_while_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    check_error(scene->check, scene->now_ns + 99 * S, 0, A, ETIMEDOUT);
+    assert_found(scene, "not tried for long enough");
+}
+
+static void a_timeout_after_a_long_while_is_right(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    check_error(scene->check, scene->now_ns + 101 * S, 0, A, ETIMEDOUT);
+    assert_clean(scene);
+}
+
+static void two_ends_that_wait_for_each_other_are_found(void **state)
+{
+    struct scene *scene = *state;
+    check_finished(scene->check, 1000 * S);
+    assert_int_equal(check_violations(scene->check), 2);
+    assert_non_null(strstr(check_violation(scene->check, 0), "has not finished"));
+}
+
+static void who_waits_for_a_peer_that_was_reset_is_excused(void **state)
+{
+    struct scene *scene = *state;
+    ends(scene, A, CHECK_ABANDONED);
+    check_finished(scene->check, 1000 * S);
+    assert_clean(scene);
+}
+
+static void bytes_that_nobody_read_are_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    ends(scene, A, CHECK_CLOSED);
+    reads(scene, B, 0, 60);
+    ends(scene, B, CHECK_CLOSED);
+    check_finished(scene->check, 1000 * S);
+    assert_found(scene, "60 bytes of 100 were read");
+}
+
+/* ---- The wire ---- */
+
+static void text_beyond_the_right_edge_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 2000);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 500);
+    sends(scene, A, PACKET_ACK, 501, 1, WINDOW, 500);
+    assert_clean(scene);
+    sends(scene, A, PACKET_ACK, 1001, 1, WINDOW, 2);
+    assert_found(scene, "beyond the right edge 1001");
+}
+
+static void the_one_byte_of_a_probe_is_right(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 2000);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 500);
+    sends(scene, A, PACKET_ACK, 501, 1, WINDOW, 500);
+    sends(scene, A, PACKET_ACK, 1001, 1, WINDOW, 1);
+    assert_clean(scene);
+}
+
+static void a_window_that_has_not_arrived_does_not_count(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 2000);
+    passes(scene, A, PACKET_ACK, 1, 1, WINDOW, 500);
+    passes(scene, A, PACKET_ACK, 501, 1, WINDOW, 500);
+    sends(scene, B, PACKET_ACK, 1, 1001, WINDOW, 0);
+    sends(scene, A, PACKET_ACK, 1001, 1, WINDOW, 500);
+    assert_found(scene, "beyond the right edge 1001");
+}
+
+static void an_edge_that_moves_left_is_found(void **state)
+{
+    struct scene *scene = *state;
+    sends(scene, B, PACKET_ACK, 1, 1, WINDOW - 1, 0);
+    assert_found(scene, "moves its right edge from 1001 back to 1000");
+}
+
+static void other_bytes_on_the_wire_are_found(void **state)
+{
+    struct scene *scene = *state;
+    struct said s = {PACKET_ACK, 1, 1, WINDOW, 100, 1};
+    writes(scene, A, 300);
+    see(scene, A, true, A, &s);
+    assert_found(scene, "sends other bytes at 0");
+}
+
+static void what_was_acknowledged_and_is_sent_again_is_found(void **state)
+{
+    struct scene *scene = *state;
+    send_a_hundred(scene);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    assert_found(scene, "what was acknowledged up to 101");
+}
+
+static void an_acknowledgement_of_what_has_not_come_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    passes(scene, A, PACKET_ACK, 101, 1, WINDOW, 100);
+    sends(scene, B, PACKET_ACK, 1, 201, WINDOW, 0);
+    assert_found(scene, "acknowledges 201, but only 1 has arrived");
+}
+
+static void an_acknowledgement_that_forgets_what_has_come_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    passes(scene, A, PACKET_ACK, 101, 1, WINDOW, 100);
+    sends(scene, B, PACKET_ACK, 1, 101, WINDOW, 0);
+    assert_found(scene, "acknowledges 101, though 201 has arrived");
+}
+
+static void a_reset_without_a_reason_is_found(void **state)
+{
+    struct scene *scene = *state;
+    sends(scene, A, PACKET_RST, 1, 0, 0, 0);
+    assert_found(scene, "sends a RST without a reason");
+}
+
+static void a_reset_in_time_wait_is_found(void **state)
+{
+    struct scene *scene = *state;
+    close_both(scene);
+    sends(scene, A, PACKET_RST, 302, 0, 0, 0);
+    assert_found(scene, "sends a RST without a reason");
+}
+
+static void a_reset_after_time_wait_is_right(void **state)
+{
+    struct scene *scene = *state;
+    close_both(scene);
+    scene->now_ns += 61 * S;
+    sends(scene, A, PACKET_RST, 302, 0, 0, 0);
+    assert_clean(scene);
+}
+
+static void who_goes_on_after_a_reset_is_found(void **state)
+{
+    struct scene *scene = *state;
+    ends(scene, B, CHECK_ABANDONED);
+    passes(scene, B, PACKET_RST, 1, 0, 0, 0);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 0);
+    assert_found(scene, "goes on after it was reset");
+}
+
+static void a_fin_that_nobody_asked_for_is_found(void **state)
+{
+    struct scene *scene = *state;
+    sends(scene, A, PACKET_FIN | PACKET_ACK, 1, 1, WINDOW, 0);
+    assert_found(scene, "nobody has closed");
+}
+
+static void text_behind_a_fin_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 10);
+    ends(scene, A, CHECK_SHUT);
+    sends(scene, A, PACKET_FIN | PACKET_ACK, 1, 1, WINDOW, 10);
+    assert_clean(scene);
+    writes(scene, A, 1);
+    sends(scene, A, PACKET_ACK, 12, 1, WINDOW, 1);
+    assert_true(check_violations(scene->check) > 0);
+}
+
+static void a_segment_above_the_mss_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 600);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 501);
+    assert_found(scene, "more than the MSS of 500");
+}
+
+static void a_wrong_checksum_is_found(void **state)
+{
+    struct scene *scene = *state;
+    struct said s = {PACKET_ACK, 1, 1, WINDOW, 0, 0};
+    uint8_t packet[4096];
+    size_t length = make(scene, packet, A, &s);
+
+    packet[36] ^= 1;
+    check_packet(scene->check, scene->now_ns, A, true, packet, length, NULL);
+    assert_found(scene, "checksums are wrong");
+}
+
+static void a_damaged_packet_that_arrives_does_not_count(void **state)
+{
+    struct scene *scene = *state;
+    struct said s = {PACKET_ACK, 1, 1, WINDOW + 500, 0, 0};
+    uint8_t packet[4096];
+    size_t length = make(scene, packet, B, &s);
+
+    packet[35] ^= 4;
+    check_packet(scene->check, scene->now_ns, A, false, packet, length, NULL);
+    writes(scene, A, 2000);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 500);
+    sends(scene, A, PACKET_ACK, 501, 1, WINDOW, 500);
+    assert_clean(scene);
+    sends(scene, A, PACKET_ACK, 1001, 1, WINDOW, 500);
+    assert_found(scene, "beyond the right edge 1001");
+}
+
+/* ---- The hosts ---- */
+
+static void counters_that_do_not_add_up_are_found(void **state)
+{
+    struct scene *scene = *state;
+    struct strait_config config;
+
+    close_both(scene);
+    strait_config_init(&config);
+    struct strait *stacks[2] = {strait_new(&config, NULL), strait_new(&config, NULL)};
+    check_host_up(scene->check, scene->now_ns, A, stacks[A]);
+    check_host_up(scene->check, scene->now_ns, B, stacks[B]);
+    check_at_rest(scene->check, scene->now_ns);
+    assert_clean(scene);
+    scene->now_ns += 100 * S;
+    sends(scene, A, PACKET_RST, 302, 0, 0, 0);
+    check_at_rest(scene->check, scene->now_ns);
+    assert_true(check_violations(scene->check) > 0);
+    assert_non_null(strstr(check_violation(scene->check, 0), "tcp_segments_out is 0, but 1"));
+    strait_free(stacks[A]);
+    strait_free(stacks[B]);
+}
+
+#define WITH_CONNECTION(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_CONNECTION(a_connection_that_is_right_has_no_violation),
+        WITH_CONNECTION(other_bytes_are_found),
+        WITH_CONNECTION(bytes_that_come_twice_are_found),
+        WITH_CONNECTION(more_bytes_than_were_written_are_found),
+        WITH_CONNECTION(an_end_before_the_last_byte_is_found),
+        WITH_CONNECTION(an_end_that_nobody_made_is_found),
+        WITH_CONNECTION(an_error_without_a_reset_is_found),
+        WITH_CONNECTION(a_timeout_after_a_short_while_is_found),
+        WITH_CONNECTION(a_timeout_after_a_long_while_is_right),
+        WITH_CONNECTION(two_ends_that_wait_for_each_other_are_found),
+        WITH_CONNECTION(who_waits_for_a_peer_that_was_reset_is_excused),
+        WITH_CONNECTION(bytes_that_nobody_read_are_found),
+        WITH_CONNECTION(text_beyond_the_right_edge_is_found),
+        WITH_CONNECTION(the_one_byte_of_a_probe_is_right),
+        WITH_CONNECTION(a_window_that_has_not_arrived_does_not_count),
+        WITH_CONNECTION(an_edge_that_moves_left_is_found),
+        WITH_CONNECTION(other_bytes_on_the_wire_are_found),
+        WITH_CONNECTION(what_was_acknowledged_and_is_sent_again_is_found),
+        WITH_CONNECTION(an_acknowledgement_of_what_has_not_come_is_found),
+        WITH_CONNECTION(an_acknowledgement_that_forgets_what_has_come_is_found),
+        WITH_CONNECTION(a_reset_without_a_reason_is_found),
+        WITH_CONNECTION(a_reset_in_time_wait_is_found),
+        WITH_CONNECTION(a_reset_after_time_wait_is_right),
+        WITH_CONNECTION(who_goes_on_after_a_reset_is_found),
+        WITH_CONNECTION(a_fin_that_nobody_asked_for_is_found),
+        WITH_CONNECTION(text_behind_a_fin_is_found),
+        WITH_CONNECTION(a_segment_above_the_mss_is_found),
+        WITH_CONNECTION(a_wrong_checksum_is_found),
+        WITH_CONNECTION(a_damaged_packet_that_arrives_does_not_count),
+        WITH_CONNECTION(counters_that_do_not_add_up_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
