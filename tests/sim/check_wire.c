@@ -149,8 +149,12 @@ static const char *reset_reason(const struct check *check, const struct seen *se
 
 static void check_reset(struct check *check, struct seen *seen)
 {
+    const char *reason = reset_reason(check, seen);
+
     seen->x->reset_sent = true;
-    if (!reset_reason(check, seen))
+    if (reason)
+        check_note(check, seen->connection, (int)seen->side, "resets: %s", reason);
+    else
         VIOLATED("sends a RST without a reason");
 }
 

@@ -88,7 +88,7 @@ void forger_see(struct forger *f, uint32_t host, bool sent, const void *bytes, s
 }
 
 static void forge(const struct target *t, struct world_link *link, int direction,
-                  enum forgery forgery)
+                  enum scenario_forgery forgery)
 {
     uint8_t packet[HEADERS_MAX + OLD_BYTES];
     uint8_t *tcp = packet + 20;
@@ -135,7 +135,7 @@ static void forge(const struct target *t, struct world_link *link, int direction
 }
 
 void forger_act(struct forger *f, uint32_t host, struct world_link *link, int direction,
-                enum forgery forgery)
+                enum scenario_forgery forgery)
 {
     for (uint32_t i = 0; i < f->scenario->connection_count; i++)
         for (uint32_t side = 0; side < 2; side++)

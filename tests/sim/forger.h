@@ -10,16 +10,6 @@
 #include "check.h"
 #include "sim/world.h"
 
-enum forgery {
-    FORGE_ACK_AHEAD,       /* acknowledges what was never sent */
-    FORGE_RESET_IN_WINDOW, /* a RST near the right number */
-    FORGE_RESET_OUTSIDE,   /* a RST far from it */
-    FORGE_SYN,             /* a SYN in the window */
-    FORGE_OLD_TEXT,        /* other bytes in the place of what was taken long ago */
-    FORGE_OLD_ACK,         /* acknowledges less than was acknowledged, with a shut window */
-    FORGERIES,
-};
-
 struct forger;
 
 /* The check knows which connections are open. Borrowed. */
@@ -27,12 +17,13 @@ struct forger *forger_new(const struct scenario *, const struct check *);
 void forger_free(struct forger *);
 
 /* Sees a packet on the link of an end host, as check_packet does. */
-void forger_see(struct forger *, uint32_t host, bool sent, const void *packet, size_t length,
+void forger_see(struct forger *, uint32_t host, bool sent, const void *bytes, size_t length,
                 const struct strait_offload *);
 
 /*
  * Puts a forgery for each open connection of the host onto its link, in the direction towards it.
  */
-void forger_act(struct forger *, uint32_t host, struct world_link *, int direction, enum forgery);
+void forger_act(struct forger *, uint32_t host, struct world_link *, int direction,
+                enum scenario_forgery);
 
 #endif

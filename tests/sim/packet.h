@@ -53,6 +53,6 @@ static inline uint32_t packet_span(const struct packet *p)
 }
 
 /* Sets both checksums of a packet of `length` bytes, made by hand. */
-void packet_seal(uint8_t *bytes, size_t length);
+void packet_seal(uint8_t *ip, size_t length);
 
 #endif

@@ -80,6 +80,7 @@ static void add_hosts(struct run *run)
     const struct scenario *s = run->scenario;
     struct strait_config config;
 
+    CHECK(s->net.hops >= 1 && s->net.hops <= SCENARIO_HOPS_MAX);
     for (uint32_t i = 0; i < scenario_host_count(s); i++) {
         const struct scenario_host *h = &s->hosts[i];
         struct world_app app = streams_app(run->streams, i);
@@ -397,13 +398,13 @@ static void check_links(struct run *run)
     }
 }
 
-void run_until_healed(struct run *run)
+static void run_until_healed(struct run *run)
 {
     go_on(run, world_now(run->world) + run->scenario->net.heal_ms * NS_PER_MS);
     heal(run);
 }
 
-void run_to_end(struct run *run)
+static void run_to_end(struct run *run)
 {
     uint64_t until_ns = world_now(run->world), limit_ns = until_ns + FINISH_NS;
 
@@ -459,10 +460,4 @@ struct world *run_world(struct run *run)
 struct check *run_check(struct run *run)
 {
     return run->check;
-}
-
-struct world_link *run_link(struct run *run, uint32_t host, int *direction)
-{
-    *direction = run->probes[host].direction;
-    return run->probes[host].link;
 }

@@ -30,10 +30,6 @@ int run_pcap(struct run *, const char *prefix, char *error, size_t error_bytes);
 /* Runs the world to its end. */
 void run_all(struct run *);
 
-/* The parts of it, for tests that look between them: run_all is run_until_healed, run_to_end. */
-void run_until_healed(struct run *);
-void run_to_end(struct run *);
-
 /*
  * Lets the world of a scenario begin later, such that the sequence numbers of one of its
  * connections pass 2^32 amid the data: initial sequence numbers grow with time (RFC 9293 3.4.1).
@@ -43,8 +39,5 @@ uint64_t run_wrap(struct scenario *);
 
 struct world *run_world(struct run *);
 struct check *run_check(struct run *);
-
-/* The link of an end host, and the direction in which the host sends. */
-struct world_link *run_link(struct run *, uint32_t host, int *direction);
 
 #endif

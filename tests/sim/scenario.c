@@ -65,27 +65,27 @@ static void put_section(struct line *line, const char *name, const struct field 
     put(line, ") ");
 }
 
-void scenario_print(const struct scenario *s, char *text, size_t bytes)
+void scenario_print(const struct scenario *s, char *line, size_t bytes)
 {
-    struct line line = {text, bytes};
+    struct line to = {line, bytes};
 
-    put_section(&line, "net", net_fields, &s->net);
+    put_section(&to, "net", net_fields, &s->net);
     for (uint32_t i = 0; i < scenario_host_count(s); i++)
-        put_section(&line, "host", host_fields, &s->hosts[i]);
+        put_section(&to, "host", host_fields, &s->hosts[i]);
     for (uint32_t i = 0; i < scenario_link_count(s); i++)
         for (int way = 0; way < 2; way++)
-            put_section(&line, "path", path_fields, &s->paths[i][way]);
+            put_section(&to, "path", path_fields, &s->paths[i][way]);
     for (uint32_t i = 0; i < s->connection_count; i++) {
-        put_section(&line, "connection", connection_fields, &s->connections[i]);
+        put_section(&to, "connection", connection_fields, &s->connections[i]);
         for (int side = 0; side < 2; side++)
-            put_section(&line, "side", side_fields, &s->connections[i].side[side]);
+            put_section(&to, "side", side_fields, &s->connections[i].side[side]);
     }
     for (uint32_t i = 0; i < s->fault_count; i++) {
-        put_section(&line, "fault", fault_fields, &s->faults[i]);
+        put_section(&to, "fault", fault_fields, &s->faults[i]);
         if (s->faults[i].kind == FAULT_IMPAIR)
-            put_section(&line, "becomes", path_fields, &s->faults[i].path);
+            put_section(&to, "becomes", path_fields, &s->faults[i].path);
     }
-    line.at[-1] = '\0';
+    to.at[-1] = '\0';
 }
 
 /* Where the sections that are read go: the n-th of a name to the n-th of its kind. */
@@ -143,24 +143,29 @@ static const char *read_fields(const char *at, const struct field *fields, void 
     return at + 1;
 }
 
+#define MTU_MIN 68 /* RFC 791: the least that every link carries */
+
 static const char *unusable(const struct scenario *s)
 {
     if (s->net.hops < 1 || s->net.hops > SCENARIO_HOPS_MAX)
         return "hops has to be 1 to 4";
     if (s->net.second && s->net.hops < 2)
         return "a second pair needs a router";
+    for (uint32_t i = 0; i < scenario_host_count(s); i++)
+        if (s->hosts[i].mtu < MTU_MIN || s->hosts[i].mtu > UINT16_MAX)
+            return "each host needs an mtu, 68 to 65535";
     for (uint32_t i = 0; i < s->connection_count; i++)
         if (s->connections[i].pair > (s->net.second ? 1 : 0) || s->connections[i].from > 1)
             return "a connection is between hosts that do not exist";
     return NULL;
 }
 
-int scenario_parse(struct scenario *s, const char *text, char *error, size_t error_bytes)
+int scenario_parse(struct scenario *s, const char *line, char *error, size_t error_bytes)
 {
     *s = (struct scenario){0};
     struct places places = {.scenario = s};
 
-    for (const char *at = text + strspn(text, " "); *at; at += strspn(at, " ")) {
+    for (const char *at = line + strspn(line, " "); *at; at += strspn(at, " ")) {
         const struct field *fields = NULL;
         size_t length = strcspn(at, "(");
         void *into = section_place(&places, at, length, &fields);
@@ -244,7 +249,10 @@ static void draw_path(struct prng *r, struct scenario_path *path, bool corruptio
  */
 static bool link_corrupts(const struct scenario *s, uint32_t link)
 {
-    return !s->net.tso && link == s->net.seed_low % scenario_link_count(s);
+    uint32_t links = scenario_link_count(s);
+
+    CHECK(links > 0);
+    return !s->net.tso && link == s->net.seed_low % links;
 }
 
 static void draw_net(struct prng *r, struct scenario *s)
@@ -400,10 +408,9 @@ static void draw_fault(struct prng *r, const struct scenario *s, struct scenario
         f->kind = FAULT_UNLISTEN;
         f->place = below(r, hosts);
     } else {
-        static const uint32_t forgeries = 6;
         f->kind = FAULT_FORGE;
         f->place = below(r, hosts);
-        f->choice = below(r, forgeries);
+        f->choice = below(r, FORGERIES);
         f->at_ms = chance(r, 50) ? below(r, 2000) : f->at_ms;
     }
 }

@@ -73,7 +73,7 @@
 /*
  * kind is an enum scenario_fault; it begins at at_ms and ends after for_ms, at the latest when all
  * heals. place is a link, a host (0 to 3), or a router (4 to 6). ways: 1, 2 or 3, the directions of
- * the link. choice: what FAULT_FORGE forges.
+ * the link. choice: an enum scenario_forgery.
  */
 #define SCENARIO_FAULT_FIELDS(X) X(kind) X(at_ms) X(for_ms) X(place) X(ways) X(choice)
 
@@ -115,6 +115,16 @@ enum scenario_fault_kind {
     FAULT_IMPAIR,   /* a link does to packets what the fault's own path says */
     FAULT_UNLISTEN, /* a host closes its listener */
     FAULT_FORGE,    /* a stranger's packet comes in on link `place` (forger.h) */
+};
+
+enum scenario_forgery {
+    FORGE_ACK_AHEAD,       /* acknowledges what was never sent */
+    FORGE_RESET_IN_WINDOW, /* a RST near the right number */
+    FORGE_RESET_OUTSIDE,   /* a RST far from it */
+    FORGE_SYN,             /* a SYN in the window */
+    FORGE_OLD_TEXT,        /* other bytes in the place of what was taken long ago */
+    FORGE_OLD_ACK,         /* acknowledges less than was acknowledged, with a shut window */
+    FORGERIES,
 };
 
 struct scenario_fault {

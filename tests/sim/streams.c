@@ -34,7 +34,7 @@ struct options {
 };
 
 struct totals {
-    uint64_t worlds, virtual_ns, events;
+    uint64_t worlds, virtual_ns;
     uint32_t failures;
 };
 
@@ -199,16 +199,22 @@ static void tell_failure(const struct scenario *s, const struct check *check, bo
 /* Every so many worlds, one is moved in time (run_wrap). */
 #define WRAP_EACH 11
 
-static void run_world_of(const struct scenario *s, const struct options *o, struct totals *totals)
+/* From now on, who dies or hangs does so in this world. */
+static void expect_the_worst(const struct scenario *s)
 {
-    struct run *run = run_new(s);
-    char error[200], *line = NULL;
-
     snprintf(last_words, sizeof(last_words),
              "FAILED: the program died in the world of seed %" PRIu64 "\n"
              "  replay: %s --seeds %" PRIu64 "..%" PRIu64 " --log\n",
              scenario_seed(s), program, scenario_seed(s), scenario_seed(s));
     alarm(HANG_S);
+}
+
+static void run_world_of(const struct scenario *s, const struct options *o, struct totals *totals)
+{
+    struct run *run = run_new(s);
+    char error[200], *line = NULL;
+
+    expect_the_worst(s);
     if (o->log) {
         line = malloc(SCENARIO_LINE_BYTES);
         CHECK(line != NULL);
@@ -224,7 +230,6 @@ static void run_world_of(const struct scenario *s, const struct options *o, stru
 
     totals->worlds++;
     totals->virtual_ns += world_now(run_world(run));
-    totals->events += world_events(run_world(run));
     if (o->hash)
         printf("%" PRIu64 " %016" PRIx64 "\n", scenario_seed(s), world_hash(run_world(run)));
     if (check_violations(run_check(run)) > 0) {
@@ -248,6 +253,7 @@ static void run_worlds(const struct options *o, struct totals *totals)
     }
     for (uint64_t seed = o->first; totals->failures < o->failures_max; seed++) {
         scenario_draw(&s, seed);
+        expect_the_worst(&s);
         if (seed % WRAP_EACH == 0)
             totals->virtual_ns -= run_wrap(&s); /* in which nothing happens */
         run_world_of(&s, o, totals);
@@ -262,6 +268,7 @@ int main(int argc, char **argv)
     struct totals totals = {0};
 
     program = argv[0];
+    setvbuf(stdout, NULL, _IOLBF, 0); /* so that nothing is lost if a world kills the program */
     read_options(argc, argv, &options);
     prepare_to_die();
     uint64_t start_ns = wall_clock();

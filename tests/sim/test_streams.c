@@ -75,7 +75,9 @@ static void options_that_cannot_be_read_are_refused(void **state)
         "net(hops=1) router(mtu=1500)",
         "net(hops=1) side(bytes=1)",
         "net(hops=1) becomes(loss_ppm=1)",
-        "net(hops=1) connection(pair=1)",
+        "net(hops=1) host(mtu=1500)",
+        "net(hops=1) host(mtu=1500) host(mtu=67)",
+        "net(hops=1) host(mtu=1500) host(mtu=1500) connection(pair=1)",
         "net(hops=1) host() host() host() host() host()",
     };
     struct scenario s;
