@@ -7,7 +7,9 @@
 
 /*
  * How far rounding up to the window's scale may push the right edge past the buffer's limit. The
- * edge must not move left (RFC 9293 3.8.6, SHLD-14), and a window is a multiple of 2^scale.
+ * edge must not move left (RFC 9293 3.8.6, SHLD-14), and a window is a multiple of 2^scale; a peer
+ * that sends byte by byte to a reader that sleeps uses this up, and then sees the edge move left by
+ * less than that unit (RFC 7323 2.4).
  */
 #define EDGE_SLACK_BYTES 65536
 
