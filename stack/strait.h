@@ -216,8 +216,7 @@ struct strait_config {
     uint32_t send_buffer_bytes; /* of each socket */
     uint32_t receive_buffer_bytes;
 
-    bool forward; /* a router: packets for other hosts go on through the route to them (RFC
-                     1812 5.2) */
+    bool forward; /* a router: packets for other hosts go on (RFC 1812 5.2) */
 
     uint32_t log_categories; /* STRAIT_LOG_*: which messages are made */
     void (*log)(void *log_context, uint32_t category, const char *message);
