@@ -282,8 +282,9 @@ static struct connection *promote(struct tcp *tcp, struct half_open *h)
     return c;
 }
 
-/* RFC 9293 3.10.7.4 for SYN-RECEIVED */
-void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment *s)
+/* RFC 9293 3.10.7.4 for SYN-RECEIVED, first to fourth. Returns false if the segment goes no
+ * further; the record may then be gone. */
+static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segment *s)
 {
     uint32_t rcv_nxt = h->irs + 1;
     uint32_t window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes);
@@ -291,14 +292,14 @@ void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment 
     if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && s->seq == h->irs) {
         send_syn_ack(tcp, h); /* the peer has missed it */
         count(tcp->core, tcp_retransmitted_segments);
-        return;
+        return false;
     }
     if ((h->timestamps && !(s->flags & TCP_RST) && timestamp_is_old(s, h->ts_recent)) ||
         !sequence_acceptable(s, rcv_nxt, window)) {
         count(tcp->core, tcp_sequence_unacceptable);
         if (!(s->flags & TCP_RST) && output_may_challenge(tcp->core, &h->challenge_after_ns))
             send_syn_ack(tcp, h); /* its ACK is the one that is asked for here */
-        return;
+        return false;
     }
     if (s->flags & TCP_RST) {
         count(tcp->core, tcp_resets_in);
@@ -308,17 +309,25 @@ void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment 
             count(tcp->core, tcp_reset_in_window);
             challenge(tcp, h);
         }
-        return;
+        return false;
     }
     if (s->flags & TCP_SYN) {
         count(tcp->core, tcp_syn_in_window);
         challenge(tcp, h);
-        return;
+        return false;
     }
     if (!(s->flags & TCP_ACK)) {
         count(tcp->core, tcp_ack_missing);
-        return;
+        return false;
     }
+    return true;
+}
+
+/* The fifth: the ACK of our SYN opens the connection. */
+void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment *s)
+{
+    if (!acceptable(tcp, h, s))
+        return;
     if (s->ack != h->iss + 1) {
         count(tcp->core, tcp_ack_unacceptable);
         output_reset_reply(tcp, &h->entry.tuple, s);
