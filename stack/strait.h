@@ -36,8 +36,7 @@ struct strait_link;
 /* A deadline that never comes. */
 #define STRAIT_NEVER UINT64_MAX
 
-/* ---- Links ------------------------------------------------------------------------------------
- */
+/* ---- Links ---- */
 
 /* Who is responsible for the transport checksum of a packet. */
 enum strait_checksum {
@@ -109,8 +108,7 @@ struct strait_link {
     void *upper; /* of whoever set `receive` */
 };
 
-/* ---- Environment ------------------------------------------------------------------------------
- */
+/* ---- Environment ---- */
 
 /* A one-shot timer of an application or of the stack; embed it, zero it, set `expired`. */
 struct strait_timer {
@@ -184,8 +182,7 @@ struct strait_env {
 /* Runs function(argument) on the thread that drives `env`; safe from any thread. */
 STRAIT_API void strait_post(struct strait_env *env, void (*function)(void *), void *argument);
 
-/* ---- The stack --------------------------------------------------------------------------------
- */
+/* ---- The stack ---- */
 
 /* What the stack tells about itself, for strait_config.log_categories. */
 #define STRAIT_LOG_LINK   1u
@@ -287,8 +284,7 @@ STRAIT_API uint32_t strait_connections(const struct strait *);
  */
 STRAIT_API size_t strait_memory(const struct strait *);
 
-/* ---- Sockets ----------------------------------------------------------------------------------
- */
+/* ---- Sockets ---- */
 
 /*
  * As POSIX, and where it leaves room as Linux, with these notes. Domains: AF_INET. Types:
@@ -358,8 +354,7 @@ STRAIT_API int strait_poll(struct strait *, struct pollfd *, nfds_t, int timeout
 STRAIT_API int strait_watch(struct strait *, int fd, short events,
                             void (*ready)(void *argument, int fd, short revents), void *argument);
 
-/* ---- The real world ---------------------------------------------------------------------------
- */
+/* ---- The real world ---- */
 
 struct strait_loop;
 

@@ -98,21 +98,3 @@ void ranges_remove_below(struct ranges *r, uint64_t position)
         r->list[first].start = position;
     cut(r, 0, first);
 }
-
-void ranges_remove_above(struct ranges *r, uint64_t position)
-{
-    if (r->count == 0)
-        return;
-    uint32_t first = first_starting_after(r, position);
-    if (first > 0 && r->list[first - 1].start == position)
-        first--;
-    if (first > 0 && r->list[first - 1].end > position)
-        r->list[first - 1].end = position;
-    cut(r, first, r->count);
-}
-
-bool ranges_contain(const struct ranges *r, uint64_t start, uint64_t end)
-{
-    uint32_t after = first_starting_after(r, start);
-    return after > 0 && r->list[after - 1].end >= end;
-}

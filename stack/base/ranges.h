@@ -33,10 +33,4 @@ bool ranges_add(struct ranges *, uint64_t start, uint64_t end, uint32_t limit);
 /* Takes away everything below `position`. */
 void ranges_remove_below(struct ranges *, uint64_t position);
 
-/* Takes away everything at and above `position`. */
-void ranges_remove_above(struct ranges *, uint64_t position);
-
-/* Whether all of [start, end) is in the set. */
-bool ranges_contain(const struct ranges *, uint64_t start, uint64_t end);
-
 #endif

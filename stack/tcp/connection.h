@@ -180,7 +180,7 @@ struct listener {
 /*
  * Memory is shared in steps, so that each can be let go before the next is missed: what is sent
  * leaves a quarter of it to others, what arrives out of order an eighth, what arrives in order
- * nothing. A host whose senders held all of it could not take the acknowledgements' data.
+ * nothing. A host whose senders held all of it could take nothing from its peers.
  */
 static inline size_t spare_of_sending(const struct pool *pool)
 {

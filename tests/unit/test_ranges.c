@@ -66,20 +66,16 @@ static void removal_cuts_ranges_and_returns_the_memory(void **state)
     (void)state;
     struct ranges r = {0};
     ranges_remove_below(&r, 5);
-    ranges_remove_above(&r, 5);
     assert_true(ranges_add(&r, 10, 20, NO_LIMIT));
     assert_true(ranges_add(&r, 30, 40, NO_LIMIT));
     assert_true(ranges_add(&r, 50, 60, NO_LIMIT));
     ranges_remove_below(&r, 10);
-    ranges_remove_above(&r, 60);
     assert_ranges(&r, (struct range[]){{10, 20}, {30, 40}, {50, 60}}, 3);
     ranges_remove_below(&r, 15);
-    ranges_remove_above(&r, 55);
-    assert_ranges(&r, (struct range[]){{15, 20}, {30, 40}, {50, 55}}, 3);
+    assert_ranges(&r, (struct range[]){{15, 20}, {30, 40}, {50, 60}}, 3);
     ranges_remove_below(&r, 20);
-    ranges_remove_above(&r, 50);
-    assert_ranges(&r, (struct range[]){{30, 40}}, 1);
-    ranges_remove_above(&r, 30);
+    assert_ranges(&r, (struct range[]){{30, 40}, {50, 60}}, 2);
+    ranges_remove_below(&r, 60);
     assert_int_equal(r.count, 0);
     assert_null(r.list);
     assert_true(ranges_add(&r, 1, 2, NO_LIMIT));
@@ -93,8 +89,6 @@ static void the_ends_of_the_number_space(void **state)
     struct ranges r = {0};
     assert_true(ranges_add(&r, UINT64_MAX - 1, UINT64_MAX, NO_LIMIT));
     assert_true(ranges_add(&r, 0, 1, NO_LIMIT));
-    assert_true(ranges_contain(&r, 0, 1));
-    assert_false(ranges_contain(&r, 0, UINT64_MAX));
     ranges_remove_below(&r, UINT64_MAX - 1);
     assert_ranges(&r, (struct range[]){{UINT64_MAX - 1, UINT64_MAX}}, 1);
     ranges_clear(&r);
@@ -143,16 +137,10 @@ static void agrees_with_a_bitmap(void **state)
         uint64_t start = prng_below(&random, SPAN);
         uint64_t longest = SPAN - start < 6 ? SPAN - start : 6;
         uint64_t end = start + 1 + prng_below(&random, longest);
-        switch (prng_below(&random, 40)) {
-        case 0:
+        if (prng_below(&random, 40) == 0) {
             ranges_remove_below(&r, start);
             memset(bitmap, 0, start);
-            break;
-        case 1:
-            ranges_remove_above(&r, start);
-            memset(bitmap + start, 0, SPAN - start);
-            break;
-        default:
+        } else {
             memcpy(wanted, bitmap, sizeof(bitmap));
             memset(wanted + start, true, end - start);
             bool fits = runs(wanted) <= LIMIT;
@@ -162,11 +150,6 @@ static void agrees_with_a_bitmap(void **state)
                 memcpy(bitmap, wanted, sizeof(bitmap));
         }
         assert_equals_bitmap(&r, bitmap);
-
-        start = prng_below(&random, SPAN);
-        end = start + 1 + prng_below(&random, SPAN - start);
-        bool all = memchr(bitmap + start, false, end - start) == NULL;
-        assert_int_equal(ranges_contain(&r, start, end), all);
     }
     assert_true(refusals > 100);
     ranges_clear(&r);

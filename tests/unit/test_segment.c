@@ -123,8 +123,7 @@ static void expect_options(const struct fixture *f, const struct tcp_options *ex
     assert_int_equal(o->echo, expected->echo);
 }
 
-/* ---- Parsing: the header ----------------------------------------------------------------------
- */
+/* ---- Parsing: the header ---- */
 
 static void the_fields_stand_where_rfc9293_3_1_draws_them(void **state)
 {
@@ -239,8 +238,7 @@ static void syn_and_fin_take_a_number_each_rfc9293_3_4(void **state)
     assert_int_equal(segment_span(&s), 2);
 }
 
-/* ---- Parsing: options -------------------------------------------------------------------------
- */
+/* ---- Parsing: options ---- */
 
 static void the_options_of_a_syn_of_linux_are_read(void **state)
 {
@@ -378,8 +376,7 @@ static void each_kind_with_each_length_is_read_skipped_or_wrong(void **state)
     }
 }
 
-/* ---- Parsing: the checksum ----------------------------------------------------------------------
- */
+/* ---- Parsing: the checksum ---- */
 
 /*
  * The pseudo-header is 0a07 + 0001 + 0a07 + 0002 + 0006 + 0019 (25 bytes) = 1430. With c350 + 0050
@@ -456,8 +453,7 @@ static void a_checksum_that_somebody_below_vouches_for_is_not_looked_at(void **s
     }
 }
 
-/* ---- Parsing: super-packets ---------------------------------------------------------------------
- */
+/* ---- Parsing: super-packets ---- */
 
 static void a_super_packet_counts_as_the_segments_of_the_wire(void **state)
 {
@@ -484,8 +480,7 @@ static void a_super_packet_counts_as_the_segments_of_the_wire(void **state)
     }
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing ---- */
 
 /* Writes the segment over garbage, and compares: all of the header is set, and nothing behind it.
  */
