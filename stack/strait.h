@@ -193,6 +193,13 @@ STRAIT_API void strait_post(struct strait_env *env, void (*function)(void *), vo
 #define STRAIT_LOG_SOCKET 32u
 #define STRAIT_LOG_ALL    63u
 
+/* Explicit congestion notification, for strait_config.ecn. */
+enum strait_ecn {
+    STRAIT_ECN_OFF,
+    STRAIT_ECN_ANSWER,  /* used if the peer asks for it */
+    STRAIT_ECN_REQUEST, /* asked for on connect, too */
+};
+
 struct strait_config {
     size_t size; /* sizeof(struct strait_config) */
 
@@ -209,11 +216,20 @@ struct strait_config {
     uint32_t connections_max; /* connections, orphans included */
     uint32_t half_open_max;   /* connections in SYN-RECEIVED, of all listeners together */
     uint32_t time_wait_max;
+    uint32_t orphans_max;       /* connections that close without a socket; beyond it: RST */
+    size_t fragments_max_bytes; /* incomplete IP packets, all together */
     size_t memory_max_bytes;    /* payload buffers of all sockets together */
     uint32_t send_buffer_bytes; /* of each socket */
     uint32_t receive_buffer_bytes;
 
     bool forward; /* a router: packets for other hosts go on (RFC 1812 5.2) */
+
+    /* What TCP offers to its peers and takes from them. */
+    bool timestamps;     /* RFC 7323 3 */
+    bool window_scaling; /* RFC 7323 2 */
+    bool sack;           /* RFC 2018, RFC 2883 */
+    uint8_t ecn;         /* enum strait_ecn, RFC 3168 */
+    bool syn_cookies;    /* RFC 4987 3.6: when no more half-open connections may be kept */
 
     uint32_t log_categories; /* STRAIT_LOG_*: which messages are made */
     void (*log)(void *log_context, uint32_t category, const char *message);

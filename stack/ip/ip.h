@@ -23,6 +23,13 @@ struct ip;
 #define IP_DEFAULT_TTL    64
 #define IPV4_HEADER_BYTES 20 /* without options */
 
+/* The ECN field, the low bits of the TOS byte (RFC 3168 5). */
+#define IP_ECN_MASK    3
+#define IP_ECN_NOT_ECT 0
+#define IP_ECN_ECT1    1
+#define IP_ECN_ECT0    2
+#define IP_ECN_CE      3
+
 /* A link with the host's address on it. */
 struct interface {
     struct strait_link *link;

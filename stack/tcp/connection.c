@@ -126,6 +126,7 @@ void connection_negotiate(struct connection *c, const struct tcp_options *peer, 
     if (!c->scaling)
         c->receive_scale = 0;
     c->timestamps = c->timestamps && peer->has_timestamps;
+    c->sack = c->sack && peer->sack_permitted;
 
     uint32_t offered = peer->mss ? peer->mss : TCP_MSS_UNTOLD;
     uint32_t fitting = connection_mss_offer(&c->route);

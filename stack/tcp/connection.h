@@ -87,6 +87,7 @@ struct connection {
     uint8_t send_scale, receive_scale; /* RFC 7323 2: shifts of the peer's and of our window */
     bool scaling : 1;                  /* window scaling is in use (or offered, in SYN-SENT) */
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
+    bool sack : 1;                     /* so are selective acknowledgements */
     bool nodelay : 1;
     bool fin_queued : 1;    /* nothing more will be sent by the user */
     bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
@@ -153,6 +154,7 @@ struct half_open {
     uint8_t send_scale;
     bool scaling : 1;
     bool timestamps : 1;
+    bool sack : 1;
     uint64_t sent_at_ns;         /* of the first SYN-ACK */
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
 };

@@ -123,6 +123,7 @@ static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
     s.options.mss = connection_mss_offer(&route);
     s.options.has_scale = h->scaling;
     s.options.scale = connection_scale_offer(limit);
+    s.options.sack_permitted = h->sack;
     add_timestamps(tcp, h, &s);
     output_stateless(tcp, tuple, &s);
 }
@@ -205,9 +206,10 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
     if (iss_above && seq_le(h->iss, *iss_above)) /* RFC 9293 3.6.1, MAY-2 (1) */
         h->iss = *iss_above + 1;
     h->mss = s->options.mss;
-    h->scaling = s->options.has_scale;
+    h->scaling = tcp->core->config.window_scaling && s->options.has_scale;
     h->send_scale = s->options.scale;
-    h->timestamps = s->options.has_timestamps;
+    h->timestamps = tcp->core->config.timestamps && s->options.has_timestamps;
+    h->sack = tcp->core->config.sack && s->options.sack_permitted;
     h->ts_recent = s->options.timestamp;
     h->window = s->window;
     h->sent_at_ns = tcp->core->now_ns;
@@ -255,9 +257,9 @@ static struct connection *promote(struct tcp *tcp, struct half_open *h)
         .scale = h->send_scale,
         .has_scale = h->scaling,
         .has_timestamps = h->timestamps,
+        .sack_permitted = h->sack,
     };
-    c->scaling = true;
-    c->timestamps = true;
+    c->scaling = c->timestamps = c->sack = true; /* the record has what both sides want */
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
     connection_negotiate(c, &peer, h->window);
     c->iss = h->iss;

@@ -145,6 +145,7 @@ void output_syn(struct tcp *tcp, struct connection *c)
     s.options.mss = connection_mss_offer(&c->route);
     s.options.has_scale = c->scaling;
     s.options.scale = c->receive_scale;
+    s.options.sack_permitted = c->sack;
     c->snd_nxt = c->iss;
     note_sent(tcp, c, c->iss, 0, true, 1);
     c->snd_resend = c->snd_nxt;

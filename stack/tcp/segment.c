@@ -8,12 +8,29 @@ enum option_kind {
     OPTION_NOP = 1,
     OPTION_MSS = 2,
     OPTION_SCALE = 3,
+    OPTION_SACK_PERMITTED = 4,
+    OPTION_SACK = 5,
     OPTION_TIMESTAMPS = 8,
 };
 
-#define MSS_BYTES        4
-#define SCALE_BYTES      3
-#define TIMESTAMPS_BYTES 10
+#define MSS_BYTES            4
+#define SCALE_BYTES          3
+#define SACK_PERMITTED_BYTES 2
+#define TIMESTAMPS_BYTES     10
+
+/* RFC 2018 3: pairs of edges; what they mean is for the sender of the data to check. */
+static void parse_sack(struct reader *body, struct tcp_options *options)
+{
+    size_t blocks = body->left / TCP_SACK_BLOCK_BYTES;
+
+    if (body->left % TCP_SACK_BLOCK_BYTES != 0 || blocks > TCP_SACK_BLOCKS_MAX)
+        return;
+    for (size_t i = 0; i < blocks; i++) {
+        options->sack[i].left = read_be32(body);
+        options->sack[i].right = read_be32(body);
+    }
+    options->sack_count = (uint8_t)blocks;
+}
 
 static void parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_t flags,
                          struct tcp_options *options)
@@ -29,6 +46,14 @@ static void parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_
             options->scale = scale > TCP_SCALE_MAX ? TCP_SCALE_MAX : scale; /* RFC 7323 2.3 */
             options->has_scale = true;
         }
+        break;
+    case OPTION_SACK_PERMITTED:
+        if (size == SACK_PERMITTED_BYTES && (flags & TCP_SYN))
+            options->sack_permitted = true;
+        break;
+    case OPTION_SACK:
+        if (!(flags & TCP_SYN))
+            parse_sack(body, options);
         break;
     case OPTION_TIMESTAMPS:
         if (size == TIMESTAMPS_BYTES) {
@@ -71,9 +96,11 @@ bool segment_parse(struct core *core, const struct ip_packet *packet, struct seg
     s->seq = read_be32(&r);
     s->ack = read_be32(&r);
     uint8_t offset = read_u8(&r);
-    s->flags = read_u8(&r) & 0x3f;
+    s->flags = read_u8(&r);
     s->window = read_be16(&r);
-    read_be32(&r); /* checksum and urgent pointer */
+    read_be16(&r); /* the checksum, verified below */
+    s->urgent = read_be16(&r);
+    s->ecn = packet->tos & IP_ECN_MASK;
 
     size_t header_bytes = (size_t)(offset >> 4) * 4;
     if (r.short_of || header_bytes < TCP_HEADER_BYTES || header_bytes > packet->length ||
@@ -108,8 +135,24 @@ size_t segment_header_bytes(uint8_t flags, const struct tcp_options *options)
     if (flags & TCP_SYN) {
         bytes += options->mss ? MSS_BYTES : 0;
         bytes += options->has_scale ? SCALE_BYTES + 1 : 0;
+        bytes += options->sack_permitted ? SACK_PERMITTED_BYTES + 2 : 0;
+    } else if (options->sack_count > 0) {
+        bytes += TCP_SACK_HEAD_BYTES + (size_t)options->sack_count * TCP_SACK_BLOCK_BYTES;
     }
     return bytes;
+}
+
+static void write_sack(uint8_t *p, const struct tcp_options *options)
+{
+    p[0] = OPTION_NOP;
+    p[1] = OPTION_NOP;
+    p[2] = OPTION_SACK;
+    p[3] = (uint8_t)(2 + options->sack_count * TCP_SACK_BLOCK_BYTES);
+    p += TCP_SACK_HEAD_BYTES;
+    for (int i = 0; i < options->sack_count; i++, p += TCP_SACK_BLOCK_BYTES) {
+        store_be32(p, options->sack[i].left);
+        store_be32(p + 4, options->sack[i].right);
+    }
 }
 
 /* Every option is padded in front to a multiple of four bytes, as RFC 7323 appendix A advises. */
@@ -135,7 +178,16 @@ static void write_options(uint8_t *p, uint8_t flags, const struct tcp_options *o
         p[1] = OPTION_SCALE;
         p[2] = SCALE_BYTES;
         p[3] = options->scale;
+        p += SCALE_BYTES + 1;
     }
+    if ((flags & TCP_SYN) && options->sack_permitted) {
+        p[0] = OPTION_NOP;
+        p[1] = OPTION_NOP;
+        p[2] = OPTION_SACK_PERMITTED;
+        p[3] = SACK_PERMITTED_BYTES;
+    }
+    if (!(flags & TCP_SYN) && options->sack_count > 0)
+        write_sack(p, options);
 }
 
 void segment_write(struct ip_outgoing *out, const struct segment *s)
@@ -151,6 +203,7 @@ void segment_write(struct ip_outgoing *out, const struct segment *s)
     p[12] = (uint8_t)(header_bytes / 4 << 4);
     p[13] = s->flags;
     store_be16(p + 14, s->window);
-    store_be32(p + 16, 0); /* checksum and urgent pointer */
+    store_be16(p + TCP_CHECKSUM_AT, 0);
+    store_be16(p + 18, s->urgent);
     write_options(p + TCP_HEADER_BYTES, s->flags, &s->options);
 }

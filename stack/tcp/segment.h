@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A TCP segment on the wire (RFC 9293 3.1, 3.2; RFC 7323) and as a checked struct. */
+/* A TCP segment on the wire (RFC 9293 3.1, 3.2; RFC 7323, 2018, 3168) and as a checked struct. */
 #ifndef TCP_SEGMENT_H
 #define TCP_SEGMENT_H
 
@@ -15,11 +15,21 @@
 #define TCP_PSH 0x08
 #define TCP_ACK 0x10
 #define TCP_URG 0x20
+#define TCP_ECE 0x40
+#define TCP_CWR 0x80
 
 #define TCP_HEADER_BYTES     20
 #define TCP_TIMESTAMPS_BYTES 12 /* the option with its padding */
+#define TCP_SACK_HEAD_BYTES  4  /* of the option, with its padding */
+#define TCP_SACK_BLOCK_BYTES 8
+#define TCP_SACK_BLOCKS_MAX  4  /* that 40 bytes of options have room for (RFC 2018 3) */
 #define TCP_CHECKSUM_AT      16 /* in the header */
 #define TCP_SCALE_MAX        14 /* RFC 7323 2.3 */
+
+/* What a receiver has of the data above its acknowledgement: [left, right), as on the wire. */
+struct sack_block {
+    uint32_t left, right;
+};
 
 /* The options that are understood; an unknown one is skipped (RFC 9293 3.1, MUST-6). */
 struct tcp_options {
@@ -27,14 +37,19 @@ struct tcp_options {
     uint8_t scale;
     bool has_scale;
     bool has_timestamps;
+    bool sack_permitted;
+    uint8_t sack_count;       /* blocks in use */
     uint32_t timestamp, echo; /* TSval and TSecr */
+    struct sack_block sack[TCP_SACK_BLOCKS_MAX];
 };
 
 struct segment {
     uint16_t source_port, destination_port;
     uint32_t seq, ack;
     uint16_t window; /* as in the header, not scaled */
+    uint16_t urgent; /* the pointer; it counts from seq, and has a meaning with TCP_URG only */
     uint8_t flags;   /* TCP_* */
+    uint8_t ecn;     /* of a received segment: IP_ECN_* */
     struct tcp_options options;
     const uint8_t *payload; /* of a received segment; borrowed */
     uint32_t length;        /* of the payload */

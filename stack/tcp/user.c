@@ -67,8 +67,9 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
     if (!c)
         return NULL;
     c->owner = owner;
-    c->scaling = true;
-    c->timestamps = true;
+    c->scaling = tcp->core->config.window_scaling;
+    c->timestamps = tcp->core->config.timestamps;
+    c->sack = tcp->core->config.sack;
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
     c->mss = TCP_MSS_UNTOLD;
     c->iss = isn_choose(tcp->core, &tuple);

@@ -167,12 +167,12 @@ static void all_combinations_of_flags_are_taken_as_they_are(void **state)
     }
 }
 
-static void reserved_bits_and_those_of_ecn_are_ignored_rfc9293_3_1(void **state)
+static void reserved_bits_are_ignored_and_those_of_ecn_are_flags_rfc9293_3_1(void **state)
 {
     struct fixture *f = *state;
 
     take(f, NUMBERS "5fd0 2000 0000 0000"); /* all four reserved bits, CWR, ECE, ACK */
-    assert_int_equal(f->segment.flags, TCP_ACK);
+    assert_int_equal(f->segment.flags, TCP_CWR | TCP_ECE | TCP_ACK);
 }
 
 static void a_segment_shorter_than_a_header_is_dropped(void **state)
@@ -602,7 +602,7 @@ int main(void)
         TEST(the_fields_stand_where_rfc9293_3_1_draws_them),
         TEST(the_payload_is_borrowed_and_starts_behind_the_options),
         TEST(all_combinations_of_flags_are_taken_as_they_are),
-        TEST(reserved_bits_and_those_of_ecn_are_ignored_rfc9293_3_1),
+        TEST(reserved_bits_are_ignored_and_those_of_ecn_are_flags_rfc9293_3_1),
         TEST(a_segment_shorter_than_a_header_is_dropped),
         TEST(a_data_offset_below_five_words_is_dropped),
         TEST(a_data_offset_beyond_the_segment_is_dropped),
