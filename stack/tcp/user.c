@@ -31,11 +31,11 @@ static int draw_port(struct tcp *tcp, struct tuple *tuple)
 {
     const struct strait_config *config = &tcp->core->config;
     uint32_t range = (uint32_t)config->port_last - config->port_first + 1;
-    uint32_t offset = isn_port_offset(tcp->core, tuple);
+    uint32_t first = isn_port_offset(tcp->core, tuple) % range + tcp->ports_drawn % range;
 
     for (uint32_t i = 0; i < range; i++) {
-        uint32_t drawn = (offset + tcp->ports_drawn++) % range;
-        tuple->local_port = (uint16_t)(config->port_first + drawn);
+        tcp->ports_drawn++;
+        tuple->local_port = (uint16_t)(config->port_first + (first + i) % range);
         if (!ports_taken(&tcp->ports, &tuple->local, tuple->local_port) && !entry_find(tcp, tuple))
             return 0;
     }
