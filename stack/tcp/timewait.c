@@ -54,9 +54,13 @@ static void acknowledge(struct tcp *tcp, struct time_wait *w)
 }
 
 /* RFC 6191 2: a SYN that cannot be a late duplicate of the old connection. */
-static bool opens_anew(const struct time_wait *w, const struct segment *s)
+static bool opens_anew(const struct tcp *tcp, const struct time_wait *w, const struct segment *s)
 {
-    if (w->timestamps && s->options.has_timestamps && s->options.timestamp != w->ts_recent)
+    bool timestamps = s->options.has_timestamps && tcp->core->config.timestamps;
+
+    if (timestamps && !w->timestamps)
+        return true;
+    if (timestamps && s->options.timestamp != w->ts_recent)
         return seq_gt(s->options.timestamp, w->ts_recent);
     return seq_gt(s->seq, w->rcv_nxt);
 }
@@ -68,7 +72,7 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
         count(tcp->core, tcp_resets_in);
         return false;
     }
-    if (may_open && (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && opens_anew(w, s)) {
+    if (may_open && (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && opens_anew(tcp, w, s)) {
         count(tcp->core, tcp_time_wait_reused);
         *iss_above = w->snd_nxt + TCP_REOPEN_GAP;
         time_wait_free(tcp, w);

@@ -589,6 +589,58 @@ static void a_syn_with_the_same_timestamp_goes_by_its_sequence_number_rfc6191_2(
     expect(s, "S. 0:0(0) ack 1 <mss 1460,TS val * ecr %u>", REMOTE_TS);
 }
 
+static void a_syn_without_a_timestamp_goes_by_its_sequence_number_rfc6191_2(void **state)
+{
+    struct script *s = *state;
+    time_wait_with_timestamps(s);
+    recv(s, "S 1:1(0) <mss 1460>");
+    expect(s, ". 2:2(0) ack 2");
+    next_connection(s, REMOTE_ISS + 3);
+    recv(s, "S 0:0(0) <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+}
+
+static void a_syn_that_brings_timestamps_where_there_were_none_reopens_rfc6191_2(void **state)
+{
+    struct script *s = *state;
+    time_wait(s);
+    next_connection(s, REMOTE_ISS - 100000);
+    recv(s, "S 0:0(0) <mss 1460,TS val 5 ecr 0>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460,TS val * ecr 5>");
+}
+
+static void timestamps_that_are_switched_off_do_not_reopen_rfc6191_2(void **state)
+{
+    struct script *s = *state;
+    s->config.timestamps = false;
+    remake(s);
+    time_wait(s);
+    recv(s, "S 1:1(0) <mss 1460,TS val 5 ecr 0>");
+    expect(s, ". 2:2(0) ack 2");
+    assert_int_equal(counter(s, "tcp_time_wait_reused"), 0);
+}
+
+static void a_port_in_time_wait_is_not_drawn_rfc6056_3_3_3(void **state)
+{
+    struct script *s = *state;
+    s->config.port_first = s->config.port_last = 50000;
+    remake(s);
+    established_active(s);
+    app_close(s);
+    expect(s, "F. 1:1(0) ack 1");
+    recv(s, "F. 1:1(0) ack 2");
+    expect(s, ". 2:2(0) ack 2");
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(REMOTE_PORT)};
+    peer.sin_addr.s_addr = htonl(REMOTE_ADDRESS);
+    int fd = strait_socket(s->stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(strait_connect(s->stack, fd, (struct sockaddr *)&peer, sizeof peer), -1);
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    strait_close(s->stack, fd);
+    quiet(s, 60100);
+    next_connection(s, REMOTE_ISS);
+    established_active(s);
+}
+
 static void time_wait_does_not_hinder_the_listener(void **state)
 {
     struct script *s = *state;
@@ -659,6 +711,10 @@ int main(void)
         TEST(a_syn_with_a_larger_timestamp_reopens_rfc6191_2),
         TEST(a_syn_with_a_smaller_timestamp_does_not_reopen_rfc6191_2),
         TEST(a_syn_with_the_same_timestamp_goes_by_its_sequence_number_rfc6191_2),
+        TEST(a_syn_without_a_timestamp_goes_by_its_sequence_number_rfc6191_2),
+        TEST(a_syn_that_brings_timestamps_where_there_were_none_reopens_rfc6191_2),
+        TEST(timestamps_that_are_switched_off_do_not_reopen_rfc6191_2),
+        TEST(a_port_in_time_wait_is_not_drawn_rfc6056_3_3_3),
         TEST(time_wait_does_not_hinder_the_listener),
         TEST(time_wait_is_limited),
     };
