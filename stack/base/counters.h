@@ -67,6 +67,9 @@
     X(tcp_accept_queue_full)                                                                       \
     X(tcp_half_open_limited)                                                                       \
     X(tcp_half_open_expired)                                                                       \
+    X(tcp_cookies_sent)                                                                            \
+    X(tcp_cookies_accepted)                                                                        \
+    X(tcp_cookies_wrong)                                                                           \
     X(tcp_time_wait_limited)                                                                       \
     X(tcp_time_wait_reused)                                                                        \
     X(tcp_sequence_unacceptable)                                                                   \

@@ -29,6 +29,7 @@
 #define TCP_MSS_MIN          48u  /* a smaller offer is an attack on the sender */
 #define TCP_SYN_RETRIES      7    /* RFC 9293 3.8.3, MUST-23: three minutes at least */
 #define TCP_SYN_ACK_RETRIES  5
+#define TCP_HALF_OPEN_MIN    8u /* half-open records of a listener, however small its backlog */
 #define TCP_DATA_RETRIES     15
 #define TCP_DELAYED_ACK_NS   (40 * NS_PER_MS) /* RFC 9293 3.8.6.3: below 500 ms */
 #define TCP_PROBE_MAX_NS     (60 * NS_PER_S)
@@ -177,6 +178,8 @@ struct listener {
     uint32_t waiting; /* in accept_queue */
     struct list accept_queue;
     struct list half_open;
+    uint32_t half_open_count;
+    uint64_t cookies_until_ns; /* before that, an ACK may bring one back that was sent here */
 };
 
 /*
@@ -365,7 +368,7 @@ void timers_init(struct connection *);
 /* The listener for a local address and port, or NULL. */
 struct listener *listener_find(struct tcp *, const struct address *, uint16_t port);
 
-/* Whether a SYN would be taken now. */
+/* Whether a SYN would be taken now, and get a record. */
 bool listener_has_room(const struct tcp *, const struct listener *);
 
 /* A segment for a listener (RFC 9293 3.10.7.2). A new ISS exceeds *iss_above, if that is not NULL.

@@ -6,18 +6,27 @@
 #define ISN_TICK_NS 4000 /* RFC 9293 3.4.1: one tick each 4 microseconds */
 
 /* Keeps the uses of the one secret apart. */
-enum purpose { PURPOSE_ISN, PURPOSE_TIMESTAMP, PURPOSE_PORT, PURPOSE_TABLE };
+enum purpose { PURPOSE_ISN, PURPOSE_TIMESTAMP, PURPOSE_PORT, PURPOSE_TABLE, PURPOSE_COOKIE };
 
-static uint64_t hash(const struct core *core, const struct tuple *t, uint16_t local_port,
-                     enum purpose purpose)
+#define TUPLE_BYTES  37 /* with the purpose */
+#define COOKIE_BYTES (TUPLE_BYTES + 16)
+
+static void store_tuple(uint8_t bytes[TUPLE_BYTES], const struct tuple *t, uint16_t local_port,
+                        enum purpose purpose)
 {
-    uint8_t bytes[sizeof(t->local) + sizeof(t->remote) + 5];
-
     memcpy(bytes, &t->local, sizeof(t->local));
     memcpy(bytes + 16, &t->remote, sizeof(t->remote));
     store_be16(bytes + 32, local_port);
     store_be16(bytes + 34, t->remote_port);
     bytes[36] = (uint8_t)purpose;
+}
+
+static uint64_t hash(const struct core *core, const struct tuple *t, uint16_t local_port,
+                     enum purpose purpose)
+{
+    uint8_t bytes[TUPLE_BYTES];
+
+    store_tuple(bytes, t, local_port, purpose);
     return siphash(core->config.secret, bytes, sizeof(bytes));
 }
 
@@ -34,6 +43,19 @@ uint32_t isn_timestamp_offset(const struct core *core, const struct tuple *t)
 uint32_t isn_port_offset(const struct core *core, const struct tuple *t)
 {
     return (uint32_t)hash(core, t, 0, PURPOSE_PORT);
+}
+
+uint32_t isn_cookie_hash(const struct core *core, const struct tuple *t, uint32_t irs,
+                         uint64_t period, uint32_t terms)
+{
+    uint8_t bytes[COOKIE_BYTES];
+
+    store_tuple(bytes, t, t->local_port, PURPOSE_COOKIE);
+    store_be32(bytes + TUPLE_BYTES, irs);
+    store_be32(bytes + TUPLE_BYTES + 4, (uint32_t)(period >> 32));
+    store_be32(bytes + TUPLE_BYTES + 8, (uint32_t)period);
+    store_be32(bytes + TUPLE_BYTES + 12, terms);
+    return (uint32_t)siphash(core->config.secret, bytes, sizeof(bytes));
 }
 
 uint32_t isn_tuple_hash(const struct core *core, const struct tuple *t)

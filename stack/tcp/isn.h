@@ -23,6 +23,10 @@ uint32_t isn_timestamp_offset(const struct core *, const struct tuple *);
 /* Where the search for a local port starts (RFC 6056 3.3.3); the tuple's own port is left out. */
 uint32_t isn_port_offset(const struct core *, const struct tuple *);
 
+/* What makes a SYN cookie hard to guess (RFC 4987 3.6): a hash of all that it vouches for. */
+uint32_t isn_cookie_hash(const struct core *, const struct tuple *, uint32_t irs, uint64_t period,
+                         uint32_t terms);
+
 /* The place of a tuple in the table of connections. */
 uint32_t isn_tuple_hash(const struct core *, const struct tuple *);
 

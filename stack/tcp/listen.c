@@ -2,11 +2,18 @@
 /*
  * Listening: a SYN makes a half-open record, which is all that a stranger can make this host hold;
  * the acknowledgement of our SYN turns the record into a connection that waits to be accepted.
+ *
+ * Records are limited, for the host and for each listener, and stay until they are acknowledged,
+ * reset or over: a flood of SYNs pushes nobody out. At the limit a SYN is answered by a cookie
+ * (cookie.c), and the ACK that brings it back makes the record as the SYN would have, for as long
+ * as it takes to open the connection. A full accept queue is the program's own limit: no cookie
+ * goes around it, SYNs and ACKs are dropped and come again.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "tcp/connection.h"
+#include "tcp/cookie.h"
 
 static struct list *bucket(struct tcp *tcp, uint16_t port)
 {
@@ -106,26 +113,35 @@ static void add_timestamps(const struct tcp *tcp, const struct half_open *h, str
     s->options.echo = h->ts_recent;
 }
 
-static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
+/* Returns false if there is no way to the peer. */
+static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struct segment *s)
 {
     const struct tuple *tuple = &h->entry.tuple;
     uint32_t limit = tcp->core->config.receive_buffer_bytes;
     struct route route;
 
     if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
-        return;
-    struct segment s = {
+        return false;
+    *s = (struct segment){
         .seq = h->iss,
         .ack = h->irs + 1,
         .flags = TCP_SYN | TCP_ACK,
         .window = receive_window_of_syn(limit),
     };
-    s.options.mss = connection_mss_offer(&route);
-    s.options.has_scale = h->scaling;
-    s.options.scale = connection_scale_offer(limit);
-    s.options.sack_permitted = h->sack;
-    add_timestamps(tcp, h, &s);
-    output_stateless(tcp, tuple, &s);
+    s->options.mss = connection_mss_offer(&route);
+    s->options.has_scale = h->scaling;
+    s->options.scale = connection_scale_offer(limit);
+    s->options.sack_permitted = h->sack;
+    add_timestamps(tcp, h, s);
+    return true;
+}
+
+static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
+{
+    struct segment s;
+
+    if (make_syn_ack(tcp, h, &s))
+        output_stateless(tcp, &h->entry.tuple, &s);
 }
 
 /* The challenge of RFC 5961 3.2 and 4.2: who really lost the connection answers it with a RST. */
@@ -176,81 +192,58 @@ void half_open_free(struct tcp *tcp, struct half_open *h)
     timer_stop(&tcp->timers, &h->timer);
     list_remove(&h->node);
     entry_remove(tcp, &h->entry);
+    h->listener->half_open_count--;
     tcp->half_open--;
     free(h);
 }
 
+/* One listener under a flood leaves the others their records. */
+static bool record_is_free(const struct tcp *tcp, const struct listener *l)
+{
+    uint32_t share = l->backlog > TCP_HALF_OPEN_MIN ? l->backlog : TCP_HALF_OPEN_MIN;
+
+    return l->half_open_count < share && tcp->half_open < tcp->core->config.half_open_max;
+}
+
 bool listener_has_room(const struct tcp *tcp, const struct listener *l)
 {
-    return !queue_is_full(l) && tcp->half_open < tcp->core->config.half_open_max;
+    return !queue_is_full(l) && record_is_free(tcp, l);
 }
 
-/* RFC 9293 3.10.7.2, third */
-static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
-                     const struct segment *s, const uint32_t *iss_above)
+/* What both sides want, of a SYN that has come to this listener. */
+static void read_syn(const struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                     const struct segment *syn, struct half_open *h)
 {
-    if (queue_is_full(l)) {
-        count(tcp->core, tcp_accept_queue_full);
-        return;
-    }
-    struct half_open *h = NULL;
-    if (tcp->half_open < tcp->core->config.half_open_max)
-        h = calloc(1, sizeof(*h));
-    if (!h) {
-        count(tcp->core, tcp_half_open_limited);
-        return;
-    }
+    const struct strait_config *config = &tcp->core->config;
+
     h->listener = l;
-    h->irs = s->seq;
-    h->iss = isn_choose(tcp->core, tuple);
-    if (iss_above && seq_le(h->iss, *iss_above)) /* RFC 9293 3.6.1, MAY-2 (1) */
-        h->iss = *iss_above + 1;
-    h->mss = s->options.mss;
-    h->scaling = tcp->core->config.window_scaling && s->options.has_scale;
-    h->send_scale = s->options.scale;
-    h->timestamps = tcp->core->config.timestamps && s->options.has_timestamps;
-    h->sack = tcp->core->config.sack && s->options.sack_permitted;
-    h->ts_recent = s->options.timestamp;
-    h->window = s->window;
-    h->sent_at_ns = tcp->core->now_ns;
-    h->timer.expired = syn_ack_due;
-    list_append(&l->half_open, &h->node);
-    entry_insert(tcp, &h->entry, ENTRY_HALF_OPEN, tuple);
-    tcp->half_open++;
-    send_syn_ack(tcp, h);
-    arm(tcp, h);
+    h->entry.tuple = *tuple;
+    h->irs = syn->seq;
+    h->mss = syn->options.mss;
+    h->scaling = config->window_scaling && syn->options.has_scale;
+    h->send_scale = syn->options.scale;
+    h->timestamps = config->timestamps && syn->options.has_timestamps;
+    h->sack = config->sack && syn->options.sack_permitted;
+    h->ts_recent = syn->options.timestamp;
+    h->window = syn->window;
 }
 
-void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
-                    const struct segment *s, const uint32_t *iss_above)
-{
-    if (s->flags & TCP_RST)
-        return;
-    if (s->flags & TCP_ACK) {
-        count(tcp->core, tcp_no_connection);
-        output_reset_reply(tcp, tuple, s);
-        return;
-    }
-    /* SYN with FIN is no request that a host makes; neither of them is half of one. */
-    if ((s->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
-        count(tcp->core, tcp_syn_dropped);
-        return;
-    }
-    take_syn(tcp, l, tuple, s, iss_above);
-}
-
-/* The connection that the record has stood for, in ESTABLISHED, or NULL. */
-static struct connection *promote(struct tcp *tcp, struct half_open *h)
+/* The connection that the record stands for, in SYN-RECEIVED still and to be accepted; or NULL. */
+static struct connection *promote(struct tcp *tcp, const struct half_open *h)
 {
     struct listener *l = h->listener;
     const struct tuple *tuple = &h->entry.tuple;
     struct route route;
 
+    if (queue_is_full(l)) { /* the peer sends again, and there may be room then */
+        count(tcp->core, tcp_accept_queue_full);
+        return NULL;
+    }
     if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
         return NULL;
     struct connection *c = connection_new(tcp, tuple, &route, STATE_SYN_RECEIVED);
     if (!c)
-        return NULL; /* the record stays, and with it the chance that there is room later */
+        return NULL;
 
     struct tcp_options peer = {
         .mss = h->mss,
@@ -270,19 +263,129 @@ static struct connection *promote(struct tcp *tcp, struct half_open *h)
     c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);
     c->ts_recent = h->ts_recent;
     c->ts_recent_at_ns = tcp->core->now_ns;
-    c->retries = h->retries;
-    c->rtt_timing = h->retries == 0;
-    c->rtt_seq = h->iss + 1;
-    c->rtt_started_ns = h->sent_at_ns;
-
-    half_open_free(tcp, h);
-
     c->listener = l;
     list_append(&l->accept_queue, &c->accept_node);
     l->waiting++;
     tcp->wake(tcp->wake_context, l->owner);
     return c;
 }
+
+/* ---- Without a record: cookies, RFC 4987 3.6 ---- */
+
+static void send_cookie(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                        const struct segment *s)
+{
+    struct core *core = tcp->core;
+    struct segment syn = *s, syn_ack;
+    struct half_open h = {0};
+
+    cookie_limit(core, &syn);
+    read_syn(tcp, l, tuple, &syn, &h);
+    h.iss = cookie_iss(core, tuple, &syn);
+    if (!make_syn_ack(tcp, &h, &syn_ack))
+        return;
+    syn_ack.options.timestamp = cookie_timestamp(syn_ack.options.timestamp, &syn);
+    l->cookies_until_ns = core->now_ns + COOKIE_LIFETIME_NS;
+    count(core, tcp_cookies_sent);
+    output_stateless(tcp, tuple, &syn_ack);
+}
+
+/* Costs no hash where no cookie was sent of late: a flood of ACKs is answered as anywhere. */
+static bool may_bring_cookie(const struct tcp *tcp, const struct listener *l,
+                             const struct segment *s)
+{
+    return tcp->core->now_ns < l->cookies_until_ns &&
+           (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
+/* The connection of a SYN that an ACK has brought back; or NULL, as from promote. */
+static struct connection *open_by_cookie(struct tcp *tcp, struct listener *l,
+                                         const struct tuple *tuple, const struct segment *syn,
+                                         const struct segment *ack)
+{
+    struct half_open h = {.iss = ack->ack - 1};
+
+    read_syn(tcp, l, tuple, syn, &h);
+    struct connection *c = promote(tcp, &h);
+    if (c)
+        count(tcp->core, tcp_cookies_accepted);
+    return c;
+}
+
+/*
+ * An ACK for a listener that has sent cookies. One that brings none is not reset: it may have
+ * overtaken the first segment of its connection, or that is lost, and is sent again.
+ */
+static void take_cookie(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                        const struct segment *ack)
+{
+    struct segment syn;
+
+    if (!cookie_open(tcp->core, tuple, ack->seq - 1, ack, &syn)) {
+        count(tcp->core, tcp_cookies_wrong);
+        return;
+    }
+    struct connection *c = open_by_cookie(tcp, l, tuple, &syn, ack);
+    if (c)
+        connection_input(tcp, c, ack);
+}
+
+/* ---- LISTEN ---- */
+
+/* RFC 9293 3.10.7.2, third */
+static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                     const struct segment *s, const uint32_t *iss_above)
+{
+    if (queue_is_full(l)) {
+        count(tcp->core, tcp_accept_queue_full);
+        return;
+    }
+    struct half_open *h = record_is_free(tcp, l) ? calloc(1, sizeof(*h)) : NULL;
+    if (!h && tcp->core->config.syn_cookies && !iss_above) {
+        send_cookie(tcp, l, tuple, s);
+        return;
+    }
+    if (!h) {
+        count(tcp->core, tcp_half_open_limited);
+        return;
+    }
+    read_syn(tcp, l, tuple, s, h);
+    h->iss = isn_choose(tcp->core, tuple);
+    if (iss_above && seq_le(h->iss, *iss_above)) /* RFC 9293 3.6.1, MAY-2 (1) */
+        h->iss = *iss_above + 1;
+    h->sent_at_ns = tcp->core->now_ns;
+    h->timer.expired = syn_ack_due;
+    list_append(&l->half_open, &h->node);
+    entry_insert(tcp, &h->entry, ENTRY_HALF_OPEN, tuple);
+    l->half_open_count++;
+    tcp->half_open++;
+    send_syn_ack(tcp, h);
+    arm(tcp, h);
+}
+
+void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
+                    const struct segment *s, const uint32_t *iss_above)
+{
+    if (s->flags & TCP_RST)
+        return;
+    if (may_bring_cookie(tcp, l, s)) {
+        take_cookie(tcp, l, tuple, s);
+        return;
+    }
+    if (s->flags & TCP_ACK) {
+        count(tcp->core, tcp_no_connection);
+        output_reset_reply(tcp, tuple, s);
+        return;
+    }
+    /* SYN with FIN is no request that a host makes; neither of them is half of one. */
+    if ((s->flags & (TCP_SYN | TCP_FIN)) != TCP_SYN) {
+        count(tcp->core, tcp_syn_dropped);
+        return;
+    }
+    take_syn(tcp, l, tuple, s, iss_above);
+}
+
+/* ---- SYN-RECEIVED ---- */
 
 /* RFC 9293 3.10.7.4 for SYN-RECEIVED, first to fourth. Returns false if the segment goes no
  * further; the record may then be gone. */
@@ -325,21 +428,43 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
     return true;
 }
 
-/* The fifth: the ACK of our SYN opens the connection. */
+/*
+ * The fifth: the ACK of our SYN. It may be that of a cookie, if there was no room for the peer's
+ * first SYN and this record was made of a second.
+ */
+static struct connection *acknowledged(struct tcp *tcp, const struct half_open *h,
+                                       const struct segment *s)
+{
+    const struct tuple *tuple = &h->entry.tuple;
+    struct segment syn;
+
+    if (s->ack == h->iss + 1) {
+        struct connection *c = promote(tcp, h);
+        if (!c)
+            return NULL;
+        c->retries = h->retries;
+        c->rtt_timing = h->retries == 0;
+        c->rtt_seq = h->iss + 1;
+        c->rtt_started_ns = h->sent_at_ns;
+        return c;
+    }
+    if (may_bring_cookie(tcp, h->listener, s) && cookie_open(tcp->core, tuple, h->irs, s, &syn)) {
+        if (h->timestamps) /* what overtook the first text may be younger */
+            syn.options.timestamp = h->ts_recent;
+        return open_by_cookie(tcp, h->listener, tuple, &syn, s);
+    }
+    count(tcp->core, tcp_ack_unacceptable);
+    output_reset_reply(tcp, tuple, s);
+    return NULL;
+}
+
 void half_open_input(struct tcp *tcp, struct half_open *h, const struct segment *s)
 {
     if (!acceptable(tcp, h, s))
         return;
-    if (s->ack != h->iss + 1) {
-        count(tcp->core, tcp_ack_unacceptable);
-        output_reset_reply(tcp, &h->entry.tuple, s);
-        return;
-    }
-    if (queue_is_full(h->listener)) { /* the peer sends again, and there may be room then */
-        count(tcp->core, tcp_accept_queue_full);
-        return;
-    }
-    struct connection *c = promote(tcp, h);
-    if (c)
-        connection_input(tcp, c, s);
+    struct connection *c = acknowledged(tcp, h, s);
+    if (!c)
+        return; /* the record stays, and with it the chance that there is room later */
+    half_open_free(tcp, h);
+    connection_input(tcp, c, s);
 }

@@ -61,7 +61,8 @@ uint64_t tcp_advance(struct tcp *);
 
 /*
  * Listens on the address and port that `binding` has claimed. `backlog` is how many connections may
- * wait to be accepted, at least 1. Returns NULL with errno ENOMEM.
+ * wait to be accepted, at least 1, and how many may be half-open, at least TCP_HALF_OPEN_MIN.
+ * Returns NULL with errno ENOMEM.
  */
 struct listener *tcp_listen(struct tcp *, const struct binding *binding, int backlog, void *owner);
 

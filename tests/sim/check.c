@@ -331,6 +331,11 @@ void check_ended(struct check *check, uint64_t now_ns, uint32_t connection, uint
 void check_stranger(struct check *check, uint64_t now_ns, uint32_t host, uint16_t port)
 {
     check->now_ns = now_ns;
+    /* A late duplicate brings a cookie back as its original did: RFC 4987 3.6 */
+    if (check_counter(check, host, "tcp_cookies_accepted") > 0) {
+        check_note(check, host, -1, "has accepted a duplicate from port %u", port);
+        return;
+    }
     check_violated(check, host, -1, "has accepted a connection from port %u that nobody has opened",
                    port);
 }
@@ -437,7 +442,12 @@ static bool peer_is_gone(const struct check *check, uint32_t connection, uint32_
 
     if (y->crashed || y->error != 0 || (y->closed && y->abandoned))
         return true;
-    return !y->opened && check_may_refuse(check, connection, 1 - side);
+    if (y->opened)
+        return false;
+    uint32_t host = check_host_of(check, connection, 1 - side);
+    /* No SYN-ACK with a cookie is sent again, to be acknowledged again: RFC 4987 3.6 */
+    return check_counter(check, host, "tcp_cookies_sent") > 0 ||
+           check_may_refuse(check, connection, 1 - side);
 }
 
 static void check_side(struct check *check, uint32_t connection, uint32_t side)

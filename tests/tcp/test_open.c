@@ -139,6 +139,7 @@ static void half_open_connections_are_limited(void **state)
 {
     struct script *s = *state;
     s->config.half_open_max = 2;
+    s->config.syn_cookies = false;
     remake(s);
     syn_received(s);
     on(s, 1);
