@@ -92,6 +92,8 @@
     X(tcp_retransmission_timeouts)                                                                 \
     X(tcp_fast_retransmits)                                                                        \
     X(tcp_window_probes)                                                                           \
+    X(tcp_keepalive_probes)                                                                        \
+    X(tcp_orphans_limited)                                                                         \
     X(tcp_orphans_timed_out)                                                                       \
     X(socket_limited)
 

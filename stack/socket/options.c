@@ -13,6 +13,10 @@
 #define BUFFER_BYTES_MIN 2048
 #define BUFFER_BYTES_MAX (1 << 30) /* the largest window there is, RFC 7323 2.3 */
 
+/* Linux's limits. */
+#define KEEPALIVE_SECONDS_MAX 32767
+#define KEEPALIVE_COUNT_MAX   127
+
 static int refuse(int error)
 {
     errno = error;
@@ -57,11 +61,38 @@ static int socket_option(struct socket *s, int name, int *value)
     case SO_REUSEADDR:
         *value = s->reuse_address;
         return 0;
+    case SO_KEEPALIVE:
+        *value = s->keepalive.on;
+        return 0;
     case SO_SNDBUF:
         *value = (int)s->send_buffer_bytes;
         return 0;
     case SO_RCVBUF:
         *value = (int)s->receive_buffer_bytes;
+        return 0;
+    default:
+        return refuse(ENOPROTOOPT);
+    }
+}
+
+/* An option of IPPROTO_TCP that is an int. Returns 0, or -1 with ENOPROTOOPT. */
+static int tcp_option(const struct socket *s, int name, int *value)
+{
+    switch (name) {
+    case TCP_NODELAY:
+        *value = s->nodelay;
+        return 0;
+    case TCP_KEEPIDLE:
+        *value = s->keepalive.idle_s;
+        return 0;
+    case TCP_KEEPINTVL:
+        *value = s->keepalive.interval_s;
+        return 0;
+    case TCP_KEEPCNT:
+        *value = s->keepalive.count;
+        return 0;
+    case TCP_USER_TIMEOUT:
+        *value = (int)s->user_timeout_ms;
         return 0;
     default:
         return refuse(ENOPROTOOPT);
@@ -102,15 +133,11 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
                                                    : give(value, length, &number, sizeof(number));
     if (level != IPPROTO_TCP || s->kind == SOCKET_DATAGRAM)
         return refuse(ENOPROTOOPT);
-    if (name == TCP_NODELAY) {
-        number = s->nodelay;
-        return give(value, length, &number, sizeof(number));
-    }
     if (name == TCP_INFO) {
         struct tcp_info info = stream_info(s);
         return give(value, length, &info, sizeof(info));
     }
-    return refuse(ENOPROTOOPT);
+    return tcp_option(s, name, &number) < 0 ? -1 : give(value, length, &number, sizeof(number));
 }
 
 /* ---- Setting ---- */
@@ -139,6 +166,38 @@ static void set_receive_buffer(struct sockets *all, struct socket *s, uint32_t b
         s->endpoint->queue_max_bytes = bytes;
 }
 
+static void keepalive_changed(struct sockets *all, struct socket *s)
+{
+    if (socket_has_connection(s))
+        tcp_set_keepalive(all->tcp, s->connection, &s->keepalive);
+}
+
+/* One of the three numbers of the keep-alive. Returns 0, or -1 with EINVAL. */
+static int set_keepalive(struct sockets *all, struct socket *s, int name, int value)
+{
+    int limit = name == TCP_KEEPCNT ? KEEPALIVE_COUNT_MAX : KEEPALIVE_SECONDS_MAX;
+    if (value < 1 || value > limit)
+        return refuse(EINVAL);
+    if (name == TCP_KEEPIDLE)
+        s->keepalive.idle_s = (uint16_t)value;
+    else if (name == TCP_KEEPINTVL)
+        s->keepalive.interval_s = (uint16_t)value;
+    else
+        s->keepalive.count = (uint8_t)value;
+    keepalive_changed(all, s);
+    return 0;
+}
+
+static int set_user_timeout(struct sockets *all, struct socket *s, int value)
+{
+    if (value < 0)
+        return refuse(EINVAL);
+    s->user_timeout_ms = (uint32_t)value;
+    if (socket_has_connection(s))
+        tcp_set_user_timeout(all->tcp, s->connection, s->user_timeout_ms);
+    return 0;
+}
+
 static int set_linger(struct socket *s, const void *value, socklen_t length)
 {
     struct linger linger;
@@ -157,6 +216,10 @@ static int set_socket_option(struct sockets *all, struct socket *s, int name, in
     case SO_REUSEADDR:
         s->reuse_address = value;
         return 0;
+    case SO_KEEPALIVE:
+        s->keepalive.on = value;
+        keepalive_changed(all, s);
+        return 0;
     case SO_SNDBUF:
         set_send_buffer(all, s, buffer_bytes(value));
         return 0;
@@ -170,12 +233,23 @@ static int set_socket_option(struct sockets *all, struct socket *s, int name, in
 
 static int set_tcp_option(struct sockets *all, struct socket *s, int name, int value)
 {
-    if (name != TCP_NODELAY || s->kind == SOCKET_DATAGRAM)
+    if (s->kind == SOCKET_DATAGRAM)
         return refuse(ENOPROTOOPT);
-    s->nodelay = value;
-    if (socket_has_connection(s))
-        tcp_set_nodelay(all->tcp, s->connection, value);
-    return 0;
+    switch (name) {
+    case TCP_NODELAY:
+        s->nodelay = value;
+        if (socket_has_connection(s))
+            tcp_set_nodelay(all->tcp, s->connection, value);
+        return 0;
+    case TCP_KEEPIDLE:
+    case TCP_KEEPINTVL:
+    case TCP_KEEPCNT:
+        return set_keepalive(all, s, name, value);
+    case TCP_USER_TIMEOUT:
+        return set_user_timeout(all, s, value);
+    default:
+        return refuse(ENOPROTOOPT);
+    }
 }
 
 int strait_setsockopt(struct strait *stack, int fd, int level, int name, const void *value,

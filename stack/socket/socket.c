@@ -43,6 +43,9 @@
 #define PROTOCOL_MAX 255
 #define BACKLOG_MAX  4096 /* net.core.somaxconn */
 
+/* RFC 9293 3.8.4, MUST-25 and MUST-28: off, and two hours; the other two are Linux's. */
+#define KEEPALIVE_DEFAULT ((struct tcp_keepalive){.idle_s = 7200, .interval_s = 75, .count = 9})
+
 /* ---- The table ---- */
 
 /* Which slot a descriptor leads to; it may be beyond the table. */
@@ -141,6 +144,7 @@ static struct socket *socket_new(struct sockets *all, bool nonblocking)
     s->nonblocking = nonblocking;
     s->send_buffer_bytes = all->core->config.send_buffer_bytes;
     s->receive_buffer_bytes = all->core->config.receive_buffer_bytes;
+    s->keepalive = KEEPALIVE_DEFAULT;
     return s;
 }
 
@@ -381,6 +385,10 @@ static void connection_configure(struct sockets *all, const struct socket *s)
     const struct strait_config *config = &all->core->config;
     if (s->nodelay)
         tcp_set_nodelay(all->tcp, s->connection, true);
+    if (s->keepalive.on)
+        tcp_set_keepalive(all->tcp, s->connection, &s->keepalive);
+    if (s->user_timeout_ms > 0)
+        tcp_set_user_timeout(all->tcp, s->connection, s->user_timeout_ms);
     if (s->send_buffer_bytes != config->send_buffer_bytes)
         tcp_set_send_buffer(all->tcp, s->connection, s->send_buffer_bytes);
     if (s->receive_buffer_bytes != config->receive_buffer_bytes)
@@ -406,6 +414,8 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
     }
     s->kind = SOCKET_CONNECTED;
     s->nodelay = from->nodelay;
+    s->keepalive = from->keepalive;
+    s->user_timeout_ms = from->user_timeout_ms;
     s->reuse_address = from->reuse_address;
     s->reset_on_close = from->reset_on_close;
     s->send_buffer_bytes = from->send_buffer_bytes;

@@ -188,6 +188,7 @@ static void leave_table(struct tcp *tcp, struct connection *c)
         return;
     entry_remove(tcp, &c->entry);
     tcp->connections--;
+    tcp->orphans -= c->orphan;
 }
 
 void connection_fail(struct tcp *tcp, struct connection *c, int error)

@@ -35,6 +35,7 @@
 #define TCP_PROBE_MAX_NS     (60 * NS_PER_S)
 #define TCP_TIME_WAIT_NS     (60 * NS_PER_S)         /* 2 MSL */
 #define TCP_FIN_WAIT_NS      (60 * NS_PER_S)         /* of an orphan in FIN-WAIT-2 */
+#define TCP_ORPHAN_NS        (120 * NS_PER_S)        /* without progress; SHLD-11: at least 100 s */
 #define TCP_CHALLENGE_NS     (500 * NS_PER_MS)       /* between challenge ACKs of one connection */
 #define TCP_DUPLICATES_MAX   8                       /* duplicate ACKs of one batch */
 #define TCP_RANGES_MAX       256u                    /* out-of-order ranges of one connection */
@@ -66,13 +67,19 @@ enum tcp_state {
 };
 
 /* What `timer` is running for; these exclude one another. */
-enum timer_purpose { TIMER_NONE, TIMER_RETRANSMIT, TIMER_PROBE, TIMER_FIN_WAIT };
+enum timer_purpose {
+    TIMER_NONE,
+    TIMER_RETRANSMIT,
+    TIMER_PROBE,
+    TIMER_FIN_WAIT,
+    TIMER_KEEPALIVE,
+};
 
 enum ack_due { ACK_NOT_DUE, ACK_DELAYED, ACK_NOW };
 
 struct connection {
     struct entry entry;
-    void *owner;               /* the socket; NULL: an orphan, or not accepted yet */
+    void *owner;               /* the socket; NULL: closed by it, or not accepted yet */
     struct listener *listener; /* whose accept queue it stands in, or NULL */
     struct list accept_node, output_node, starved_node;
     struct strait_timer timer, ack_timer;
@@ -90,6 +97,7 @@ struct connection {
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
     bool nodelay : 1;
+    bool orphan : 1;        /* its owner has closed it; counted in tcp->orphans */
     bool fin_queued : 1;    /* nothing more will be sent by the user */
     bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
     bool receive_shut : 1;  /* the user wants no more data */
@@ -102,6 +110,11 @@ struct connection {
 
     int error;      /* errno to be reported once */
     int soft_error; /* errno that explains a timeout, should it come to one */
+
+    struct tcp_keepalive keepalive;
+    uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */
+    uint64_t heard_ns;         /* when an acceptable segment came last */
+    uint64_t waiting_since_ns; /* for the peer to take something: RETRANSMIT and PROBE */
 
     /* Send sequence space (RFC 9293 3.3.1, figure 3) */
     uint32_t iss, snd_una, snd_nxt;
@@ -318,6 +331,9 @@ void output_retransmit_first(struct tcp *, struct connection *);
 /* The zero-window probe (RFC 9293 3.8.6.1). */
 void output_probe(struct tcp *, struct connection *);
 
+/* The keep-alive probe (RFC 9293 3.8.4). */
+void output_keepalive(struct tcp *, struct connection *);
+
 /*
  * Whether a segment that is wrong may be answered now: each connection and record has a pace of its
  * own (RFC 5961 7), or two that disagree would answer each other for ever.
@@ -354,6 +370,9 @@ void loss_timeout(struct tcp *, struct connection *);
 
 /* Starts, restarts or stops `timer` for what the connection now waits for. */
 void timers_arm(struct tcp *, struct connection *);
+
+/* Makes `timer` expire in time for a patience with the peer that has become shorter. */
+void timers_hasten(struct tcp *, struct connection *);
 
 /* Starts the delayed acknowledgement if it is due and not running, stops it if not due. */
 void timers_arm_ack(struct tcp *, struct connection *);

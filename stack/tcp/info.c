@@ -26,7 +26,7 @@ void tcp_get_info(const struct connection *c, struct tcp_info *info)
     info->tcpi_state = linux_state(c->state);
     info->tcpi_ca_state = c->after_timeout ? TCP_CA_Loss : c->in_recovery ? TCP_CA_Recovery : 0;
     info->tcpi_retransmits = c->retries;
-    info->tcpi_probes = c->timer_purpose == TIMER_PROBE ? c->retries : 0;
+    info->tcpi_probes = c->timer_purpose == TIMER_RETRANSMIT ? 0 : c->retries;
     info->tcpi_backoff = c->backoff;
     info->tcpi_options =
         (uint8_t)((c->timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (c->scaling ? TCPI_OPT_WSCALE : 0));

@@ -241,7 +241,8 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
         output_challenge_ack(tcp, c);
         return false;
     }
-    if (c->timer_purpose == TIMER_PROBE && seq_ge(s->ack, c->snd_una))
+    c->heard_ns = tcp->core->now_ns;
+    if (c->timer_purpose != TIMER_RETRANSMIT && seq_ge(s->ack, c->snd_una))
         c->retries = 0; /* the peer lives, and its window may stay shut for as long as it likes */
     if (is_duplicate_ack(c, s))
         loss_duplicate_ack(tcp, c);
@@ -255,6 +256,7 @@ static void established(struct tcp *tcp, struct connection *c, const struct segm
 {
     count(tcp->core, tcp_connections_opened);
     connection_set_state(tcp, c, c->fin_queued ? STATE_FIN_WAIT_1 : STATE_ESTABLISHED);
+    c->heard_ns = tcp->core->now_ns;
     c->snd_una = s->ack;
     c->snd_resend = s->ack;
     c->snd_wnd = (uint32_t)s->window << (s->flags & TCP_SYN ? 0 : c->send_scale);
@@ -367,8 +369,7 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
     if (!take_ack(tcp, c, s))
         return;
     if (takes_text(c) && (s->length > 0 || (s->flags & TCP_FIN))) {
-        bool orphan = !c->owner && !c->listener;
-        if (orphan && s->length > 0 && seq_gt(s->seq + s->length, c->rcv_nxt)) {
+        if (c->orphan && s->length > 0 && seq_gt(s->seq + s->length, c->rcv_nxt)) {
             count(tcp->core, tcp_data_after_close); /* RFC 9293 3.6.1, SHLD-3 */
             connection_abort(tcp, c, ECONNRESET);
             return;

@@ -363,6 +363,19 @@ void output_probe(struct tcp *tcp, struct connection *c)
     output_queue(tcp, c);
 }
 
+void output_keepalive(struct tcp *tcp, struct connection *c)
+{
+    bool owed = c->ack_due != ACK_NOT_DUE;
+    /* SHLD-12: no text. The number lies below the peer's window, which it has to answer. */
+    struct segment s = next_segment(tcp, c, c->snd_una - 1, TCP_ACK);
+
+    count(tcp->core, tcp_keepalive_probes);
+    send_control(tcp, c, &s);
+    if (owed) /* the peer takes no acknowledgement from a segment outside its window */
+        c->ack_due = ACK_NOW;
+    output_queue(tcp, c);
+}
+
 /* Memory has come back: those who met the limit may write again, and open their windows. */
 static void feed_starved(struct tcp *tcp)
 {

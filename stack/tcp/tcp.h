@@ -34,6 +34,7 @@ struct tcp {
     struct list output;                          /* connections that may have something to send */
     struct list starved;                         /* connections whose sender met the memory limit */
     uint32_t connections, half_open, time_wait;  /* how many there are */
+    uint32_t orphans;                            /* of the connections */
     bool silent;                                 /* the stack is being freed */
     uint32_t ports_drawn;                        /* local ports drawn so far (RFC 6056 3.3.3) */
     /* Tells the owner of a connection or listener that its events may have changed; only sets bits
@@ -105,7 +106,8 @@ void tcp_shutdown_receive(struct tcp *, struct connection *);
 
 /*
  * The owner goes. The connection closes in order, or with a RST if data was not read (RFC
- * 2525 2.17) or `reset` is set (ABORT, RFC 9293 3.9.1.6). The pointer is not to be used again.
+ * 2525 2.17), if `reset` is set (ABORT, RFC 9293 3.9.1.6), or if there are orphans_max orphans. The
+ * pointer is not to be used again.
  */
 void tcp_close(struct tcp *, struct connection *, bool reset);
 
@@ -129,6 +131,21 @@ struct tcp_names tcp_names(const struct connection *);
 
 /* Nagle's algorithm (RFC 9293 3.7.4) off or on. */
 void tcp_set_nodelay(struct tcp *, struct connection *, bool on);
+
+/* When an idle connection is probed, and how often (RFC 9293 3.8.4). */
+struct tcp_keepalive {
+    bool on;
+    uint8_t count;       /* probes without an answer that end the connection */
+    uint16_t idle_s;     /* without a segment from the peer, before the first probe */
+    uint16_t interval_s; /* between probes */
+};
+void tcp_set_keepalive(struct tcp *, struct connection *, const struct tcp_keepalive *);
+
+/*
+ * How long the peer may leave what was sent unacknowledged, or its window shut, before the
+ * connection ends with ETIMEDOUT (RFC 9293 3.8.3, R2). 0: as long as the retries last.
+ */
+void tcp_set_user_timeout(struct tcp *, struct connection *, uint32_t timeout_ms);
 
 /* Buffer limits in bytes; a receive buffer never shrinks below what was advertised. */
 void tcp_set_send_buffer(struct tcp *, struct connection *, uint32_t bytes);

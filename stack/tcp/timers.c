@@ -1,28 +1,93 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection has two timers. `timer` serves one purpose at a time: retransmission while something
- * is in flight, the window probe while something waits and nothing is in flight, the end of an
- * orphan in FIN-WAIT-2. `ack_timer` is the delayed acknowledgement.
+ * A connection has two timers. `ack_timer` is the delayed acknowledgement. `timer` serves one
+ * purpose at a time, by what the connection waits for:
+ *
+ *   something is in flight                       retransmission
+ *   something waits, the window is too small     the window probe
+ *   nothing but the peer's FIN, for an orphan    the end of the connection
+ *   nothing                                      the keep-alive, if there is to be one
+ *
+ * Two things end the wait for a peer that takes nothing (RFC 9293 3.8.3, R2): a time, if the user
+ * has set one or the connection is an orphan, and otherwise a number of retries. As in Linux no RST
+ * tells a peer that is given up because it cannot be reached; one that might hear it is told.
  */
 #include <errno.h>
 
 #include "tcp/connection.h"
 
-static void retransmission_due(struct tcp *tcp, struct connection *c)
-{
-    bool opening = tcp_is_opening(c);
-    unsigned limit = opening ? TCP_SYN_RETRIES : TCP_DATA_RETRIES;
+/* ---- Giving up ---- */
 
-    count(tcp->core, tcp_retransmission_timeouts);
-    if (c->retries >= limit) {
+static bool waits_for_peer(enum timer_purpose purpose)
+{
+    return purpose == TIMER_RETRANSMIT || purpose == TIMER_PROBE;
+}
+
+static uint64_t user_timeout_ns(const struct connection *c)
+{
+    return c->user_timeout_ms * NS_PER_MS;
+}
+
+/* When the peer has had its time to take something; STRAIT_NEVER if the retries decide. */
+static uint64_t patience_end_ns(const struct connection *c)
+{
+    uint64_t patience_ns = user_timeout_ns(c);
+
+    /* Nobody can end an orphan, and a window that stays shut must not hold its memory for ever. */
+    if (c->orphan && (patience_ns == 0 || patience_ns > TCP_ORPHAN_NS))
+        patience_ns = TCP_ORPHAN_NS;
+    return patience_ns ? c->waiting_since_ns + patience_ns : STRAIT_NEVER;
+}
+
+static bool patience_is_over(const struct tcp *tcp, const struct connection *c)
+{
+    uint64_t end_ns = patience_end_ns(c);
+
+    if (tcp->core->now_ns >= end_ns)
+        return true;
+    if (tcp_is_opening(c))
+        return c->retries >= TCP_SYN_RETRIES;
+    return end_ns == STRAIT_NEVER && c->retries >= TCP_DATA_RETRIES;
+}
+
+static void give_up(struct tcp *tcp, struct connection *c, bool tell_peer)
+{
+    int error = c->soft_error ? c->soft_error : ETIMEDOUT;
+
+    if (c->orphan)
+        count(tcp->core, tcp_orphans_timed_out);
+    else
         count(tcp->core, tcp_connections_timed_out);
-        connection_fail(tcp, c, c->soft_error ? c->soft_error : ETIMEDOUT);
-        return;
-    }
-    c->retries++;
+    if (tell_peer)
+        connection_abort(tcp, c, error);
+    else
+        connection_fail(tcp, c, error);
+}
+
+static void note_retry(struct connection *c)
+{
+    if (c->retries < UINT8_MAX)
+        c->retries++;
+}
+
+static void back_off(struct connection *c)
+{
     if (c->backoff < UINT8_MAX)
         c->backoff++;
-    if (opening)
+}
+
+/* ---- What the timer is for ---- */
+
+static void retransmission_due(struct tcp *tcp, struct connection *c)
+{
+    count(tcp->core, tcp_retransmission_timeouts);
+    if (patience_is_over(tcp, c)) {
+        give_up(tcp, c, false);
+        return;
+    }
+    note_retry(c);
+    back_off(c);
+    if (tcp_is_opening(c))
         output_syn(tcp, c);
     else
         loss_timeout(tcp, c);
@@ -30,15 +95,33 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
 
 static void probe_due(struct tcp *tcp, struct connection *c)
 {
-    if (c->retries >= TCP_DATA_RETRIES) { /* the peer answers no probe: RFC 9293 3.8.6.1 */
-        count(tcp->core, tcp_connections_timed_out);
-        connection_fail(tcp, c, c->soft_error ? c->soft_error : ETIMEDOUT);
+    if (patience_is_over(tcp, c)) {
+        /* RFC 2525 2.17: a peer that answers probes must learn that there is more to come. */
+        give_up(tcp, c, c->retries == 0);
         return;
     }
-    c->retries++;
-    if (c->backoff < UINT8_MAX)
-        c->backoff++;
+    note_retry(c);
+    back_off(c);
     output_probe(tcp, c);
+}
+
+/* RFC 9293 3.8.4. As in Linux, a user timeout takes the place of the number of probes. */
+static void keepalive_due(struct tcp *tcp, struct connection *c)
+{
+    const struct tcp_keepalive *k = &c->keepalive;
+    uint64_t idle_ns = tcp->core->now_ns - c->heard_ns;
+    uint64_t user_ns = user_timeout_ns(c);
+
+    if (idle_ns < k->idle_s * NS_PER_S) { /* something has come since the timer was started */
+        timers_arm(tcp, c);
+        return;
+    }
+    if (user_ns > 0 ? c->retries > 0 && idle_ns >= user_ns : c->retries >= k->count) {
+        give_up(tcp, c, true);
+        return;
+    }
+    note_retry(c);
+    output_keepalive(tcp, c);
 }
 
 static void timer_expired(void *owner, struct strait_timer *timer)
@@ -58,6 +141,9 @@ static void timer_expired(void *owner, struct strait_timer *timer)
     case TIMER_FIN_WAIT:
         count(tcp->core, tcp_orphans_timed_out);
         connection_finish(tcp, c);
+        break;
+    case TIMER_KEEPALIVE:
+        keepalive_due(tcp, c);
         break;
     }
 }
@@ -99,37 +185,75 @@ static enum timer_purpose purpose_now(const struct connection *c)
 {
     if (c->snd_resend != c->snd_una)
         return TIMER_RETRANSMIT;
-    if (c->state == STATE_FIN_WAIT_2)
-        return c->owner ? TIMER_NONE : TIMER_FIN_WAIT;
-    return waits_to_send(c) ? TIMER_PROBE : TIMER_NONE;
+    if (waits_to_send(c))
+        return TIMER_PROBE;
+    if (c->orphan && c->state == STATE_FIN_WAIT_2)
+        return TIMER_FIN_WAIT;
+    return c->keepalive.on ? TIMER_KEEPALIVE : TIMER_NONE;
 }
 
-static uint64_t interval_ns(const struct connection *c, enum timer_purpose purpose)
+static uint64_t probe_interval_ns(const struct connection *c)
 {
-    if (purpose == TIMER_FIN_WAIT)
-        return TCP_FIN_WAIT_NS;
     uint64_t timeout_ns = rtt_timeout_ns(&c->rtt, c->backoff);
-    if (purpose == TIMER_PROBE && timeout_ns > TCP_PROBE_MAX_NS)
-        return TCP_PROBE_MAX_NS;
-    return timeout_ns;
+
+    return timeout_ns < TCP_PROBE_MAX_NS ? timeout_ns : TCP_PROBE_MAX_NS;
+}
+
+static uint64_t keepalive_deadline_ns(const struct connection *c, uint64_t now_ns)
+{
+    const struct tcp_keepalive *k = &c->keepalive;
+
+    return c->retries > 0 ? now_ns + k->interval_s * NS_PER_S : c->heard_ns + k->idle_s * NS_PER_S;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t deadline_ns(const struct connection *c, enum timer_purpose purpose, uint64_t now_ns)
+{
+    switch (purpose) {
+    case TIMER_NONE:
+        break;
+    case TIMER_RETRANSMIT:
+        return earlier(now_ns + rtt_timeout_ns(&c->rtt, c->backoff), patience_end_ns(c));
+    case TIMER_PROBE:
+        return earlier(now_ns + probe_interval_ns(c), patience_end_ns(c));
+    case TIMER_FIN_WAIT:
+        return now_ns + TCP_FIN_WAIT_NS;
+    case TIMER_KEEPALIVE:
+        return keepalive_deadline_ns(c, now_ns);
+    }
+    return STRAIT_NEVER;
 }
 
 void timers_arm(struct tcp *tcp, struct connection *c)
 {
-    enum timer_purpose purpose = purpose_now(c);
+    enum timer_purpose purpose = purpose_now(c), before = c->timer_purpose;
+    uint64_t now_ns = tcp->core->now_ns;
     bool restart = c->timer_restart;
 
     c->timer_restart = false;
-    if (purpose == c->timer_purpose && !restart &&
-        (purpose == TIMER_NONE || timer_running(&c->timer)))
+    if (purpose == before && !restart && (purpose == TIMER_NONE || timer_running(&c->timer)))
         return;
-    if ((purpose == TIMER_PROBE) != (c->timer_purpose == TIMER_PROBE))
+    if ((purpose == TIMER_PROBE) != (before == TIMER_PROBE))
         c->backoff = 0; /* of probes that were answered, or of a loss before them */
+    if ((purpose == TIMER_KEEPALIVE) != (before == TIMER_KEEPALIVE))
+        c->retries = 0; /* each counts its own */
+    if (waits_for_peer(purpose) && (restart || !waits_for_peer(before)))
+        c->waiting_since_ns = now_ns;
     c->timer_purpose = purpose;
-    if (purpose == TIMER_NONE)
-        timer_stop(&tcp->timers, &c->timer);
-    else
-        timer_start(&tcp->timers, &c->timer, tcp->core->now_ns + interval_ns(c, purpose));
+    timer_start(&tcp->timers, &c->timer, deadline_ns(c, purpose, now_ns));
+}
+
+void timers_hasten(struct tcp *tcp, struct connection *c)
+{
+    uint64_t end_ns = patience_end_ns(c);
+
+    if (waits_for_peer(c->timer_purpose) && timer_running(&c->timer) &&
+        end_ns < c->timer.deadline_ns)
+        timer_start(&tcp->timers, &c->timer, end_ns);
 }
 
 void timers_arm_ack(struct tcp *tcp, struct connection *c)

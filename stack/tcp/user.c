@@ -206,8 +206,16 @@ void tcp_close(struct tcp *tcp, struct connection *c, bool reset)
         connection_abort(tcp, c, ECONNRESET);
         return;
     }
+    if (tcp->orphans >= tcp->core->config.orphans_max) {
+        count(tcp->core, tcp_orphans_limited);
+        connection_abort(tcp, c, ECONNABORTED);
+        return;
+    }
+    c->orphan = true;
+    tcp->orphans++;
     queue_fin(tcp, c);
-    timers_arm(tcp, c); /* FIN-WAIT-2 is timed only for an orphan */
+    c->waiting_since_ns = tcp->core->now_ns; /* the peer has its time, however slow it was before */
+    timers_arm(tcp, c);                      /* FIN-WAIT-2 is timed only for an orphan */
 }
 
 /* ---- STATUS ---- */
@@ -246,6 +254,22 @@ void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
     c->nodelay = on;
     if (on && connection_is_open(c)) /* what Nagle held goes now */
         output_queue(tcp, c);
+}
+
+void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_keepalive *keepalive)
+{
+    c->keepalive = *keepalive;
+    if (!connection_is_open(c))
+        return;
+    if (c->timer_purpose == TIMER_KEEPALIVE)
+        timer_stop(&tcp->timers, &c->timer); /* to be started for the new times */
+    output_queue(tcp, c);
+}
+
+void tcp_set_user_timeout(struct tcp *tcp, struct connection *c, uint32_t timeout_ms)
+{
+    c->user_timeout_ms = timeout_ms;
+    timers_hasten(tcp, c);
 }
 
 void tcp_set_send_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)

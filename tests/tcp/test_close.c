@@ -137,34 +137,6 @@ static void fin_wait_2_lasts_while_the_application_reads_rfc9293_3_6(void **stat
     expect_after(s, 40, ". 2:2(0) ack 11");
 }
 
-static void an_orphan_in_fin_wait_2_ends_after_60_s(void **state)
-{
-    struct script *s = *state;
-    fin_wait_2(s);
-    app_close(s);
-    quiet(s, 59000);
-    quiet(s, 2000);
-    assert_int_equal(counter(s, "tcp_orphans_timed_out"), 1);
-    recv(s, "F. 1:1(0) ack 2");
-    expect(s, "R 2:2(0)");
-}
-
-static void an_orphan_whose_fin_nobody_acknowledges_ends(void **state)
-{
-    struct script *s = *state;
-    established(s);
-    app_close(s);
-    expect(s, "F. 1:1(0) ack 1");
-    unsigned wait = 200;
-    for (unsigned i = 0; i < 15; i++) {
-        expect_between(s, wait, wait + 1, "F. 1:1(0) ack 1");
-        wait = wait * 2 < 120000 ? wait * 2 : 120000;
-    }
-    quiet(s, wait + 1);
-    recv(s, "F. 1:1(0) ack 2");
-    expect(s, "R 2:2(0)");
-}
-
 /* ---- The remote closes first ---------------------------------------------------------------- */
 
 static void passive_close_passes_close_wait_and_last_ack_rfc9293_3_6(void **state)
@@ -680,8 +652,6 @@ int main(void)
         TEST(a_fin_is_retransmitted_rfc6298_5),
         TEST(a_fin_goes_again_with_the_data_before_it),
         TEST(fin_wait_2_lasts_while_the_application_reads_rfc9293_3_6),
-        TEST(an_orphan_in_fin_wait_2_ends_after_60_s),
-        TEST(an_orphan_whose_fin_nobody_acknowledges_ends),
         TEST(passive_close_passes_close_wait_and_last_ack_rfc9293_3_6),
         TEST(data_is_sent_in_close_wait_rfc9293_3_6),
         TEST(a_fin_brings_the_last_data_rfc9293_3_10_7_4),

@@ -58,6 +58,17 @@ static int peer_of(struct strait *stack, int fd, struct sockaddr_in *name)
     return strait_getpeername(stack, fd, (struct sockaddr *)name, &length);
 }
 
+static void set_int(struct strait *s, int fd, int level, int name, int value)
+{
+    assert_int_equal(strait_setsockopt(s, fd, level, name, &value, sizeof(value)), 0);
+    assert_int_equal(wire_option(s, fd, level, name), value);
+}
+
+static void refuse_int(struct strait *s, int fd, int name, int value)
+{
+    assert_errno(strait_setsockopt(s, fd, IPPROTO_TCP, name, &value, sizeof(value)), EINVAL);
+}
+
 /* Sends 2 bytes and looks at them at the other end. */
 static void assert_carries(struct wire *w, int client, int server)
 {
@@ -377,7 +388,17 @@ static void accepted_socket_inherits_the_settings_of_its_listener(void **state)
     assert_int_equal(strait_setsockopt(s, listener, SOL_SOCKET, SO_REUSEADDR, &on, 4), 0);
     assert_int_equal(strait_setsockopt(s, listener, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)),
                      0);
+    set_int(s, listener, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(s, listener, IPPROTO_TCP, TCP_KEEPIDLE, 11);
+    set_int(s, listener, IPPROTO_TCP, TCP_KEEPINTVL, 12);
+    set_int(s, listener, IPPROTO_TCP, TCP_KEEPCNT, 13);
+    set_int(s, listener, IPPROTO_TCP, TCP_USER_TIMEOUT, 14);
     wire_established(w, listener, &client, &server);
+    assert_int_equal(wire_option(s, server, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPIDLE), 11);
+    assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPINTVL), 12);
+    assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPCNT), 13);
+    assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_USER_TIMEOUT), 14);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_NODELAY), 1);
     assert_int_equal(wire_option(s, server, SOL_SOCKET, SO_SNDBUF), 20000);
     assert_int_equal(wire_option(s, server, SOL_SOCKET, SO_RCVBUF), 20000);
@@ -760,6 +781,41 @@ static void flags_and_sizes_are_kept(void **state)
     assert_int_equal(wire_option(s, fd, SOL_SOCKET, SO_RCVBUF), 1 << 30);
 }
 
+static void keepalive_is_off_at_first_and_its_numbers_have_ranges(void **state)
+{
+    struct wire *w = *state;
+    struct strait *s = w->left;
+    int fd = wire_stream(s, 0);
+    assert_int_equal(wire_option(s, fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_KEEPIDLE), 7200);
+    assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_KEEPINTVL), 75);
+    assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_KEEPCNT), 9);
+    static const struct {
+        int name, limit;
+    } numbers[] = {{TCP_KEEPIDLE, 32767}, {TCP_KEEPINTVL, 32767}, {TCP_KEEPCNT, 127}};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        refuse_int(s, fd, numbers[i].name, 0);
+        refuse_int(s, fd, numbers[i].name, -1);
+        refuse_int(s, fd, numbers[i].name, numbers[i].limit + 1);
+        set_int(s, fd, IPPROTO_TCP, numbers[i].name, numbers[i].limit);
+        set_int(s, fd, IPPROTO_TCP, numbers[i].name, 1);
+    }
+    set_int(s, fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(s, fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+    set_int(s, wire_datagram(s, 0, 0), SOL_SOCKET, SO_KEEPALIVE, 1); /* as Linux */
+}
+
+static void user_timeout_is_kept(void **state)
+{
+    struct wire *w = *state;
+    struct strait *s = w->left;
+    int fd = wire_stream(s, 0);
+    assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    set_int(s, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, INT_MAX);
+    set_int(s, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+    refuse_int(s, fd, TCP_USER_TIMEOUT, -1);
+}
+
 static void linger_is_off_or_a_reset(void **state)
 {
     struct wire *w = *state;
@@ -795,6 +851,7 @@ static void unknown_and_read_only_options_are_enoprotoopt(void **state)
     assert_errno(strait_setsockopt(s, fd, IPPROTO_TCP, 9999, &value, 4), ENOPROTOOPT);
     assert_errno(strait_setsockopt(s, fd, 9999, TCP_NODELAY, &value, 4), ENOPROTOOPT);
     assert_errno(strait_setsockopt(s, udp, IPPROTO_TCP, TCP_NODELAY, &value, 4), ENOPROTOOPT);
+    assert_errno(strait_setsockopt(s, udp, IPPROTO_TCP, TCP_KEEPIDLE, &value, 4), ENOPROTOOPT);
     assert_errno(strait_getsockopt(s, fd, SOL_SOCKET, 9999, &value, &length), ENOPROTOOPT);
     assert_errno(strait_getsockopt(s, fd, IPPROTO_TCP, 9999, &value, &length), ENOPROTOOPT);
     assert_errno(strait_getsockopt(s, fd, 9999, 1, &value, &length), ENOPROTOOPT);
@@ -883,6 +940,8 @@ int main(void)
         cmocka_unit_test(freed_stack_ends_every_kind_of_socket_without_a_word),
         TEST(options_say_what_a_socket_is),
         TEST(flags_and_sizes_are_kept),
+        TEST(keepalive_is_off_at_first_and_its_numbers_have_ranges),
+        TEST(user_timeout_is_kept),
         TEST(linger_is_off_or_a_reset),
         TEST(unknown_and_read_only_options_are_enoprotoopt),
         TEST(short_values_are_refused_to_set_and_cut_to_get),
