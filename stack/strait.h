@@ -328,7 +328,8 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
  * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP); SO_KEEPALIVE
  * (off at first; kept by UDP without effect).
- * IPPROTO_TCP: TCP_NODELAY; TCP_KEEPIDLE, TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first)
+ * IPPROTO_TCP: TCP_NODELAY; TCP_CORK (a segment short of an MSS is held, for 200 ms at most once
+ * nothing is in flight); TCP_KEEPIDLE, TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first)
  * and TCP_KEEPCNT (1 to 127; 9); TCP_USER_TIMEOUT (milliseconds without progress before the
  * connection ends with ETIMEDOUT; 0: after about a quarter of an hour); TCP_INFO (read only). An
  * accepted socket inherits what can be set from its listener. Others are ENOPROTOOPT; a value that
@@ -340,8 +341,9 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
                                  socklen_t);
 
 /*
- * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to receive also MSG_PEEK and, on UDP,
- * MSG_TRUNC; others are EOPNOTSUPP. A blocking send returns when all bytes are taken, or with those
+ * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to send on a stream also MSG_MORE (as
+ * TCP_CORK until the next send); to receive also MSG_PEEK and, on UDP, MSG_TRUNC; others are
+ * EOPNOTSUPP. A blocking send returns when all bytes are taken, or with those
  * that were when it cannot go on. On a stream without connection all of them are ENOTCONN.
  */
 STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);

@@ -12,6 +12,7 @@
 
 #define PARTS_MAX      1024 /* IOV_MAX of Linux */
 #define SEND_FLAGS     (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define STREAM_FLAGS   (SEND_FLAGS | MSG_MORE)
 #define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK)
 #define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC)
 
@@ -59,7 +60,8 @@ static void progress_advance(struct progress *p, size_t bytes)
 }
 
 /* Offers TCP what is left: the rest of a part that was taken in part, or all parts. */
-static ssize_t stream_send_once(struct sockets *all, struct socket *s, const struct progress *p)
+static ssize_t stream_send_once(struct sockets *all, struct socket *s, const struct progress *p,
+                                int flags)
 {
     struct iovec rest;
     const struct iovec *parts = p->parts;
@@ -74,6 +76,7 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, const str
         parts = &rest;
         count = 1;
     }
+    tcp_set_more(s->connection, flags & MSG_MORE);
     return tcp_send(all->tcp, s->connection, parts, count);
 }
 
@@ -90,7 +93,7 @@ static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *mes
         struct socket *s = socket_find(all, fd);
         if (done > 0 && (!s || socket_events(s) & POLLERR))
             return (ssize_t)done;
-        ssize_t sent = s ? stream_send_once(all, s, &p) : -1;
+        ssize_t sent = s ? stream_send_once(all, s, &p, flags) : -1;
         bool wait = s && !s->nonblocking && !(flags & MSG_DONTWAIT);
         if (sent >= 0) {
             done += (size_t)sent;
@@ -127,7 +130,7 @@ static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *m
     size_t total;
     if (!s || message_check(message, &total) < 0)
         return -1;
-    if (flags & ~SEND_FLAGS) {
+    if (flags & ~(s->kind == SOCKET_DATAGRAM ? SEND_FLAGS : STREAM_FLAGS)) {
         errno = EOPNOTSUPP;
         return -1;
     }

@@ -82,6 +82,9 @@ static int tcp_option(const struct socket *s, int name, int *value)
     case TCP_NODELAY:
         *value = s->nodelay;
         return 0;
+    case TCP_CORK:
+        *value = s->cork;
+        return 0;
     case TCP_KEEPIDLE:
         *value = s->keepalive.idle_s;
         return 0;
@@ -240,6 +243,11 @@ static int set_tcp_option(struct sockets *all, struct socket *s, int name, int v
         s->nodelay = value;
         if (socket_has_connection(s))
             tcp_set_nodelay(all->tcp, s->connection, value);
+        return 0;
+    case TCP_CORK:
+        s->cork = value;
+        if (socket_has_connection(s))
+            tcp_set_cork(all->tcp, s->connection, value);
         return 0;
     case TCP_KEEPIDLE:
     case TCP_KEEPINTVL:

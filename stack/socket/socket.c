@@ -385,6 +385,8 @@ static void connection_configure(struct sockets *all, const struct socket *s)
     const struct strait_config *config = &all->core->config;
     if (s->nodelay)
         tcp_set_nodelay(all->tcp, s->connection, true);
+    if (s->cork)
+        tcp_set_cork(all->tcp, s->connection, true);
     if (s->keepalive.on)
         tcp_set_keepalive(all->tcp, s->connection, &s->keepalive);
     if (s->user_timeout_ms > 0)
@@ -414,6 +416,7 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
     }
     s->kind = SOCKET_CONNECTED;
     s->nodelay = from->nodelay;
+    s->cork = from->cork;
     s->keepalive = from->keepalive;
     s->user_timeout_ms = from->user_timeout_ms;
     s->reuse_address = from->reuse_address;

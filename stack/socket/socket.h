@@ -41,6 +41,7 @@ struct socket {
     uint8_t kind; /* enum socket_kind */
     bool nonblocking : 1;
     bool nodelay : 1;
+    bool cork : 1;
     bool reuse_address : 1;
     bool reset_on_close : 1; /* SO_LINGER with a time of 0 */
     bool receive_shut : 1;   /* of a datagram socket; TCP knows it of a stream */

@@ -36,6 +36,7 @@
 #define TCP_TIME_WAIT_NS     (60 * NS_PER_S)         /* 2 MSL */
 #define TCP_FIN_WAIT_NS      (60 * NS_PER_S)         /* of an orphan in FIN-WAIT-2 */
 #define TCP_ORPHAN_NS        (120 * NS_PER_S)        /* without progress; SHLD-11: at least 100 s */
+#define TCP_CORK_NS          (200 * NS_PER_MS)       /* for which a short segment is held */
 #define TCP_CHALLENGE_NS     (500 * NS_PER_MS)       /* between challenge ACKs of one connection */
 #define TCP_DUPLICATES_MAX   8                       /* duplicate ACKs of one batch */
 #define TCP_RANGES_MAX       256u                    /* out-of-order ranges of one connection */
@@ -71,6 +72,7 @@ enum timer_purpose {
     TIMER_NONE,
     TIMER_RETRANSMIT,
     TIMER_PROBE,
+    TIMER_CORK,
     TIMER_FIN_WAIT,
     TIMER_KEEPALIVE,
 };
@@ -97,6 +99,9 @@ struct connection {
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
     bool nodelay : 1;
+    bool corked : 1;        /* TCP_CORK: a short segment waits for what comes behind it */
+    bool more : 1;          /* MSG_MORE: so it does until the next send */
+    bool push : 1;          /* what is queued goes now all the same */
     bool orphan : 1;        /* its owner has closed it; counted in tcp->orphans */
     bool fin_queued : 1;    /* nothing more will be sent by the user */
     bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
@@ -333,6 +338,9 @@ void output_probe(struct tcp *, struct connection *);
 
 /* The keep-alive probe (RFC 9293 3.8.4). */
 void output_keepalive(struct tcp *, struct connection *);
+
+/* Whether what waits is held by TCP_CORK or MSG_MORE, and by nothing else. */
+bool output_is_corked(const struct connection *);
 
 /*
  * Whether a segment that is wrong may be answered now: each connection and record has a pace of its

@@ -259,7 +259,11 @@ static uint32_t usable(const struct connection *c, uint32_t window)
 /* Whether a segment short of an MSS that ends the queue may go now. */
 static bool tail_may_go(const struct connection *c)
 {
-    if (c->nodelay || c->fin_queued || seq_lt(c->snd_resend, c->snd_nxt))
+    if (c->push || c->fin_queued || seq_lt(c->snd_resend, c->snd_nxt))
+        return true;
+    if (c->corked || c->more)
+        return false;
+    if (c->nodelay)
         return true;
     /* Nagle, RFC 9293 3.7.4, as Minshall has it: only an unacknowledged short segment holds it. */
     return seq_le(c->snd_small_end, c->snd_una);
@@ -283,6 +287,14 @@ static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
         return length - length % c->mss;
     /* RFC 9293 3.8.6.2.1 (3): at least half of the largest window there was. */
     return length >= c->snd_wnd_max / 2 ? length : 0;
+}
+
+bool output_is_corked(const struct connection *c)
+{
+    uint32_t waiting = output_end_seq(c) - c->snd_resend;
+
+    return (c->corked || c->more) && waiting < c->mss && !tail_may_go(c) &&
+           waiting <= usable(c, c->snd_wnd);
 }
 
 static bool sends_data(const struct connection *c)
@@ -323,6 +335,7 @@ bool output_run(struct tcp *tcp, struct connection *c)
             c->snd_small_end = c->snd_resend;
         sent += span;
     }
+    c->push = more; /* it holds for what was queued, however many turns that takes */
     /* What carried data counts as no duplicate (RFC 5681 2), so those that are owed go bare. */
     for (; c->duplicate_acks_owed > 0; c->duplicate_acks_owed--)
         output_ack(tcp, c);

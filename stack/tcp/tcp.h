@@ -129,8 +129,14 @@ struct tcp_names {
 };
 struct tcp_names tcp_names(const struct connection *);
 
-/* Nagle's algorithm (RFC 9293 3.7.4) off or on. */
+/* Nagle's algorithm (RFC 9293 3.7.4) off or on. What is queued at that moment goes, even corked. */
 void tcp_set_nodelay(struct tcp *, struct connection *, bool on);
+
+/* Whether a segment short of an MSS waits, for 200 ms at most once nothing is in flight. */
+void tcp_set_cork(struct tcp *, struct connection *, bool on);
+
+/* The same by MSG_MORE: more is to come behind the next tcp_send, or nothing for now. */
+void tcp_set_more(struct connection *, bool on);
 
 /* When an idle connection is probed, and how often (RFC 9293 3.8.4). */
 struct tcp_keepalive {

@@ -4,6 +4,7 @@
  * purpose at a time, by what the connection waits for:
  *
  *   something is in flight                       retransmission
+ *   something waits, the cork alone holds it     the end of the cork
  *   something waits, the window is too small     the window probe
  *   nothing but the peer's FIN, for an orphan    the end of the connection
  *   nothing                                      the keep-alive, if there is to be one
@@ -105,6 +106,12 @@ static void probe_due(struct tcp *tcp, struct connection *c)
     output_probe(tcp, c);
 }
 
+static void cork_due(struct tcp *tcp, struct connection *c)
+{
+    c->push = true;
+    output_queue(tcp, c);
+}
+
 /* RFC 9293 3.8.4. As in Linux, a user timeout takes the place of the number of probes. */
 static void keepalive_due(struct tcp *tcp, struct connection *c)
 {
@@ -137,6 +144,9 @@ static void timer_expired(void *owner, struct strait_timer *timer)
         break;
     case TIMER_PROBE:
         probe_due(tcp, c);
+        break;
+    case TIMER_CORK:
+        cork_due(tcp, c);
         break;
     case TIMER_FIN_WAIT:
         count(tcp->core, tcp_orphans_timed_out);
@@ -186,7 +196,7 @@ static enum timer_purpose purpose_now(const struct connection *c)
     if (c->snd_resend != c->snd_una)
         return TIMER_RETRANSMIT;
     if (waits_to_send(c))
-        return TIMER_PROBE;
+        return output_is_corked(c) ? TIMER_CORK : TIMER_PROBE;
     if (c->orphan && c->state == STATE_FIN_WAIT_2)
         return TIMER_FIN_WAIT;
     return c->keepalive.on ? TIMER_KEEPALIVE : TIMER_NONE;
@@ -220,6 +230,8 @@ static uint64_t deadline_ns(const struct connection *c, enum timer_purpose purpo
         return earlier(now_ns + rtt_timeout_ns(&c->rtt, c->backoff), patience_end_ns(c));
     case TIMER_PROBE:
         return earlier(now_ns + probe_interval_ns(c), patience_end_ns(c));
+    case TIMER_CORK:
+        return now_ns + TCP_CORK_NS;
     case TIMER_FIN_WAIT:
         return now_ns + TCP_FIN_WAIT_NS;
     case TIMER_KEEPALIVE:

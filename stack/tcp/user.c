@@ -252,8 +252,24 @@ struct tcp_names tcp_names(const struct connection *c)
 void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
 {
     c->nodelay = on;
-    if (on && connection_is_open(c)) /* what Nagle held goes now */
-        output_queue(tcp, c);
+    if (!on || !connection_is_open(c))
+        return;
+    c->push = true; /* what Nagle held goes now; as Linux, even out of a cork */
+    output_queue(tcp, c);
+}
+
+void tcp_set_cork(struct tcp *tcp, struct connection *c, bool on)
+{
+    c->corked = on;
+    if (on || !connection_is_open(c))
+        return;
+    c->more = false;
+    output_queue(tcp, c);
+}
+
+void tcp_set_more(struct connection *c, bool on)
+{
+    c->more = on;
 }
 
 void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_keepalive *keepalive)

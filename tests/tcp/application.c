@@ -102,13 +102,13 @@ static bool is_udp(const struct script *s)
     return type == SOCK_DGRAM;
 }
 
-static ssize_t send_stream(struct script *s, struct place place, size_t bytes)
+static ssize_t send_stream(struct script *s, struct place place, size_t bytes, int flags)
 {
     uint8_t *data = malloc(bytes ? bytes : 1);
     if (!data)
         script_fail(s, place, "no memory");
     stream_fill(STREAM_STRAIT, is_udp(s) ? 0 : s->flow->app_sent, data, bytes);
-    ssize_t taken = strait_send(s->stack, s->flow->fd, data, bytes, 0);
+    ssize_t taken = strait_send(s->stack, s->flow->fd, data, bytes, flags);
     int error = errno;
     free(data);
     errno = error;
@@ -117,19 +117,30 @@ static ssize_t send_stream(struct script *s, struct place place, size_t bytes)
     return taken;
 }
 
-void script_app_send(struct script *s, struct place place, size_t bytes)
+static void send_all(struct script *s, struct place place, size_t bytes, int flags)
 {
-    script_step_begins(s, place, "send %zu", bytes);
-    ssize_t taken = send_stream(s, place, bytes);
+    ssize_t taken = send_stream(s, place, bytes, flags);
     if (taken >= 0 && (size_t)taken != bytes)
         script_fail(s, place, "send: %zd bytes of %zu were taken", taken, bytes);
     app_demand(s, place, taken >= 0, "send");
 }
 
+void script_app_send(struct script *s, struct place place, size_t bytes)
+{
+    script_step_begins(s, place, "send %zu", bytes);
+    send_all(s, place, bytes, 0);
+}
+
+void script_app_send_more(struct script *s, struct place place, size_t bytes)
+{
+    script_step_begins(s, place, "send %zu, more to come", bytes);
+    send_all(s, place, bytes, MSG_MORE);
+}
+
 size_t script_app_send_some(struct script *s, struct place place, size_t bytes)
 {
     script_step_begins(s, place, "send some of %zu", bytes);
-    ssize_t taken = send_stream(s, place, bytes);
+    ssize_t taken = send_stream(s, place, bytes, 0);
     app_demand(s, place, taken >= 0 || errno == EAGAIN, "send");
     return taken < 0 ? 0 : (size_t)taken;
 }

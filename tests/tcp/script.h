@@ -256,6 +256,10 @@ void script_app_connect_udp(struct script *, struct place);
 #define app_send(s, bytes) script_app_send(s, HERE, bytes)
 void script_app_send(struct script *, struct place, size_t bytes);
 
+/* The same with MSG_MORE. */
+#define app_send_more(s, bytes) script_app_send_more(s, HERE, bytes)
+void script_app_send_more(struct script *, struct place, size_t bytes);
+
 /* Sends as many of `bytes` as are taken, and returns how many. */
 #define app_send_some(s, bytes) script_app_send_some(s, HERE, bytes)
 size_t script_app_send_some(struct script *, struct place, size_t bytes);

@@ -392,12 +392,14 @@ static void accepted_socket_inherits_the_settings_of_its_listener(void **state)
     set_int(s, listener, IPPROTO_TCP, TCP_KEEPIDLE, 11);
     set_int(s, listener, IPPROTO_TCP, TCP_KEEPINTVL, 12);
     set_int(s, listener, IPPROTO_TCP, TCP_KEEPCNT, 13);
+    set_int(s, listener, IPPROTO_TCP, TCP_CORK, 1);
     set_int(s, listener, IPPROTO_TCP, TCP_USER_TIMEOUT, 14);
     wire_established(w, listener, &client, &server);
     assert_int_equal(wire_option(s, server, SOL_SOCKET, SO_KEEPALIVE), 1);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPIDLE), 11);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPINTVL), 12);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPCNT), 13);
+    assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_CORK), 1);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_USER_TIMEOUT), 14);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_NODELAY), 1);
     assert_int_equal(wire_option(s, server, SOL_SOCKET, SO_SNDBUF), 20000);
@@ -805,12 +807,15 @@ static void keepalive_is_off_at_first_and_its_numbers_have_ranges(void **state)
     set_int(s, wire_datagram(s, 0, 0), SOL_SOCKET, SO_KEEPALIVE, 1); /* as Linux */
 }
 
-static void user_timeout_is_kept(void **state)
+static void cork_and_user_timeout_are_kept(void **state)
 {
     struct wire *w = *state;
     struct strait *s = w->left;
     int fd = wire_stream(s, 0);
+    assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_CORK), 0);
     assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    set_int(s, fd, IPPROTO_TCP, TCP_CORK, 1);
+    set_int(s, fd, IPPROTO_TCP, TCP_CORK, 0);
     set_int(s, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, INT_MAX);
     set_int(s, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
     refuse_int(s, fd, TCP_USER_TIMEOUT, -1);
@@ -851,6 +856,7 @@ static void unknown_and_read_only_options_are_enoprotoopt(void **state)
     assert_errno(strait_setsockopt(s, fd, IPPROTO_TCP, 9999, &value, 4), ENOPROTOOPT);
     assert_errno(strait_setsockopt(s, fd, 9999, TCP_NODELAY, &value, 4), ENOPROTOOPT);
     assert_errno(strait_setsockopt(s, udp, IPPROTO_TCP, TCP_NODELAY, &value, 4), ENOPROTOOPT);
+    assert_errno(strait_setsockopt(s, udp, IPPROTO_TCP, TCP_CORK, &value, 4), ENOPROTOOPT);
     assert_errno(strait_setsockopt(s, udp, IPPROTO_TCP, TCP_KEEPIDLE, &value, 4), ENOPROTOOPT);
     assert_errno(strait_getsockopt(s, fd, SOL_SOCKET, 9999, &value, &length), ENOPROTOOPT);
     assert_errno(strait_getsockopt(s, fd, IPPROTO_TCP, 9999, &value, &length), ENOPROTOOPT);
@@ -941,7 +947,7 @@ int main(void)
         TEST(options_say_what_a_socket_is),
         TEST(flags_and_sizes_are_kept),
         TEST(keepalive_is_off_at_first_and_its_numbers_have_ranges),
-        TEST(user_timeout_is_kept),
+        TEST(cork_and_user_timeout_are_kept),
         TEST(linger_is_off_or_a_reset),
         TEST(unknown_and_read_only_options_are_enoprotoopt),
         TEST(short_values_are_refused_to_set_and_cut_to_get),
