@@ -88,10 +88,13 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
     }
     note_retry(c);
     back_off(c);
-    if (tcp_is_opening(c))
+    if (tcp_is_opening(c)) {
         output_syn(tcp, c);
-    else
-        loss_timeout(tcp, c);
+        return;
+    }
+    loss_timeout(tcp, c);
+    if (c->snd_wnd == 0) /* the window has shrunk over what is in flight: RFC 9293 3.8.6, MUST-35 */
+        output_probe(tcp, c);
 }
 
 static void probe_due(struct tcp *tcp, struct connection *c)
