@@ -328,6 +328,8 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
  * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP); SO_KEEPALIVE
  * (off at first; kept by UDP without effect).
+ * IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64), IP_TOS (the Diffserv field; on a stream
+ * without the two bits of ECN).
  * IPPROTO_TCP: TCP_NODELAY; TCP_CORK (a segment short of an MSS is held, for 200 ms at most once
  * nothing is in flight); TCP_KEEPIDLE, TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first)
  * and TCP_KEEPCNT (1 to 127; 9); TCP_USER_TIMEOUT (milliseconds without progress before the

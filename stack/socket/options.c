@@ -13,6 +13,9 @@
 #define BUFFER_BYTES_MIN 2048
 #define BUFFER_BYTES_MAX (1 << 30) /* the largest window there is, RFC 7323 2.3 */
 
+#define TTL_DEFAULT   (-1) /* to set */
+#define DIFFSERV_MASK 0xfc /* of the TOS; the rest is for ECN, RFC 3168 5 */
+
 /* Linux's limits. */
 #define KEEPALIVE_SECONDS_MAX 32767
 #define KEEPALIVE_COUNT_MAX   127
@@ -69,6 +72,22 @@ static int socket_option(struct socket *s, int name, int *value)
         return 0;
     case SO_RCVBUF:
         *value = (int)s->receive_buffer_bytes;
+        return 0;
+    default:
+        return refuse(ENOPROTOOPT);
+    }
+}
+
+/* An option of IPPROTO_IP. Returns 0, or -1 with ENOPROTOOPT. */
+static int ip_option(const struct socket *s, int name, int *value)
+{
+    bool stream = s->kind != SOCKET_DATAGRAM;
+    switch (name) {
+    case IP_TTL:
+        *value = stream ? s->ttl : s->endpoint->ttl;
+        return 0;
+    case IP_TOS:
+        *value = stream ? s->tos : s->endpoint->tos;
         return 0;
     default:
         return refuse(ENOPROTOOPT);
@@ -134,6 +153,8 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
     if (level == SOL_SOCKET)
         return socket_option(s, name, &number) < 0 ? -1
                                                    : give(value, length, &number, sizeof(number));
+    if (level == IPPROTO_IP)
+        return ip_option(s, name, &number) < 0 ? -1 : give(value, length, &number, sizeof(number));
     if (level != IPPROTO_TCP || s->kind == SOCKET_DATAGRAM)
         return refuse(ENOPROTOOPT);
     if (name == TCP_INFO) {
@@ -167,6 +188,40 @@ static void set_receive_buffer(struct sockets *all, struct socket *s, uint32_t b
         tcp_set_receive_buffer(all->tcp, s->connection, bytes);
     else if (s->kind == SOCKET_DATAGRAM)
         s->endpoint->queue_max_bytes = bytes;
+}
+
+static void set_ip(struct socket *s, uint8_t ttl, uint8_t tos)
+{
+    if (s->kind == SOCKET_DATAGRAM) {
+        s->endpoint->ttl = ttl;
+        s->endpoint->tos = tos;
+        return;
+    }
+    s->ttl = ttl;
+    s->tos = tos;
+    if (socket_has_connection(s))
+        tcp_set_ip(s->connection, ttl, tos);
+}
+
+static int set_ip_option(struct socket *s, int name, int value)
+{
+    bool stream = s->kind != SOCKET_DATAGRAM;
+    uint8_t ttl = stream ? s->ttl : s->endpoint->ttl;
+    uint8_t tos = stream ? s->tos : s->endpoint->tos;
+    switch (name) {
+    case IP_TTL:
+        if (value != TTL_DEFAULT && (value < 1 || value > UINT8_MAX))
+            return refuse(EINVAL);
+        ttl = value == TTL_DEFAULT ? IP_DEFAULT_TTL : (uint8_t)value;
+        break;
+    case IP_TOS: /* the bits of ECN are TCP's own */
+        tos = (uint8_t)value & (stream ? DIFFSERV_MASK : UINT8_MAX);
+        break;
+    default:
+        return refuse(ENOPROTOOPT);
+    }
+    set_ip(s, ttl, tos);
+    return 0;
 }
 
 static void keepalive_changed(struct sockets *all, struct socket *s)
@@ -275,6 +330,8 @@ int strait_setsockopt(struct strait *stack, int fd, int level, int name, const v
     memcpy(&number, value, sizeof(number));
     if (level == SOL_SOCKET)
         return set_socket_option(all, s, name, number);
+    if (level == IPPROTO_IP)
+        return set_ip_option(s, name, number);
     if (level == IPPROTO_TCP)
         return set_tcp_option(all, s, name, number);
     return refuse(ENOPROTOOPT);

@@ -144,6 +144,7 @@ static struct socket *socket_new(struct sockets *all, bool nonblocking)
     s->nonblocking = nonblocking;
     s->send_buffer_bytes = all->core->config.send_buffer_bytes;
     s->receive_buffer_bytes = all->core->config.receive_buffer_bytes;
+    s->ttl = IP_DEFAULT_TTL;
     s->keepalive = KEEPALIVE_DEFAULT;
     return s;
 }
@@ -383,6 +384,7 @@ int strait_listen(struct strait *stack, int fd, int backlog)
 static void connection_configure(struct sockets *all, const struct socket *s)
 {
     const struct strait_config *config = &all->core->config;
+    tcp_set_ip(s->connection, s->ttl, s->tos);
     if (s->nodelay)
         tcp_set_nodelay(all->tcp, s->connection, true);
     if (s->cork)
@@ -415,6 +417,8 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
         return NULL;
     }
     s->kind = SOCKET_CONNECTED;
+    s->ttl = from->ttl;
+    s->tos = from->tos;
     s->nodelay = from->nodelay;
     s->cork = from->cork;
     s->keepalive = from->keepalive;

@@ -46,6 +46,7 @@ struct socket {
     bool reset_on_close : 1; /* SO_LINGER with a time of 0 */
     bool receive_shut : 1;   /* of a datagram socket; TCP knows it of a stream */
     bool send_shut : 1;
+    uint8_t ttl, tos; /* of a stream; an endpoint has its own */
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;
     uint32_t send_buffer_bytes, receive_buffer_bytes;

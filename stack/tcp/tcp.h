@@ -138,6 +138,9 @@ void tcp_set_cork(struct tcp *, struct connection *, bool on);
 /* The same by MSG_MORE: more is to come behind the next tcp_send, or nothing for now. */
 void tcp_set_more(struct connection *, bool on);
 
+/* The TTL and the Diffserv field of what is sent from now on (RFC 9293 3.9.2, 3.9.1.9). */
+void tcp_set_ip(struct connection *, uint8_t ttl, uint8_t tos);
+
 /* When an idle connection is probed, and how often (RFC 9293 3.8.4). */
 struct tcp_keepalive {
     bool on;

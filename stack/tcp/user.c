@@ -272,6 +272,12 @@ void tcp_set_more(struct connection *c, bool on)
     c->more = on;
 }
 
+void tcp_set_ip(struct connection *c, uint8_t ttl, uint8_t tos)
+{
+    c->route.ttl = ttl;
+    c->route.tos = tos;
+}
+
 void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_keepalive *keepalive)
 {
     c->keepalive = *keepalive;

@@ -202,6 +202,7 @@ void udp_open(struct udp *u, struct udp_endpoint *e, void *owner)
     *e = (struct udp_endpoint){
         .owner = owner,
         .queue_max_bytes = u->core->config.receive_buffer_bytes,
+        .ttl = IP_DEFAULT_TTL,
     };
     e->binding.address = e->remote = address_v4(INADDR_ANY);
     list_init(&e->queue);
@@ -379,6 +380,8 @@ int udp_send(struct udp *u, struct udp_endpoint *e, const struct iovec *parts, i
         return -1;
     if (e->binding.port == 0 && udp_bind(u, e, &e->binding.address, 0) < 0)
         return -1;
+    route.ttl = e->ttl;
+    route.tos = e->tos;
     if (count > OUTGOING_PARTS_MAX)
         return send_gathered(u, e, &route, port, parts, count);
     return send_parts(u, e, &route, port, parts, count);

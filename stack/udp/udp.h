@@ -34,6 +34,7 @@ struct udp_endpoint {
     struct list queue;      /* of datagrams, oldest first */
     size_t queued_bytes;    /* memory of the queue */
     size_t queue_max_bytes; /* an empty queue takes a datagram of any length */
+    uint8_t ttl, tos;       /* of what is sent */
 };
 
 void udp_init(struct udp *, struct core *, struct ip *);

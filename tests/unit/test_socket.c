@@ -389,6 +389,8 @@ static void accepted_socket_inherits_the_settings_of_its_listener(void **state)
     assert_int_equal(strait_setsockopt(s, listener, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)),
                      0);
     set_int(s, listener, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(s, listener, IPPROTO_IP, IP_TTL, 9);
+    set_int(s, listener, IPPROTO_IP, IP_TOS, 0x20);
     set_int(s, listener, IPPROTO_TCP, TCP_KEEPIDLE, 11);
     set_int(s, listener, IPPROTO_TCP, TCP_KEEPINTVL, 12);
     set_int(s, listener, IPPROTO_TCP, TCP_KEEPCNT, 13);
@@ -396,6 +398,8 @@ static void accepted_socket_inherits_the_settings_of_its_listener(void **state)
     set_int(s, listener, IPPROTO_TCP, TCP_USER_TIMEOUT, 14);
     wire_established(w, listener, &client, &server);
     assert_int_equal(wire_option(s, server, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(wire_option(s, server, IPPROTO_IP, IP_TTL), 9);
+    assert_int_equal(wire_option(s, server, IPPROTO_IP, IP_TOS), 0x20);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPIDLE), 11);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPINTVL), 12);
     assert_int_equal(wire_option(s, server, IPPROTO_TCP, TCP_KEEPCNT), 13);
@@ -807,6 +811,31 @@ static void keepalive_is_off_at_first_and_its_numbers_have_ranges(void **state)
     set_int(s, wire_datagram(s, 0, 0), SOL_SOCKET, SO_KEEPALIVE, 1); /* as Linux */
 }
 
+static void ttl_and_tos_are_kept_for_streams_and_datagrams(void **state)
+{
+    struct wire *w = *state;
+    struct strait *s = w->left;
+    int fds[] = {wire_stream(s, 0), wire_datagram(s, 0, 0)};
+    static const int bad_ttls[] = {0, 256, -2};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(wire_option(s, fds[i], IPPROTO_IP, IP_TTL), 64);
+        assert_int_equal(wire_option(s, fds[i], IPPROTO_IP, IP_TOS), 0);
+        set_int(s, fds[i], IPPROTO_IP, IP_TTL, 255);
+        set_int(s, fds[i], IPPROTO_IP, IP_TTL, 1);
+        set_int(s, fds[i], IPPROTO_IP, IP_TOS, 0xb8);
+        for (size_t j = 0; j < 3; j++)
+            assert_errno(strait_setsockopt(s, fds[i], IPPROTO_IP, IP_TTL, &bad_ttls[j], 4), EINVAL);
+        assert_int_equal(wire_option(s, fds[i], IPPROTO_IP, IP_TTL), 1);
+        int standard = -1, everything = 0xff;
+        assert_int_equal(strait_setsockopt(s, fds[i], IPPROTO_IP, IP_TTL, &standard, 4), 0);
+        assert_int_equal(wire_option(s, fds[i], IPPROTO_IP, IP_TTL), 64);
+        assert_int_equal(strait_setsockopt(s, fds[i], IPPROTO_IP, IP_TOS, &everything, 4), 0);
+        assert_errno(strait_setsockopt(s, fds[i], IPPROTO_IP, 9999, &standard, 4), ENOPROTOOPT);
+    }
+    assert_int_equal(wire_option(s, fds[0], IPPROTO_IP, IP_TOS), 0xfc); /* ECN is TCP's */
+    assert_int_equal(wire_option(s, fds[1], IPPROTO_IP, IP_TOS), 0xff);
+}
+
 static void cork_and_user_timeout_are_kept(void **state)
 {
     struct wire *w = *state;
@@ -947,6 +976,7 @@ int main(void)
         TEST(options_say_what_a_socket_is),
         TEST(flags_and_sizes_are_kept),
         TEST(keepalive_is_off_at_first_and_its_numbers_have_ranges),
+        TEST(ttl_and_tos_are_kept_for_streams_and_datagrams),
         TEST(cork_and_user_timeout_are_kept),
         TEST(linger_is_off_or_a_reset),
         TEST(unknown_and_read_only_options_are_enoprotoopt),
