@@ -55,7 +55,7 @@ SIM := $(call programs,$(SIM_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp sim same hashes interop asan mutants lint layers header fmt clean help
+.PHONY: all lib tests test unit tcp sim same hashes interop asan mutants lint layers requirements header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -148,7 +148,7 @@ tests: $(UNIT) $(TCP) $(SIM) $(INTEROP) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 ifeq ($(MODE),release)
-test: layers header
+test: layers requirements header
 endif
 test: unit tcp sim interop ## all tests of this MODE
 
@@ -165,6 +165,9 @@ C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 layers: $(LIB_OBJ) $(BESIDE_OBJ) $(APP_OBJ) ## includes run downward, the core does no I/O and holds no state
 	scripts/layers $(OBJ)
 
+requirements: ## each requirement of RFC 9293 has its test or its reason
+	scripts/requirements
+
 # The compiler is no dependency: where there is none, this is said and passed over.
 header: ## strait.h is C++ as well
 	@for cxx in $(CXX) clang++; do \
@@ -175,7 +178,7 @@ header: ## strait.h is C++ as well
 		fi; \
 	done; echo "header: skipped, there is no C++ compiler"
 
-lint: layers ## format, static analysis, shell scripts
+lint: layers requirements ## format, static analysis, shell scripts
 	scripts/lint
 
 fmt: ## formats all C files
@@ -185,7 +188,7 @@ clean: ## removes build/
 	rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(BESIDE_LIB) $(APP_SRC) apps/strait.c \
 	$(TEST_SRC) $(HARNESS_SRC))
