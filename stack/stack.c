@@ -5,8 +5,9 @@
  *     strait_input     for each packet that has arrived: up through ip to tcp or udp, which keep
  *                      what is to be said; sockets are marked as ready
  *     strait_dispatch  runs the callbacks of ready sockets (socket/poll.c), which make socket calls
- *     strait_advance   runs the timers that are due, and sends: so an acknowledgement answers the
- *                      whole batch, and carries what the callbacks have written
+ *     strait_advance   takes in what the host has sent to itself, runs the timers that are due, and
+ *                      sends: so an acknowledgement answers the whole batch, and carries what the
+ *                      callbacks have written
  *
  * and between two turns it sleeps until a packet comes or the deadline that strait_advance told.
  * Time enters here and nowhere else.
@@ -136,6 +137,7 @@ void strait_free(struct strait *s)
     tcp_silence(&s->tcp);
     sockets_finish(&s->sockets);
     tcp_finish(&s->tcp);
+    ip_finish(&s->ip);
     pool_finish(&s->core.pool);
     free(s);
 }
@@ -204,8 +206,9 @@ void strait_input(struct strait *s, struct strait_link *link, const void *packet
 uint64_t strait_advance(struct strait *s, uint64_t now_ns)
 {
     set_now(&s->core, now_ns);
+    loopback_deliver(&s->ip);
     uint64_t deadline_ns = tcp_advance(&s->tcp);
-    return sockets_pending(&s->sockets) ? now_ns : deadline_ns;
+    return sockets_pending(&s->sockets) || loopback_waits(&s->ip) ? now_ns : deadline_ns;
 }
 
 /* ---- Counters ------------------------------------------------------------------------------- */

@@ -240,8 +240,10 @@ struct strait_config {
 STRAIT_API void strait_config_init(struct strait_config *);
 
 /*
- * Makes a host without links. The configuration is copied. The environment is used for blocking
- * calls only and may be NULL. Returns NULL with EINVAL (a configuration out of range) or ENOMEM.
+ * Makes a host without links, which reaches itself alone: 127.0.0.0/8, and the addresses of the
+ * links to come, lead back to it without being seen on a link. The configuration is copied. The
+ * environment is used for blocking calls only and may be NULL. Returns NULL with EINVAL (a
+ * configuration out of range) or ENOMEM.
  */
 STRAIT_API struct strait *strait_new(const struct strait_config *, struct strait_env *env);
 
@@ -269,8 +271,9 @@ STRAIT_API void strait_input(struct strait *, struct strait_link *, const void *
                              size_t length, const struct strait_offload *offload, uint64_t now_ns);
 
 /*
- * Runs the timers that are due and sends what is to be sent. Returns the time of the next deadline,
- * STRAIT_NEVER if there is none, or `now_ns` itself while strait_dispatch has callbacks to run.
+ * Takes in what the host has sent to itself, runs the timers that are due and sends what is to be
+ * sent. Returns the time of the next deadline, STRAIT_NEVER if there is none, or `now_ns` itself
+ * while strait_dispatch has callbacks to run or the host has sent something to itself again.
  * To be called after strait_input, after socket calls and when the deadline comes; and once before
  * the first socket call, so that the stack knows the time.
  */

@@ -31,6 +31,7 @@
     X(ip_fragment_dropped)                                                                         \
     X(ip_protocol_unknown)                                                                         \
     X(ip_no_route)                                                                                 \
+    X(ip_loopback_full)                                                                            \
     X(ip_too_big)                                                                                  \
     X(icmp_short)                                                                                  \
     X(icmp_checksum_wrong)                                                                         \

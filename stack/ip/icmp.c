@@ -45,10 +45,12 @@ static void answer_echo(struct ip *ip, const struct ip_packet *packet)
 
 /*
  * Reads the quoted packet, of which the header and 8 bytes more are there at least (RFC 792), and
- * finds the transport that can have sent it: a whole packet from an address of this host.
+ * finds the transport that can have sent it: a whole packet from an address of this host. Nobody
+ * but the host can know of a packet that it has sent to itself.
  */
-static const struct ip_protocol *read_quote(const struct ip *ip, struct reader r,
-                                            struct ip_error *error, uint8_t *number)
+static const struct ip_protocol *read_quote(const struct ip *ip, const struct interface *interface,
+                                            struct reader r, struct ip_error *error,
+                                            uint8_t *number)
 {
     uint8_t version_length = read_u8(&r);
     read_bytes(&r, 5); /* TOS, total length, identification */
@@ -65,7 +67,10 @@ static const struct ip_protocol *read_quote(const struct ip *ip, struct reader r
     read_bytes(&r, header_bytes - IPV4_HEADER_BYTES);
     error->quote_bytes = r.left;
     error->quote = read_bytes(&r, 8);
-    if (r.short_of || (fragment & 0x1fff) != 0 || !ip_is_local(ip, &error->local))
+    if (r.short_of || (fragment & 0x1fff) != 0)
+        return NULL;
+    bool inside = interface == &ip->loopback.interface;
+    if (!ip_is_own(ip, &error->local) || ip_is_own(ip, &error->remote) != inside)
         return NULL;
     return ip->protocols[*number];
 }
@@ -82,7 +87,7 @@ static void take_error(struct ip *ip, const struct ip_packet *packet)
         error.mtu = mtu; /* RFC 1191 4 */
 
     uint8_t number;
-    const struct ip_protocol *protocol = read_quote(ip, r, &error, &number);
+    const struct ip_protocol *protocol = read_quote(ip, packet->interface, r, &error, &number);
     if (protocol == NULL) {
         count(ip->core, icmp_quote_wrong);
         return;

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "base/core.h"
+#include "base/list.h"
 #include "ip/address.h"
 #include "strait.h"
 
@@ -36,6 +37,15 @@ struct interface {
     struct address address;
     struct address broadcast; /* of its network, or 255.255.255.255 if that has none (RFC 3021) */
     uint8_t prefix_bits;
+};
+
+/* The interface that leads to the host itself, its link and the packets that wait on it. */
+struct loopback {
+    struct strait_link link;
+    struct interface interface;
+    struct list queue; /* the oldest first */
+    uint32_t packets;
+    size_t bytes;
 };
 
 /* Where packets to one destination go; found once and kept by its user. */
@@ -170,6 +180,7 @@ struct ip {
     struct interface interfaces[IP_INTERFACES_MAX];
     struct ip_route_entry routes[IP_ROUTES_MAX]; /* longest prefix first */
     uint8_t interface_count, route_count;
+    struct loopback loopback;
     const struct ip_protocol *protocols[256];
     void *protocol_self[256];
     uint64_t icmp_tokens_at_ns; /* the bucket that limits ICMP errors: when it was last filled */
@@ -178,6 +189,9 @@ struct ip {
 
 /* Makes the layer, ICMP included. `core` outlives it. */
 void ip_init(struct ip *, struct core *);
+
+/* Frees what the layer holds. */
+void ip_finish(struct ip *);
 
 /* Hands packets and errors of a protocol number to `protocol`, which lives as long as the layer. */
 void ip_register(struct ip *, uint8_t number, const struct ip_protocol *protocol, void *self);
@@ -201,10 +215,11 @@ struct interface *ip_interface(struct ip *, const struct strait_link *);
 int ip_route_add(struct ip *, struct address network, int prefix_bits, struct interface *);
 
 /*
- * Finds the way to a unicast destination by the longest prefix. The source is `source` if not NULL
- * and not 0.0.0.0 (it must be an address of the host), else that of the interface. Returns 0, or -1
- * with errno EADDRNOTAVAIL or ENETUNREACH (no route, no unicast address, or the host itself: there
- * is no loopback interface).
+ * Finds the way to a unicast destination by the longest prefix, or through the loopback interface
+ * to the host itself. The source is `source` if not NULL and not 0.0.0.0 (it must be an address of
+ * the host), else that of the interface; an address of the host is reached from itself. Returns 0,
+ * or -1 with errno EADDRNOTAVAIL, EINVAL (from 127.0.0.0/8 to another host) or ENETUNREACH (no
+ * route, or no unicast address).
  */
 int ip_route_find(struct ip *, const struct address *source, const struct address *destination,
                   struct route *);
@@ -212,8 +227,26 @@ int ip_route_find(struct ip *, const struct address *source, const struct addres
 /* Whether the host has this address on one of its interfaces. */
 bool ip_is_local(const struct ip *, const struct address *);
 
+/* Whether this is the host for itself: ip_is_local, or in 127.0.0.0/8. */
+bool ip_is_own(const struct ip *, const struct address *);
+
 /* Whether this is the limited broadcast address or that of a network the host is on. */
 bool ip_is_broadcast(const struct ip *, const struct address *);
+
+/* ---- loopback.c ---- */
+
+/* Called by ip_init and ip_finish. */
+void loopback_init(struct ip *);
+void loopback_finish(struct ip *);
+
+/* Takes in what the host has sent to itself since the last call. */
+void loopback_deliver(struct ip *);
+
+/* Whether something waits for loopback_deliver. */
+static inline bool loopback_waits(const struct ip *ip)
+{
+    return !list_empty(&ip->loopback.queue);
+}
 
 /* ---- ipv4.c ---- */
 

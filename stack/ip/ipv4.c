@@ -40,7 +40,13 @@ enum option {
 void ip_init(struct ip *ip, struct core *core)
 {
     *ip = (struct ip){.core = core};
+    loopback_init(ip);
     icmp_init(ip);
+}
+
+void ip_finish(struct ip *ip)
+{
+    loopback_finish(ip);
 }
 
 void ip_register(struct ip *ip, uint8_t number, const struct ip_protocol *protocol, void *self)
@@ -91,6 +97,10 @@ static enum counter examine_options(struct reader options)
  */
 static enum counter examine_addresses(const struct ip *ip, struct ip_packet *packet)
 {
+    if (packet->interface == &ip->loopback.interface) { /* this host has sent it, to itself */
+        packet->local = true;
+        return ACCEPTED;
+    }
     if (!address_is_unicast(&packet->source) || ip_is_broadcast(ip, &packet->source) ||
         ip_is_local(ip, &packet->source))
         return COUNTER_ip_source_refused;

@@ -35,6 +35,11 @@ bool ip_is_local(const struct ip *ip, const struct address *address)
     return false;
 }
 
+bool ip_is_own(const struct ip *ip, const struct address *address)
+{
+    return address_is_loopback(address) || ip_is_local(ip, address);
+}
+
 bool ip_is_broadcast(const struct ip *ip, const struct address *address)
 {
     for (int i = 0; i < ip->interface_count; i++) {
@@ -141,8 +146,7 @@ int ip_route_add(struct ip *ip, struct address network, int prefix_bits,
 
 static struct interface *interface_towards(struct ip *ip, const struct address *destination)
 {
-    if (!address_is_unicast(destination) || ip_is_broadcast(ip, destination) ||
-        ip_is_local(ip, destination))
+    if (!address_is_unicast(destination) || ip_is_broadcast(ip, destination))
         return NULL;
     for (int i = 0; i < ip->route_count; i++) {
         const struct ip_route_entry *entry = &ip->routes[i];
@@ -153,23 +157,36 @@ static struct interface *interface_towards(struct ip *ip, const struct address *
     return NULL;
 }
 
+/* The source of packets for which none was chosen. */
+static struct address source_towards(const struct ip *ip, const struct interface *interface,
+                                     const struct address *destination)
+{
+    return ip_is_local(ip, destination) ? *destination : interface->address;
+}
+
 int ip_route_find(struct ip *ip, const struct address *source, const struct address *destination,
                   struct route *route)
 {
     bool given = source != NULL && !address_is_any(source);
-    if (given && !ip_is_local(ip, source)) {
+    if (given && !ip_is_own(ip, source)) {
         errno = EADDRNOTAVAIL;
         return -1;
     }
-    struct interface *interface = interface_towards(ip, destination);
-    if (interface == NULL) {
+    bool inside = ip_is_own(ip, destination);
+    struct interface *interface =
+        inside ? &ip->loopback.interface : interface_towards(ip, destination);
+    if (!inside && interface == NULL) {
         count(ip->core, ip_no_route);
         errno = ENETUNREACH;
         return -1;
     }
+    if (given && !inside && address_is_loopback(source)) {
+        errno = EINVAL; /* RFC 1122 3.2.1.3 (g): such an address must not leave the host */
+        return -1;
+    }
     *route = (struct route){
         .interface = interface,
-        .source = given ? *source : interface->address,
+        .source = given ? *source : source_towards(ip, interface, destination),
         .destination = *destination,
         .mtu = (uint16_t)interface->link->mtu,
         .header_bytes = IPV4_HEADER_BYTES,

@@ -323,7 +323,7 @@ static int stream_claim(struct sockets *all, struct socket *s, const struct addr
 static int stream_bind(struct sockets *all, struct socket *s, const struct address *address,
                        uint16_t port)
 {
-    if (!address_is_any(address) && !ip_is_local(all->tcp->ip, address)) {
+    if (!address_is_any(address) && !ip_is_own(all->tcp->ip, address)) {
         errno = EADDRNOTAVAIL;
         return -1;
     }
@@ -515,8 +515,8 @@ static int connect_start(struct sockets *all, struct socket *s, const struct soc
     uint16_t port;
     if (socket_address_read(name, length, &address, &port) < 0)
         return -1;
-    if (port == 0 || !address_is_unicast(&address)) {
-        errno = port == 0 ? EINVAL : ENETUNREACH;
+    if (port == 0) {
+        errno = EINVAL;
         return -1;
     }
     if (!s->nonblocking && !sockets_may_wait(all))

@@ -83,7 +83,7 @@ short tcp_listener_events(const struct listener *);
 /*
  * Active OPEN. `local` is the bound address and port, or NULL for any. Returns a connection in
  * SYN-SENT, or NULL with errno EADDRNOTAVAIL (no free port), EADDRINUSE (the pair exists),
- * ENETUNREACH, ENOBUFS (too many connections) or ENOMEM.
+ * ENOBUFS (too many connections), ENOMEM, or that of ip_route_find.
  */
 struct connection *tcp_connect(struct tcp *, const struct binding *local,
                                const struct address *remote, uint16_t remote_port, void *owner);

@@ -225,7 +225,7 @@ int udp_bind(struct udp *u, struct udp_endpoint *e, const struct address *addres
 {
     if (e->binding.port != 0)
         return fail(EINVAL);
-    if (!address_is_any(address) && !ip_is_local(u->ip, address))
+    if (!address_is_any(address) && !ip_is_own(u->ip, address))
         return fail(EADDRNOTAVAIL);
     if (port == 0)
         return ports_bind_any(&u->ports, u->core, &e->binding, address);

@@ -71,6 +71,7 @@ struct lan *lan_new(uint32_t mtu, uint32_t features)
 
 void lan_free(struct lan *lan)
 {
+    ip_finish(&lan->ip);
     pool_finish(&lan->core.pool);
     free(lan);
 }

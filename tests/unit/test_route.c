@@ -127,17 +127,50 @@ static void without_a_route_the_network_is_unreachable(void **state)
     assert_ptr_equal(towards(lan, LAN_PEER), lan->interface);
 }
 
-static void there_is_no_way_to_what_is_not_one_other_host(void **state)
+static void there_is_no_way_to_what_is_not_one_host(void **state)
 {
     struct lan *lan = *state;
 
     assert_null(towards(lan, INADDR_ANY));
-    assert_null(towards(lan, INADDR_LOOPBACK));
     assert_null(towards(lan, INADDR_BROADCAST));
     assert_null(towards(lan, 0xe0000001)); /* 224.0.0.1 */
     assert_null(towards(lan, 0xf0000001)); /* 240.0.0.1 */
     assert_null(towards(lan, 0x0a0700ff)); /* 10.7.0.255 */
-    assert_null(towards(lan, LAN_HOST));
+}
+
+/* Finds a route from `source` (0: any) to `destination`. Returns its source, or 0 with errno. */
+static uint32_t source_of(struct lan *lan, uint32_t source, uint32_t destination)
+{
+    struct address from = address_v4(source), to = address_v4(destination);
+    struct route route;
+
+    if (ip_route_find(&lan->ip, &from, &to, &route) < 0)
+        return 0;
+    bool inside = route.interface == &lan->ip.loopback.interface;
+    assert_int_equal(inside, destination != LAN_PEER);
+    assert_int_equal(route.mtu, inside ? 65535 : 1500);
+    return address_to_v4(&route.source);
+}
+
+static void the_host_reaches_itself_through_its_loopback(void **state)
+{
+    struct lan *lan = *state;
+
+    assert_int_equal(source_of(lan, 0, LAN_HOST), LAN_HOST);
+    assert_int_equal(source_of(lan, 0, INADDR_LOOPBACK), INADDR_LOOPBACK);
+    assert_int_equal(source_of(lan, 0, INADDR_LOOPBACK + 5), INADDR_LOOPBACK);
+    assert_int_equal(source_of(lan, INADDR_LOOPBACK + 5, INADDR_LOOPBACK), INADDR_LOOPBACK + 5);
+    assert_int_equal(source_of(lan, LAN_HOST, INADDR_LOOPBACK), LAN_HOST);
+    assert_int_equal(source_of(lan, INADDR_LOOPBACK, LAN_HOST), INADDR_LOOPBACK);
+}
+
+static void a_loopback_source_stays_in_the_host_rfc1122_3_2_1_3(void **state)
+{
+    struct lan *lan = *state;
+
+    assert_int_equal(source_of(lan, INADDR_LOOPBACK, LAN_PEER), 0);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(source_of(lan, 0, LAN_PEER), LAN_HOST);
 }
 
 static void a_source_must_be_an_address_of_the_host(void **state)
@@ -242,7 +275,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_route_can_be_led_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_route_the_network_is_unreachable, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(there_is_no_way_to_what_is_not_one_other_host, setup,
+        cmocka_unit_test_setup_teardown(there_is_no_way_to_what_is_not_one_host, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_host_reaches_itself_through_its_loopback, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_loopback_source_stays_in_the_host_rfc1122_3_2_1_3, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_source_must_be_an_address_of_the_host, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_routes_are_refused, setup, teardown),
