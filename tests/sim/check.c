@@ -282,6 +282,11 @@ static const char *unexplained(const struct check *check, uint32_t connection, u
     case ECONNREFUSED:
     case EPIPE:
         return x->reset_arrived ? NULL : "no RST has arrived";
+    case ENETUNREACH:
+    case EHOSTUNREACH: /* what a router has said explains a timeout, and nothing else */
+        if (!check->hosts[check_host_of(check, connection, side)].error_arrived)
+            return "no router has said so";
+        /* fall through */
     case ETIMEDOUT:
         if (waited_ns >= (x->opened ? PATIENCE_DATA_NS : PATIENCE_SYN_NS))
             return NULL;

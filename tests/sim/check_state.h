@@ -85,6 +85,7 @@ struct connection {
 struct host {
     struct strait *stack; /* NULL: it is down */
     bool has_crashed, has_unlistened;
+    bool error_arrived; /* an ICMP error that says that a packet did not arrive */
     uint64_t segments_out, packets_out, bytes_out, packets_in; /* of this life, on the wire */
 };
 

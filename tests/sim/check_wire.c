@@ -11,6 +11,8 @@
 #include "check_state.h"
 #include "packet.h"
 
+#define IP_HEADER_BYTES 20 /* Strait sends no options */
+
 #define RANGES_MAX   100000u
 #define TIME_WAIT_NS (60 * CHECK_NS_PER_S) /* 2 MSL; it may be over in the last second */
 #define FIN_WAIT_NS  (60 * CHECK_NS_PER_S)
@@ -419,6 +421,14 @@ static void log_packet(struct check *check, const struct seen *seen, bool sent)
                p->whole ? "" : ", damaged");
 }
 
+/* Destination unreachable or time exceeded (RFC 792). */
+static bool is_error(const uint8_t *ip, size_t length)
+{
+    const uint8_t *icmp = ip + IP_HEADER_BYTES;
+
+    return length > IP_HEADER_BYTES && ip[9] == IPPROTO_ICMP && (icmp[0] == 3 || icmp[0] == 11);
+}
+
 void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent,
                   const void *packet, size_t length, const struct strait_offload *offload)
 {
@@ -429,6 +439,7 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
     bool is_tcp = packet_read(&seen.packet, packet, length, offload);
     if (sent && seen.packet.id == PACKET_FORGED)
         return;
+    h->error_arrived |= !sent && is_error(packet, length);
     h->packets_in += !sent;
     h->packets_out += sent;
     h->bytes_out += sent ? length : 0;

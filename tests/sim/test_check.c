@@ -261,6 +261,43 @@ static void a_timeout_after_a_long_while_is_right(void **state)
     assert_clean(scene);
 }
 
+/* A router says to a that its packet has not arrived; what it quotes is not looked at. */
+static void get_an_icmp_error(struct scene *scene, uint8_t type)
+{
+    uint8_t packet[20 + 8 + 28] = {[0] = 0x45, [9] = 1, [20] = type};
+    check_packet(scene->check, scene->now_ns, A, false, packet, sizeof(packet), NULL);
+}
+
+static void unreachable_without_an_icmp_error_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    get_an_icmp_error(scene, 12); /* parameter problem is another matter */
+    check_error(scene->check, scene->now_ns + 101 * S, 0, A, EHOSTUNREACH);
+    assert_found(scene, "no router has said so");
+}
+
+static void unreachable_after_a_short_while_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    get_an_icmp_error(scene, 3);
+    check_error(scene->check, scene->now_ns + 99 * S, 0, A, ENETUNREACH);
+    assert_found(scene, "not tried for long enough");
+}
+
+static void unreachable_after_a_long_while_is_right(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    get_an_icmp_error(scene, 11);
+    check_error(scene->check, scene->now_ns + 101 * S, 0, A, EHOSTUNREACH);
+    assert_clean(scene);
+}
+
 static void two_ends_that_wait_for_each_other_are_found(void **state)
 {
     struct scene *scene = *state;
@@ -492,6 +529,9 @@ int main(void)
         WITH_CONNECTION(an_error_without_a_reset_is_found),
         WITH_CONNECTION(a_timeout_after_a_short_while_is_found),
         WITH_CONNECTION(a_timeout_after_a_long_while_is_right),
+        WITH_CONNECTION(unreachable_without_an_icmp_error_is_found),
+        WITH_CONNECTION(unreachable_after_a_short_while_is_found),
+        WITH_CONNECTION(unreachable_after_a_long_while_is_right),
         WITH_CONNECTION(two_ends_that_wait_for_each_other_are_found),
         WITH_CONNECTION(who_waits_for_a_peer_that_was_reset_is_excused),
         WITH_CONNECTION(bytes_that_nobody_read_are_found),
