@@ -32,6 +32,9 @@
     X(ip_protocol_unknown)                                                                         \
     X(ip_no_route)                                                                                 \
     X(ip_loopback_full)                                                                            \
+    X(ip_path_lowered)                                                                             \
+    X(ip_path_refused)                                                                             \
+    X(ip_path_forgotten)                                                                           \
     X(ip_too_big)                                                                                  \
     X(icmp_short)                                                                                  \
     X(icmp_checksum_wrong)                                                                         \
@@ -42,6 +45,7 @@
     X(icmp_errors_out)                                                                             \
     X(icmp_errors_limited)                                                                         \
     X(icmp_quote_wrong)                                                                            \
+    X(icmp_quote_unmatched)                                                                        \
     X(udp_datagrams_in)                                                                            \
     X(udp_datagrams_out)                                                                           \
     X(udp_length_wrong)                                                                            \

@@ -4,6 +4,8 @@
  * their packets, and makes errors. It keeps no state but the bucket that limits the errors made,
  * and an answer is sent from within the request's arrival, its payload by reference.
  */
+#include <errno.h>
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "ip/ip.h"
@@ -53,7 +55,9 @@ static const struct ip_protocol *read_quote(const struct ip *ip, const struct in
                                             uint8_t *number)
 {
     uint8_t version_length = read_u8(&r);
-    read_bytes(&r, 5); /* TOS, total length, identification */
+    read_u8(&r); /* TOS */
+    error->packet_bytes = read_be16(&r);
+    read_be16(&r); /* identification */
     unsigned fragment = read_be16(&r);
     read_u8(&r); /* TTL */
     *number = read_u8(&r);
@@ -67,7 +71,7 @@ static const struct ip_protocol *read_quote(const struct ip *ip, const struct in
     read_bytes(&r, header_bytes - IPV4_HEADER_BYTES);
     error->quote_bytes = r.left;
     error->quote = read_bytes(&r, 8);
-    if (r.short_of || (fragment & 0x1fff) != 0)
+    if (r.short_of || (fragment & 0x1fff) != 0 || error->packet_bytes < header_bytes + 8)
         return NULL;
     bool inside = interface == &ip->loopback.interface;
     if (!ip_is_own(ip, &error->local) || ip_is_own(ip, &error->remote) != inside)
@@ -83,7 +87,7 @@ static void take_error(struct ip *ip, const struct ip_packet *packet)
     error.code = read_u8(&r);
     read_bytes(&r, 4); /* the checksum, and what no error uses */
     uint16_t mtu = read_be16(&r);
-    if (error.type == ICMP_TYPE_UNREACHABLE && error.code == ICMP_CODE_FRAGMENTATION_NEEDED)
+    if (ip_error_is_too_big(&error))
         error.mtu = mtu; /* RFC 1191 4 */
 
     uint8_t number;
@@ -97,6 +101,47 @@ static void take_error(struct ip *ip, const struct ip_packet *packet)
            error.type, error.code, number, ADDRESS_BYTES(&error.remote));
     if (protocol->error != NULL)
         protocol->error(ip->protocol_self[number], &error);
+}
+
+int icmp_errno(const struct ip_error *error, bool *hard)
+{
+    static const struct {
+        int number;
+        bool hard;
+    } unreachable[] = {
+        [ICMP_CODE_NETWORK] = {ENETUNREACH, false},
+        [ICMP_CODE_HOST] = {EHOSTUNREACH, false},
+        [ICMP_CODE_PROTOCOL] = {ENOPROTOOPT, true},
+        [ICMP_CODE_PORT] = {ECONNREFUSED, true},
+        [ICMP_CODE_FRAGMENTATION_NEEDED] = {EMSGSIZE, false},
+        [ICMP_CODE_SOURCE_ROUTE_FAILED] = {EOPNOTSUPP, false},
+        [ICMP_CODE_NETWORK_UNKNOWN] = {ENETUNREACH, true},
+        [ICMP_CODE_HOST_UNKNOWN] = {EHOSTDOWN, true},
+        [ICMP_CODE_SOURCE_ISOLATED] = {ENONET, true},
+        [ICMP_CODE_NETWORK_PROHIBITED] = {ENETUNREACH, true},
+        [ICMP_CODE_HOST_PROHIBITED] = {EHOSTUNREACH, true},
+        [ICMP_CODE_NETWORK_TOS] = {ENETUNREACH, false},
+        [ICMP_CODE_HOST_TOS] = {EHOSTUNREACH, false},
+        [ICMP_CODE_PROHIBITED] = {EHOSTUNREACH, true},
+        [ICMP_CODE_PRECEDENCE_VIOLATION] = {EHOSTUNREACH, true},
+        [ICMP_CODE_PRECEDENCE_CUTOFF] = {EHOSTUNREACH, true},
+    };
+
+    *hard = false;
+    switch (error->type) {
+    case ICMP_TYPE_UNREACHABLE:
+        if (error->code >= sizeof(unreachable) / sizeof(unreachable[0]))
+            return 0;
+        *hard = unreachable[error->code].hard;
+        return unreachable[error->code].number;
+    case ICMP_TYPE_TIME_EXCEEDED:
+        return EHOSTUNREACH;
+    case ICMP_TYPE_PARAMETER_PROBLEM:
+        *hard = true;
+        return EPROTO;
+    default:
+        return 0;
+    }
 }
 
 /* ---- In ------------------------------------------------------------------------------------- */

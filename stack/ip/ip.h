@@ -15,6 +15,7 @@
 #include "base/core.h"
 #include "base/list.h"
 #include "ip/address.h"
+#include "ip/path.h"
 #include "strait.h"
 
 struct ip;
@@ -127,7 +128,8 @@ static inline void outgoing_payload(struct ip_outgoing *out, const void *bytes, 
 struct ip_error {
     struct address local, remote; /* source and destination of the quoted packet */
     uint8_t type, code;           /* of the ICMP message */
-    uint16_t mtu;                 /* fragmentation needed: of the next hop, else 0 */
+    uint16_t mtu;                 /* fragmentation needed: of the next hop, or 0 */
+    uint16_t packet_bytes;        /* the length of the quoted packet when it was sent */
     const uint8_t *quote;         /* the transport's bytes that were quoted, 8 at least */
     size_t quote_bytes;
 };
@@ -163,6 +165,11 @@ enum icmp_unreachable {
     ICMP_CODE_PRECEDENCE_CUTOFF = 15,
 };
 
+static inline bool ip_error_is_too_big(const struct ip_error *error)
+{
+    return error->type == ICMP_TYPE_UNREACHABLE && error->code == ICMP_CODE_FRAGMENTATION_NEEDED;
+}
+
 /* A protocol above IP. `self` is what was given to ip_register. */
 struct ip_protocol {
     void (*input)(void *self, const struct ip_packet *);
@@ -181,6 +188,7 @@ struct ip {
     struct ip_route_entry routes[IP_ROUTES_MAX]; /* longest prefix first */
     uint8_t interface_count, route_count;
     struct loopback loopback;
+    struct paths paths;
     const struct ip_protocol *protocols[256];
     void *protocol_self[256];
     uint64_t icmp_tokens_at_ns; /* the bucket that limits ICMP errors: when it was last filled */
@@ -233,6 +241,14 @@ bool ip_is_own(const struct ip *, const struct address *);
 /* Whether this is the limited broadcast address or that of a network the host is on. */
 bool ip_is_broadcast(const struct ip *, const struct address *);
 
+/*
+ * A router has said that a packet of ours was too big for the path, and the transport has found
+ * that the quote is of something it has sent. Lowers the MTU of the route and, for ten minutes, of
+ * all that are found from now on to this destination. Returns false if the message lowers nothing,
+ * or contradicts itself.
+ */
+bool ip_path_too_big(struct ip *, struct route *, const struct ip_error *);
+
 /* ---- loopback.c ---- */
 
 /* Called by ip_init and ip_finish. */
@@ -279,6 +295,12 @@ void ip_forward(struct ip *, const struct ip_packet *);
 
 /* Registers ICMP with the layer; called by ip_init. */
 void icmp_init(struct ip *);
+
+/*
+ * The errno that an ICMP error means to a socket, 0 if none: Linux's choice. `hard` tells whether
+ * the condition will hold, so that trying again is of no use.
+ */
+int icmp_errno(const struct ip_error *, bool *hard);
 
 /*
  * Answers a packet with an ICMP error (RFC 1122 3.2.2, 3.2.2.1; limited by RFC 1812 4.3.2.8),

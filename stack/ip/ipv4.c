@@ -41,6 +41,7 @@ void ip_init(struct ip *ip, struct core *core)
 {
     *ip = (struct ip){.core = core};
     loopback_init(ip);
+    paths_init(&ip->paths, core);
     icmp_init(ip);
 }
 

@@ -188,9 +188,29 @@ int ip_route_find(struct ip *ip, const struct address *source, const struct addr
         .interface = interface,
         .source = given ? *source : source_towards(ip, interface, destination),
         .destination = *destination,
-        .mtu = (uint16_t)interface->link->mtu,
+        .mtu = paths_mtu(&ip->paths, destination, (uint16_t)interface->link->mtu),
         .header_bytes = IPV4_HEADER_BYTES,
         .ttl = IP_DEFAULT_TTL,
     };
     return 0;
+}
+
+/* ---- Path MTU ------------------------------------------------------------------------------- */
+
+bool ip_path_too_big(struct ip *ip, struct route *route, const struct ip_error *error)
+{
+    /* What the sender of a super-packet has put on the wire was no larger than the path's MTU. */
+    uint16_t packet_bytes = error->packet_bytes < route->mtu ? error->packet_bytes : route->mtu;
+    uint16_t mtu = path_mtu_meant(error->mtu, packet_bytes);
+
+    /* RFC 1191 6.4: only what lowers the MTU is news; RFC 5927 7.2: the packet would have passed */
+    if (mtu >= packet_bytes) {
+        count(ip->core, ip_path_refused);
+        return false;
+    }
+    route->mtu = paths_lower(&ip->paths, &route->destination, mtu);
+    count(ip->core, ip_path_lowered);
+    log_to(ip->core, STRAIT_LOG_IP, "the path to " ADDRESS_FORMAT " carries %u bytes",
+           ADDRESS_BYTES(&route->destination), route->mtu);
+    return true;
 }

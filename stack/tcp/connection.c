@@ -107,7 +107,25 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
 
 uint16_t connection_mss_offer(const struct route *route)
 {
-    return (uint16_t)(route->mtu - route->header_bytes - TCP_HEADER_BYTES);
+    return (uint16_t)(route->interface->link->mtu - route->header_bytes - TCP_HEADER_BYTES);
+}
+
+/* The payload of a full segment, which the peer takes up to `offered` bytes, without options. */
+static uint32_t fitting_mss(const struct connection *c, uint32_t offered)
+{
+    uint32_t fitting = (uint32_t)c->route.mtu - c->route.header_bytes - TCP_HEADER_BYTES;
+    uint32_t mss = offered < fitting ? offered : fitting;
+
+    /* RFC 6691, now RFC 9293 3.7.1: the MSS option counts payload without options. */
+    return mss - (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0);
+}
+
+void connection_fit_path(struct connection *c)
+{
+    uint32_t mss = fitting_mss(c, UINT16_MAX);
+
+    if (mss < c->mss)
+        c->mss = c->congestion.mss = mss;
 }
 
 uint8_t connection_scale_offer(uint32_t receive_limit_bytes)
@@ -129,12 +147,9 @@ void connection_negotiate(struct connection *c, const struct tcp_options *peer, 
     c->sack = c->sack && peer->sack_permitted;
 
     uint32_t offered = peer->mss ? peer->mss : TCP_MSS_UNTOLD;
-    uint32_t fitting = connection_mss_offer(&c->route);
     if (offered < TCP_MSS_MIN)
         offered = TCP_MSS_MIN;
-    uint32_t mss = offered < fitting ? offered : fitting;
-    /* RFC 6691, now RFC 9293 3.7.1: the MSS option counts payload without options. */
-    c->mss = mss - (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0);
+    c->mss = fitting_mss(c, offered);
     c->rcv_mss = c->mss;
 
     c->snd_wnd = window; /* never scaled on a SYN: RFC 7323 2.2 */

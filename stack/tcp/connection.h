@@ -107,14 +107,15 @@ struct connection {
     bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
     bool receive_shut : 1;  /* the user wants no more data */
     bool in_recovery : 1;   /* fast recovery, RFC 6582 */
-    bool after_timeout : 1; /* sending again from snd_una after a timeout, up to `recover` */
+    bool after_timeout : 1; /* sending again from snd_una, up to `recover`: after a timeout, or
+                               because it was too big for the path */
     bool rtt_timing : 1;    /* rtt_seq is being timed */
     bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
     bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
     bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
 
     int error;      /* errno to be reported once */
-    int soft_error; /* errno that explains a timeout, should it come to one */
+    int soft_error; /* errno that explains a timeout, should it come to one before progress does */
 
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */
@@ -232,8 +233,11 @@ struct connection *connection_new(struct tcp *, const struct tuple *, const stru
 /* What the peer's SYN settles for the connection: scales, timestamps, MSS, the first window. */
 void connection_negotiate(struct connection *, const struct tcp_options *, uint16_t window);
 
-/* The MSS that is offered to a peer on this route (RFC 9293 3.7.1). */
+/* The MSS that is offered to a peer on this route (RFC 9293 3.7.1): what the link can bring. */
 uint16_t connection_mss_offer(const struct route *);
+
+/* Makes segments as small as the MTU of the route demands. */
+void connection_fit_path(struct connection *);
 
 /* The window scale that is offered for a receive buffer (RFC 7323 2.3). */
 uint8_t connection_scale_offer(uint32_t receive_limit_bytes);
@@ -373,6 +377,14 @@ void loss_duplicate_ack(struct tcp *, struct connection *);
 
 /* The retransmission timer has expired on data. */
 void loss_timeout(struct tcp *, struct connection *);
+
+/* What is in flight was too big for the path; the MSS fits it now. */
+void loss_too_big(struct tcp *, struct connection *);
+
+/* ---- icmp.c ---- */
+
+/* An ICMP error about a segment of ours; `self` is the struct tcp. A connection may be freed. */
+void tcp_error(void *self, const struct ip_error *);
 
 /* ---- timers.c ---- */
 

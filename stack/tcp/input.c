@@ -201,6 +201,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     if (!c->in_recovery && !c->after_timeout)
         c->recover = seq_max(c->recover, c->snd_una - 1);
     c->retries = 0;
+    c->soft_error = 0;
     loss_acked(tcp, c, bytes, flight);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);
@@ -271,6 +272,7 @@ static void established(struct tcp *tcp, struct connection *c, const struct segm
     }
     c->rtt_timing = false;
     c->retries = 0;
+    c->soft_error = 0;
     c->backoff = 0;
     c->timer_restart = true;
     connection_wake(tcp, c);
@@ -422,51 +424,6 @@ static void tcp_input(void *self, const struct ip_packet *packet)
     } else {
         count(tcp->core, tcp_no_connection);
         output_reset_reply(tcp, &tuple, &s);
-    }
-}
-
-/*
- * What an unreachable message means for a connection (RFC 9293 3.9.2.2): `hard` ones refuse it, if
- * it is being opened; for an open one no message is hard (RFC 5927 5.2).
- */
-static int error_of(uint8_t code, bool *hard)
-{
-    *hard = code == ICMP_CODE_PORT || code == ICMP_CODE_PROTOCOL;
-    switch (code) {
-    case ICMP_CODE_NETWORK:
-        return ENETUNREACH;
-    case ICMP_CODE_HOST:
-    case ICMP_CODE_SOURCE_ROUTE_FAILED:
-        return EHOSTUNREACH;
-    default:
-        return *hard ? ECONNREFUSED : 0;
-    }
-}
-
-/* An ICMP error about a segment of ours; it must quote one that is in flight (RFC 5927 4.1). */
-static void tcp_error(void *self, const struct ip_error *error)
-{
-    struct tcp *tcp = self;
-    struct reader r = reader_over(error->quote, error->quote_bytes);
-    struct tuple tuple = {.local = error->local, .remote = error->remote};
-
-    tuple.local_port = read_be16(&r);
-    tuple.remote_port = read_be16(&r);
-    uint32_t seq = read_be32(&r);
-    struct entry *e = r.short_of ? NULL : entry_find(tcp, &tuple);
-    if (!e || e->kind != ENTRY_CONNECTION || error->type != ICMP_TYPE_UNREACHABLE)
-        return;
-
-    struct connection *c = container_of(e, struct connection, entry);
-    if (seq_lt(seq, c->snd_una) || seq_ge(seq, c->snd_nxt))
-        return;
-    bool hard;
-    int reason = error_of(error->code, &hard);
-    if (hard && c->state == STATE_SYN_SENT) {
-        count(tcp->core, tcp_connections_refused);
-        connection_fail(tcp, c, reason);
-    } else if (reason) {
-        c->soft_error = reason;
     }
 }
 

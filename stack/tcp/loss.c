@@ -2,7 +2,8 @@
 /*
  * Loss recovery: fast retransmit and fast recovery of NewReno (RFC 6582), and what a timeout does
  * (RFC 5681 3.1, RFC 6298 5.4 to 5.7). After a timeout everything from snd_una is sent again as the
- * window opens, unless acknowledgements show that it has arrived.
+ * window opens, unless acknowledgements show that it has arrived; so it is after a router has said
+ * that it was too big (RFC 1191 6.4).
  */
 #include "tcp/connection.h"
 
@@ -79,15 +80,32 @@ void loss_duplicate_ack(struct tcp *tcp, struct connection *c)
     output_retransmit_first(tcp, c);
 }
 
-void loss_timeout(struct tcp *tcp, struct connection *c)
+/* Lets everything that is in flight be sent again, as far as the window lets it. */
+static void send_again(struct tcp *tcp, struct connection *c)
 {
-    if (c->retries == 1) /* RFC 5681 3.1: once for the same data */
-        c->algorithm->lost(&c->congestion, in_flight(c));
-    c->congestion.cwnd = c->mss;
     c->recover = c->snd_nxt;
     c->in_recovery = false;
     c->after_timeout = true;
     c->duplicate_acks = 0;
     c->snd_resend = c->snd_una;
     output_queue(tcp, c);
+}
+
+void loss_timeout(struct tcp *tcp, struct connection *c)
+{
+    if (c->retries == 1) /* RFC 5681 3.1: once for the same data */
+        c->algorithm->lost(&c->congestion, in_flight(c));
+    c->congestion.cwnd = c->mss;
+    send_again(tcp, c);
+}
+
+void loss_too_big(struct tcp *tcp, struct connection *c)
+{
+    struct congestion *cc = &c->congestion;
+
+    /* The path was too narrow, not too full: the window stays, but for what a recovery lent it. */
+    if (c->in_recovery && cc->ssthresh < cc->cwnd)
+        cc->cwnd = cc->ssthresh;
+    c->timer_restart = true;
+    send_again(tcp, c);
 }

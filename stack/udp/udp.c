@@ -145,49 +145,38 @@ static void udp_input(void *self, const struct ip_packet *packet)
     deliver(u, packet, r.at, length - UDP_HEADER_BYTES, source_port, destination_port);
 }
 
-/* What an ICMP error means to a connected socket; 0: nothing, for it may pass (RFC 1122 3.2.2.1).
- * The errno values are Linux's. */
-static int errno_of(const struct ip_error *error)
+/* A datagram of the endpoint was too big. Returns whether the path carries less than was known. */
+static bool too_big(struct udp *u, const struct ip_error *error)
 {
-    if (error->type == ICMP_TYPE_PARAMETER_PROBLEM)
-        return EPROTO;
-    if (error->type != ICMP_TYPE_UNREACHABLE)
-        return 0;
-    switch (error->code) {
-    case ICMP_CODE_PROTOCOL:
-        return ENOPROTOOPT;
-    case ICMP_CODE_PORT:
-        return ECONNREFUSED;
-    case ICMP_CODE_FRAGMENTATION_NEEDED:
-        return EMSGSIZE; /* datagrams go out with DF set: the application must make them smaller */
-    case ICMP_CODE_NETWORK_UNKNOWN:
-    case ICMP_CODE_NETWORK_PROHIBITED:
-        return ENETUNREACH;
-    case ICMP_CODE_HOST_UNKNOWN:
-        return EHOSTDOWN;
-    case ICMP_CODE_SOURCE_ISOLATED:
-        return ENONET;
-    case ICMP_CODE_HOST_PROHIBITED:
-    case ICMP_CODE_PROHIBITED:
-    case ICMP_CODE_PRECEDENCE_VIOLATION:
-    case ICMP_CODE_PRECEDENCE_CUTOFF:
-        return EHOSTUNREACH;
-    default:
-        return 0;
-    }
+    struct route route;
+
+    return ip_route_find(u->ip, &error->local, &error->remote, &route) == 0 &&
+           ip_path_too_big(u->ip, &route, error);
 }
 
-/* RFC 1122 4.1.3.3: the application hears of it, if it has said whom it talks to. */
+/*
+ * RFC 1122 4.1.3.3: the application hears of it, if it has said whom it talks to. Then a stranger
+ * has to know both ports; of a socket that is not connected nobody remembers to whom it has sent,
+ * and any message about its port would be believed. As in Linux, errors that may pass are not told,
+ * and that a datagram was too big is.
+ */
 static void udp_error(void *self, const struct ip_error *error)
 {
     struct udp *u = self;
     struct reader r = reader_over(error->quote, error->quote_bytes);
     uint16_t local_port = read_be16(&r);
     uint16_t remote_port = read_be16(&r);
-
     struct udp_endpoint *e = endpoint_at(u, &error->local, local_port);
-    int number = errno_of(error);
-    if (e == NULL || e->remote_port == 0 || !is_peer(e, &error->remote, remote_port) || number == 0)
+    bool tell;
+
+    if (e == NULL || e->remote_port == 0 || !is_peer(e, &error->remote, remote_port)) {
+        count(u->core, icmp_quote_unmatched);
+        return;
+    }
+    int number = icmp_errno(error, &tell);
+    if (ip_error_is_too_big(error))
+        tell = too_big(u, error);
+    if (!tell)
         return;
     e->error = number;
     u->wake(u->wake_context, e->owner);

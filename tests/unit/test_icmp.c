@@ -311,9 +311,10 @@ static void a_quote_that_cannot_be_ours_is_dropped(void **state)
     input_error(f, 3, 7, 0x01, 33);         /* a later fragment */
     input_error(f, 3, 15, 0x03, 33);        /* from somebody else */
     input_error(f, 3, 9, 0xfd, 33);         /* of a protocol that is not spoken here */
+    input_error(f, 3, 3, 0x1b, 33);         /* a packet of 27 bytes */
     input_error(f, 3, 19, 0x02, 33);        /* a packet that never left this host */
     assert_int_equal(f->errors, 0);
-    assert_int_equal(counter(f, COUNTER_icmp_quote_wrong), 28 + 8);
+    assert_int_equal(counter(f, COUNTER_icmp_quote_wrong), 28 + 9);
     assert_int_equal(counter(f, COUNTER_icmp_errors_in), 0);
     lan_expect_nothing(f->lan);
 }

@@ -586,7 +586,6 @@ static void only_hard_errors_are_told_rfc1122_3_2_2_1(void **state)
         {3, 1, 0},
         {3, 2, ENOPROTOOPT},
         {3, 3, ECONNREFUSED},
-        {3, 4, EMSGSIZE},
         {3, 5, 0},
         {3, 6, ENETUNREACH},
         {3, 7, EHOSTDOWN},
@@ -612,6 +611,59 @@ static void only_hard_errors_are_told_rfc1122_3_2_2_1(void **state)
         input_error(f, errors[i].type, errors[i].code, 7, PEER_PORT);
         assert_int_equal(f->endpoint.error, errors[i].error);
     }
+}
+
+/* A router says that a datagram of 1028 bytes was too big for a link of `mtu`. */
+static void input_too_big(struct fixture *f, uint16_t mtu, uint16_t port, uint16_t peer_port)
+{
+    uint8_t packet[20 + 8 + 33];
+    lan_hex(packet, sizeof(packet),
+            "45 00 00 3d 12 34 00 00 40 01 54 7c 0a 07 00 01 0a 07 00 02"
+            "03 04 00 00 00 00 00 00" DATAGRAM_OUT);
+    store_be16(packet + 26, mtu);
+    store_be16(packet + 30, 1028);
+    store_be16(packet + 48, port);
+    store_be16(packet + 50, peer_port);
+    store_be16(packet + 22, (uint16_t)~lan_sum(packet + 20, sizeof(packet) - 20));
+    lan_input(f->lan, packet, sizeof(packet), NULL);
+}
+
+static uint16_t mtu_to_peer(struct fixture *f)
+{
+    struct route route;
+    assert_int_equal(ip_route_find(&f->lan->ip, NULL, &f->peer, &route), 0);
+    return route.mtu;
+}
+
+static void a_datagram_that_was_too_big_is_told_and_the_path_narrowed_rfc1191_6_5(void **state)
+{
+    struct fixture *f = *state;
+
+    bind_port(f, 7);
+    assert_int_equal(udp_connect(&f->udp, &f->endpoint, &f->peer, PEER_PORT), 0);
+    input_too_big(f, 600, 7, PEER_PORT);
+    assert_int_equal(mtu_to_peer(f), 600);
+    assert_int_equal(f->endpoint.error, EMSGSIZE);
+    assert_int_equal(f->woken, 1);
+    f->endpoint.error = 0;
+    input_too_big(f, 600, 7, PEER_PORT); /* about another one that was under way */
+    assert_int_equal(f->endpoint.error, 0);
+    assert_int_equal(f->woken, 1);
+    assert_int_equal(f->lan->core.counters[COUNTER_ip_path_refused], 1);
+}
+
+static void too_big_is_believed_of_nobody_elses_datagram_rfc5927_4(void **state)
+{
+    struct fixture *f = *state;
+
+    bind_port(f, 7);
+    input_too_big(f, 600, 7, PEER_PORT); /* not connected: sent, perhaps, and forgotten */
+    assert_int_equal(udp_connect(&f->udp, &f->endpoint, &f->peer, PEER_PORT), 0);
+    input_too_big(f, 600, 8, PEER_PORT);
+    input_too_big(f, 600, 7, PEER_PORT + 1);
+    assert_int_equal(mtu_to_peer(f), 1500);
+    assert_int_equal(f->endpoint.error, 0);
+    assert_int_equal(f->lan->core.counters[COUNTER_icmp_quote_unmatched], 3);
 }
 
 /* ---- Bind and connect ------------------------------------------------------------------------ */
@@ -859,6 +911,8 @@ int main(void)
         TEST(an_error_does_not_hide_a_datagram),
         TEST(an_error_about_another_datagram_is_not_told),
         TEST(only_hard_errors_are_told_rfc1122_3_2_2_1),
+        TEST(a_datagram_that_was_too_big_is_told_and_the_path_narrowed_rfc1191_6_5),
+        TEST(too_big_is_believed_of_nobody_elses_datagram_rfc5927_4),
         TEST(an_endpoint_is_bound_once_and_to_what_the_host_has),
         TEST(a_port_belongs_to_one_endpoint),
         TEST(port_0_is_any_port_of_the_range),
