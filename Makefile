@@ -39,12 +39,15 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TCP_SRC := $(wildcard tests/tcp/test_*.c)
 SIM_SRC := tests/sim/streams.c $(wildcard tests/sim/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
-TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(INTEROP_SRC)
+ORACLE_SRC := tests/oracle/test_oracle.c
+TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(INTEROP_SRC) $(ORACLE_SRC)
 HARNESS_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(1))
-helpers = $(filter $(dir $(1))%,$(HARNESS_SRC))
+# The helpers of a test: those of its folder, and what the folder borrows from another one.
+BORROWED_tests/oracle/ := tests/tcp/packet.c tests/tcp/notation.c
+helpers = $(filter $(dir $(1))%,$(HARNESS_SRC)) $(BORROWED_$(dir $(1)))
 
 LIB_OBJ := $(call objects,$(LIB_SRC))
 BESIDE_OBJ := $(call objects,$(BESIDE_LIB))
@@ -53,9 +56,10 @@ UNIT := $(call programs,$(UNIT_SRC))
 TCP := $(call programs,$(TCP_SRC))
 SIM := $(call programs,$(SIM_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
+ORACLE := $(call programs,$(ORACLE_SRC))
 EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp sim same hashes interop asan mutants lint layers requirements header fmt clean help
+.PHONY: all lib tests test unit tcp sim same hashes interop oracle asan mutants lint layers requirements header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -92,7 +96,7 @@ $(OBJ)/%.o: %.c Makefile
 
 # ---- Tests ----------------------------------------------------------------------------------------
 
-# A test program is its own file, the helpers of its folder, and everything but main.
+# A test program is its own file, its helpers, and everything but main.
 .SECONDEXPANSION:
 $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 		$(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
@@ -144,13 +148,16 @@ hashes: $(hashes)
 interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
 	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(INTEROP) $(EXAMPLE) ## builds the test programs
+oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
+	$(call run,$(ORACLE),scripts/sandbox)
+
+tests: $(UNIT) $(TCP) $(SIM) $(INTEROP) $(ORACLE) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 ifeq ($(MODE),release)
 test: layers requirements header
 endif
-test: unit tcp sim interop ## all tests of this MODE
+test: unit tcp sim interop oracle ## all tests of this MODE
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
