@@ -217,12 +217,16 @@ struct strait_config {
     uint32_t half_open_max;   /* connections in SYN-RECEIVED, of all listeners together */
     uint32_t time_wait_max;
     uint32_t orphans_max;       /* connections that close without a socket; beyond it: RST */
-    size_t fragments_max_bytes; /* incomplete IP packets, all together */
+    size_t fragments_max_bytes; /* incomplete IP packets, all together; a source gets a quarter */
     size_t memory_max_bytes;    /* payload buffers of all sockets together */
     uint32_t send_buffer_bytes; /* of each socket */
     uint32_t receive_buffer_bytes;
 
-    bool forward; /* a router: packets for other hosts go on (RFC 1812 5.2) */
+    /*
+     * A router: packets for other hosts go on (RFC 1812 5.2), or are answered with an ICMP error. A
+     * super-packet goes on through links with STRAIT_LINK_TSO4 only.
+     */
+    bool forward;
 
     /* What TCP offers to its peers and takes from them. */
     bool timestamps;     /* RFC 7323 3 */
@@ -348,8 +352,9 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
 /*
  * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to send on a stream also MSG_MORE (as
  * TCP_CORK until the next send); to receive also MSG_PEEK and, on UDP, MSG_TRUNC; others are
- * EOPNOTSUPP. A blocking send returns when all bytes are taken, or with those
- * that were when it cannot go on. On a stream without connection all of them are ENOTCONN.
+ * EOPNOTSUPP. A blocking send returns when all bytes are taken, or with those that were when it
+ * cannot go on. On a stream without connection all of them are ENOTCONN. A datagram has 65507 bytes
+ * at most (EMSGSIZE); one that exceeds the MTU goes in fragments.
  */
 STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);
 STRAIT_API ssize_t strait_recv(struct strait *, int fd, void *, size_t, int flags);

@@ -28,7 +28,19 @@
     X(ip_not_for_us)                                                                               \
     X(ip_forwarded)                                                                                \
     X(ip_ttl_expired)                                                                              \
-    X(ip_fragment_dropped)                                                                         \
+    X(ip_fragments_in)                                                                             \
+    X(ip_fragment_wrong)                                                                           \
+    X(ip_fragment_tiny)                                                                            \
+    X(ip_fragment_oversize)                                                                        \
+    X(ip_fragment_duplicate)                                                                       \
+    X(ip_fragment_overlap)                                                                         \
+    X(ip_fragments_ecn_mixed)                                                                      \
+    X(ip_fragments_limited)                                                                        \
+    X(ip_reassembly_evicted)                                                                       \
+    X(ip_reassembly_timed_out)                                                                     \
+    X(ip_reassembled)                                                                              \
+    X(ip_fragmented)                                                                               \
+    X(ip_fragments_out)                                                                            \
     X(ip_protocol_unknown)                                                                         \
     X(ip_no_route)                                                                                 \
     X(ip_loopback_full)                                                                            \

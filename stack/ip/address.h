@@ -63,6 +63,12 @@ static inline bool address_is_loopback(const struct address *a)
     return address_to_v4(a) >> 24 == IN_LOOPBACKNET;
 }
 
+/* 169.254.0.0/16, of which no router sends anything on (RFC 3927 2.7). */
+static inline bool address_is_link_local(const struct address *a)
+{
+    return address_to_v4(a) >> 16 == 0xa9fe;
+}
+
 /* 240.0.0.0/4, the limited broadcast address included (RFC 1112 4). */
 static inline bool address_is_reserved(const struct address *a)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ICMP for IPv4 (RFC 792, RFC 1122 3.2.2): answers echo requests, tells transports of errors about
- * their packets, and makes errors. It keeps no state but the bucket that limits the errors made,
+ * their packets, and makes errors. It keeps no state but the buckets that limit the errors made,
  * and an answer is sent from within the request's arrival, its payload by reference.
  */
 #include <errno.h>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/siphash.h"
 #include "ip/ip.h"
 
 #define ICMP_HEADER_BYTES 8
@@ -16,9 +17,11 @@
 /* Of an error, with its IP header (RFC 1812 4.3.2.3). */
 #define ERROR_MAX_BYTES 576
 
-/* Errors made: a burst, and then so many a second. */
-#define ERRORS_BURST      50
-#define ERRORS_PER_SECOND 1000
+/* Errors made, to all and to the peers of one group: a burst, and then so many a second. */
+#define ERRORS_BURST           200
+#define ERRORS_PER_SECOND      1000
+#define PEER_ERRORS_BURST      50
+#define PEER_ERRORS_PER_SECOND 100
 
 /* ---- Echo ----------------------------------------------------------------------------------- */
 
@@ -33,6 +36,7 @@ static void answer_echo(struct ip *ip, const struct ip_packet *packet)
     route.tos = packet->tos & 0xfc; /* as asked, but ICMP is no ECN transport (RFC 3168 5) */
 
     outgoing_init(&out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
+    out.may_fragment = true;
     uint8_t *header = outgoing_transport(&out);
     header[0] = ICMP_TYPE_ECHO_REPLY;
     header[1] = 0;
@@ -181,7 +185,9 @@ void icmp_init(struct ip *ip)
 {
     static const struct ip_protocol icmp_protocol = {.input = icmp_input};
 
-    ip->icmp_tokens = ERRORS_BURST;
+    ip->icmp_all.tokens = ERRORS_BURST;
+    for (int i = 0; i < ICMP_PEERS; i++)
+        ip->icmp_peers[i].tokens = PEER_ERRORS_BURST;
     ip_register(ip, IPPROTO_ICMP, &icmp_protocol, ip);
 }
 
@@ -205,22 +211,41 @@ static bool is_icmp_error(const struct ip_packet *packet)
     }
 }
 
-/* Takes a token from the bucket, after filling in what the time has earned. */
-static bool take_token(struct ip *ip)
+/* Fills in what the time has earned. */
+static void fill(struct icmp_bucket *bucket, uint64_t now_ns, uint32_t burst, uint32_t per_second)
 {
-    const uint64_t token_ns = NS_PER_S / ERRORS_PER_SECOND;
-    uint64_t earned = (ip->core->now_ns - ip->icmp_tokens_at_ns) / token_ns;
+    uint64_t token_ns = NS_PER_S / per_second;
+    uint64_t earned = (now_ns - bucket->filled_at_ns) / token_ns;
 
-    if (earned >= ERRORS_BURST - ip->icmp_tokens) {
-        ip->icmp_tokens = ERRORS_BURST;
-        ip->icmp_tokens_at_ns = ip->core->now_ns;
+    if (earned >= burst - bucket->tokens) {
+        bucket->tokens = burst;
+        bucket->filled_at_ns = now_ns;
     } else {
-        ip->icmp_tokens += (uint32_t)earned;
-        ip->icmp_tokens_at_ns += earned * token_ns;
+        bucket->tokens += (uint32_t)earned;
+        bucket->filled_at_ns += earned * token_ns;
     }
-    if (ip->icmp_tokens == 0)
+}
+
+/*
+ * Whether an error may be sent to a peer. Each group of peers has a bucket, so that one who asks
+ * for many errors does not use up those of others; and all have one. An error costs one token in
+ * the mean, but none, one or two at random: or what a stranger is left with would tell him how many
+ * errors others were sent, and which ports they found (Man et al., SAD DNS, 2020).
+ */
+static bool may_send(struct ip *ip, const struct address *peer)
+{
+    uint64_t now_ns = ip->core->now_ns;
+    uint64_t hash = siphash(ip->core->config.secret, peer, sizeof(*peer));
+    struct icmp_bucket *buckets[] = {&ip->icmp_peers[hash % ICMP_PEERS], &ip->icmp_all};
+
+    fill(buckets[0], now_ns, PEER_ERRORS_BURST, PEER_ERRORS_PER_SECOND);
+    fill(buckets[1], now_ns, ERRORS_BURST, ERRORS_PER_SECOND);
+    if (buckets[0]->tokens == 0 || buckets[1]->tokens == 0)
         return false;
-    ip->icmp_tokens--;
+    for (int i = 0; i < 2; i++) {
+        uint32_t cost = (uint32_t)prng_below(&ip->core->prng, 3);
+        buckets[i]->tokens -= cost < buckets[i]->tokens ? cost : buckets[i]->tokens;
+    }
     return true;
 }
 
@@ -229,29 +254,38 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-void icmp_error(struct ip *ip, const struct ip_packet *packet, uint8_t type, uint8_t code)
+void icmp_error_with(struct ip *ip, const struct ip_packet *packet, uint8_t type, uint8_t code,
+                     uint32_t word)
 {
     struct ip_outgoing out;
     struct route route;
 
-    /* RFC 1122 3.2.2; that the source is a single host, and the packet no fragment, ipv4_input has
-     * seen to. */
-    if (packet->broadcast || is_icmp_error(packet))
+    /* RFC 1122 3.2.2; that the source is a single host, ipv4_input has seen to. */
+    if (packet->broadcast || packet->fragment_offset > 0 || is_icmp_error(packet))
         return;
-    if (ip_route_find(ip, &packet->destination, &packet->source, &route) < 0)
+    /* As a host from the address that was asked; as a router from that of the interface that the
+     * error leaves by (RFC 1812 4.3.2.4). */
+    const struct address *source = packet->local ? &packet->destination : NULL;
+    if (ip_route_find(ip, source, &packet->source, &route) < 0)
         return;
-    if (!take_token(ip)) {
+    if (!may_send(ip, &packet->source)) {
         count(ip->core, icmp_errors_limited);
         return;
     }
 
     outgoing_init(&out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
     uint8_t *header = outgoing_transport(&out);
-    memset(header, 0, ICMP_HEADER_BYTES);
     header[0] = type;
     header[1] = code;
+    store_be16(header + ICMP_CHECKSUM_AT, 0);
+    store_be32(header + 4, word);
     size_t room = smaller(ERROR_MAX_BYTES, route.mtu) - route.header_bytes - ICMP_HEADER_BYTES;
     outgoing_payload(&out, packet->header, smaller(room, packet->header_bytes + packet->length));
     if (ip_output(ip, &route, IPPROTO_ICMP, &out) == 0)
         count(ip->core, icmp_errors_out);
+}
+
+void icmp_error(struct ip *ip, const struct ip_packet *packet, uint8_t type, uint8_t code)
+{
+    icmp_error_with(ip, packet, type, code, 0);
 }

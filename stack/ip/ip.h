@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "ip/address.h"
 #include "ip/path.h"
+#include "ip/reassembly.h"
 #include "strait.h"
 
 struct ip;
@@ -23,7 +24,9 @@ struct ip;
 #define IP_INTERFACES_MAX 8
 #define IP_ROUTES_MAX     32
 #define IP_DEFAULT_TTL    64
-#define IPV4_HEADER_BYTES 20 /* without options */
+#define IPV4_HEADER_BYTES 20  /* without options */
+#define IP_ID_SEQUENCES   256 /* of identifications, shared by the destinations */
+#define ICMP_PEERS        64  /* groups of destinations, each with a limit on errors */
 
 /* The ECN field, the low bits of the TOS byte (RFC 3168 5). */
 #define IP_ECN_MASK    3
@@ -68,12 +71,20 @@ struct ip_packet {
     uint8_t tos;
     bool local;     /* for this host, or for everyone near */
     bool broadcast; /* sent to a broadcast or multicast address */
+    bool dont_fragment, more_fragments;
+    uint16_t fragment_offset; /* where its payload stands in that of the whole packet, bytes */
+    uint16_t id;              /* of the whole packet */
     const uint8_t *header;
     size_t header_bytes;
     const uint8_t *payload; /* what follows the IP header */
     size_t length;          /* of the payload */
     const struct strait_offload *offload;
 };
+
+static inline bool ip_is_fragment(const struct ip_packet *packet)
+{
+    return packet->more_fragments || packet->fragment_offset > 0;
+}
 
 /*
  * A packet to be sent: the transport's header in `headers` behind room for the network's, and the
@@ -89,6 +100,7 @@ struct ip_outgoing {
     size_t header_bytes; /* of the transport's header */
     int checksum_at;     /* in it, with the field zero; or OUTGOING_NO_CHECKSUM */
     bool pseudo_header;  /* whether the checksum covers one (ICMPv4: no) */
+    bool may_fragment;   /* goes in fragments if it exceeds the MTU; else it is refused */
     uint16_t gso_size;   /* payload bytes a segment, if this is a super-packet */
     size_t payload_bytes;
     int count;                                  /* parts in use; part 0 is for the headers */
@@ -100,13 +112,15 @@ static inline uint8_t *outgoing_transport(struct ip_outgoing *out)
     return out->headers + OUTGOING_NETWORK_ROOM;
 }
 
-/* Sets the fields of a packet without payload; the transport's header is still to be written. */
+/* Sets the fields of a packet without payload, which may not be fragmented; the transport's header
+ * is still to be written. */
 static inline void outgoing_init(struct ip_outgoing *out, size_t header_bytes, int checksum_at,
                                  bool pseudo_header)
 {
     out->header_bytes = header_bytes;
     out->checksum_at = checksum_at;
     out->pseudo_header = pseudo_header;
+    out->may_fragment = false;
     out->gso_size = 0;
     out->payload_bytes = 0;
     out->count = 1;
@@ -143,6 +157,12 @@ enum icmp_type {
     ICMP_TYPE_ECHO = 8,
     ICMP_TYPE_TIME_EXCEEDED = 11,
     ICMP_TYPE_PARAMETER_PROBLEM = 12,
+};
+
+/* Codes of ICMP_TYPE_TIME_EXCEEDED (RFC 792). */
+enum icmp_time_exceeded {
+    ICMP_CODE_IN_TRANSIT = 0,
+    ICMP_CODE_IN_REASSEMBLY = 1,
 };
 
 /* Codes of ICMP_TYPE_UNREACHABLE (RFC 1122 3.2.2.1, RFC 1812 5.2.7.1). */
@@ -182,6 +202,12 @@ struct ip_route_entry {
     struct interface *interface;
 };
 
+/* What limits the ICMP errors that are made: a bucket of tokens (RFC 1812 4.3.2.8). */
+struct icmp_bucket {
+    uint64_t filled_at_ns; /* up to when it has been filled */
+    uint32_t tokens;
+};
+
 struct ip {
     struct core *core;
     struct interface interfaces[IP_INTERFACES_MAX];
@@ -191,15 +217,20 @@ struct ip {
     struct paths paths;
     const struct ip_protocol *protocols[256];
     void *protocol_self[256];
-    uint64_t icmp_tokens_at_ns; /* the bucket that limits ICMP errors: when it was last filled */
-    uint32_t icmp_tokens;
+    struct reassembly reassembly;
+    uint16_t ids[IP_ID_SEQUENCES]; /* how many identifications of each sequence have been used */
+    struct icmp_bucket icmp_all, icmp_peers[ICMP_PEERS];
 };
 
 /* Makes the layer, ICMP included. `core` outlives it. */
 void ip_init(struct ip *, struct core *);
 
-/* Frees what the layer holds. */
+/* Frees what waits in the layer. */
 void ip_finish(struct ip *);
+
+/* Takes in what the host has sent to itself, and does what is due. Returns the time of the next
+ * deadline, or STRAIT_NEVER; what is sent to the host from now on, loopback_waits tells. */
+uint64_t ip_advance(struct ip *);
 
 /* Hands packets and errors of a protocol number to `protocol`, which lives as long as the layer. */
 void ip_register(struct ip *, uint8_t number, const struct ip_protocol *protocol, void *self);
@@ -275,20 +306,48 @@ void ipv4_input(struct ip *, struct interface *, const void *packet, size_t leng
 
 /*
  * Sends a packet along a route: writes the network header, finishes the transport's checksum or
- * leaves it to the link. A super-packet (`gso_size` is set and less than the payload) needs a link
- * with STRAIT_LINK_TSO4. Returns 0, or -1 with errno EMSGSIZE (the packet, or a segment of the
- * super-packet, is longer than the route's MTU, or the link takes no super-packet) or that of the
- * link.
+ * leaves it to the link. A packet that is longer than the route's MTU goes in fragments, if it may;
+ * one that is not has DF set. A super-packet (`gso_size` is set and less than the payload) needs a
+ * link with STRAIT_LINK_TSO4. Returns 0, or -1 with errno EMSGSIZE (the packet, or a segment of the
+ * super-packet, is longer than the route's MTU and may not be fragmented, the packet is longer than
+ * any, or the link takes no super-packet) or that of the link.
  */
 int ip_output(struct ip *, const struct route *, uint8_t protocol, struct ip_outgoing *);
+
+/* Gives a packet of `bytes` to a link, and counts it. Returns 0, or -1 with the link's errno. */
+int ip_transmit(struct ip *, struct strait_link *, const struct iovec *parts, int count,
+                size_t bytes, const struct strait_offload *);
 
 /* Whether the checksum that stands in the payload, pseudo-header included, is right or vouched for.
  */
 bool ip_checksum_right(const struct ip_packet *);
 
+/* ---- fragment.c ---- */
+
+/*
+ * Sends the packet whose IPv4 header and payload are given in fragments that fit the MTU (RFC 791
+ * 3.2). It may be a fragment itself. The payload, of at most 1 + OUTGOING_PARTS_MAX parts and one
+ * byte at least, is not copied. Returns 0, or -1 with the errno of the link, which then has got a
+ * part of them.
+ */
+int ip_fragment(struct ip *, struct strait_link *, size_t mtu, const uint8_t *header,
+                size_t header_bytes, const struct iovec *payload, size_t payload_bytes);
+
+/*
+ * The identification of the next packet that is sent in fragments. Nobody else can predict it, nor
+ * tell from those that he is sent how many others are sent; 65536 packets of the same source,
+ * destination and protocol have different ones.
+ */
+uint16_t ip_next_id(struct ip *, const struct route *, uint8_t protocol);
+
 /* ---- forward.c ---- */
 
-/* Sends a packet on that is for another host; what cannot go on is counted and dropped. */
+/*
+ * Sends a packet on that is for another host: in fragments, if it is too long for the next link and
+ * DF is not set. What cannot go on is counted, dropped, and answered with an ICMP error; but a
+ * super-packet that would fit once cut, for a link that does not cut (no STRAIT_LINK_TSO4), or
+ * would have to be cut and fragmented both, is dropped without a word.
+ */
 void ip_forward(struct ip *, const struct ip_packet *);
 
 /* ---- icmp.c ---- */
@@ -307,5 +366,10 @@ int icmp_errno(const struct ip_error *, bool *hard);
  * unless the rules forbid an answer to it.
  */
 void icmp_error(struct ip *, const struct ip_packet *, uint8_t type, uint8_t code);
+
+/* The same with the second word of the message: the MTU of the next hop (RFC 1191 4), or in the
+ * first byte where the header is wrong (RFC 792). */
+void icmp_error_with(struct ip *, const struct ip_packet *, uint8_t type, uint8_t code,
+                     uint32_t word);
 
 #endif

@@ -8,14 +8,17 @@
  * A packet that comes in passes one gate, `examine`, which reads the header, checks all that can be
  * checked, and makes the struct ip_packet; behind it nobody looks at an IP header again. The gate
  * answers with the counter that names the reason for a refusal. Refused packets are dropped without
- * a word, but for an unknown protocol.
+ * a word, but for an unknown protocol and for options that cannot be read. A fragment waits in
+ * reassembly.c until its packet is whole, which then passes the gate in its turn.
  *
  * A packet that goes out gets its header right in front of the transport's, and goes to the link in
  * the same call: nothing is allocated, nothing is queued, the payload is read once at most (by the
- * checksum, if the link does not compute it). All packets are atomic in the sense of RFC 6864:
- * whole, with DF set. A super-packet counts as one here; the link cuts it.
+ * checksum, if the link does not compute it). It is atomic in the sense of RFC 6864, whole and with
+ * DF set, unless it exceeds the MTU and its sender lets fragment.c cut it. A super-packet counts as
+ * one here; the link cuts it.
  *
- * There are no timers in this layer, and its only limits are the tables of ip.h.
+ * What is kept is bounded: fragments by the configuration, the tables by ip.h. The one timer is
+ * that of fragments.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,31 +26,27 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "ip/ip.h"
-
-#define PACKET_MAX_BYTES 65535
-
-#define FLAG_DONT_FRAGMENT   0x4000
-#define FLAG_MORE_FRAGMENTS  0x2000
-#define FRAGMENT_OFFSET_MASK 0x1fff
-
-enum option {
-    OPTION_END = 0,
-    OPTION_NOP = 1,
-    OPTION_LOOSE_SOURCE_ROUTE = 131,
-    OPTION_STRICT_SOURCE_ROUTE = 137,
-};
+#include "ip/ipv4.h"
 
 void ip_init(struct ip *ip, struct core *core)
 {
     *ip = (struct ip){.core = core};
     loopback_init(ip);
     paths_init(&ip->paths, core);
+    reassembly_init(&ip->reassembly);
     icmp_init(ip);
 }
 
 void ip_finish(struct ip *ip)
 {
     loopback_finish(ip);
+    reassembly_finish(ip);
+}
+
+uint64_t ip_advance(struct ip *ip)
+{
+    loopback_deliver(ip);
+    return reassembly_advance(ip);
 }
 
 void ip_register(struct ip *ip, uint8_t number, const struct ip_protocol *protocol, void *self)
@@ -73,23 +72,36 @@ static uint64_t pseudo_header_sum(const struct address *source, const struct add
 
 /*
  * Options are skipped (RFC 1122 3.2.1.8), but for source routes: a host that takes them lets a
- * stranger choose the way of the answers, so they are refused (RFC 7126 4.3, 4.4).
+ * stranger choose the way of the answers, so they are refused, and without a word (RFC 7126 4.3,
+ * 4.4). Record Route and Timestamp are not continued, neither by a router nor in an echo reply as
+ * RFC 1122 3.2.2.6 would have it: they tell strangers about the network, and RFC 7126 4.5 and 4.7
+ * let them come to nothing. `*at` becomes the place in the header where an option is wrong.
  */
-static enum counter examine_options(struct reader options)
+static enum counter examine_options(const struct ip_packet *packet, size_t *at)
 {
-    while (options.left > 0) {
-        uint8_t kind = read_u8(&options);
-        if (kind == OPTION_END)
+    struct reader r =
+        reader_over(packet->header + IPV4_HEADER_BYTES, packet->header_bytes - IPV4_HEADER_BYTES);
+    while (r.left > 0) {
+        *at = packet->header_bytes - r.left;
+        uint8_t kind = read_u8(&r);
+        if (kind == IPV4_OPTION_END)
             break;
-        if (kind == OPTION_NOP)
+        if (kind == IPV4_OPTION_NOP)
             continue;
-        if (kind == OPTION_LOOSE_SOURCE_ROUTE || kind == OPTION_STRICT_SOURCE_ROUTE)
+        if (kind == IPV4_OPTION_LOOSE_SOURCE_ROUTE || kind == IPV4_OPTION_STRICT_SOURCE_ROUTE)
             return COUNTER_ip_source_routed;
-        uint8_t length = read_u8(&options);
-        if (length < 2 || !read_bytes(&options, length - 2u))
+        uint8_t length = read_u8(&r);
+        if (length < 2 || !read_bytes(&r, length - 2u))
             return COUNTER_ip_options_wrong;
     }
     return ACCEPTED;
+}
+
+/* RFC 1812 5.3.7; RFC 3927 2.7: what is link-local stays on its link. */
+static bool goes_on(const struct ip *ip, const struct ip_packet *packet)
+{
+    return ip->core->config.forward && address_is_unicast(&packet->destination) &&
+           !address_is_link_local(&packet->source) && !address_is_link_local(&packet->destination);
 }
 
 /*
@@ -107,8 +119,7 @@ static enum counter examine_addresses(const struct ip *ip, struct ip_packet *pac
         return COUNTER_ip_source_refused;
     packet->broadcast = ip_is_broadcast(ip, &packet->destination);
     packet->local = packet->broadcast || ip_is_local(ip, &packet->destination);
-    bool goes_on = ip->core->config.forward && address_is_unicast(&packet->destination);
-    return packet->local || goes_on ? ACCEPTED : COUNTER_ip_not_for_us;
+    return packet->local || goes_on(ip, packet) ? ACCEPTED : COUNTER_ip_not_for_us;
 }
 
 /* Whether what stands beside the packet can be true of it (virtio 1.2, 5.1.6.4.1). */
@@ -117,6 +128,8 @@ static bool offload_is_credible(const struct strait_offload *offload,
 {
     if (offload->checksum > STRAIT_CHECKSUM_PARTIAL)
         return false;
+    if (ip_is_fragment(packet)) /* a checksum is over all of them, and what is cut is whole */
+        return offload->checksum != STRAIT_CHECKSUM_PARTIAL && offload->gso == STRAIT_GSO_NONE;
     if (offload->checksum == STRAIT_CHECKSUM_PARTIAL) {
         size_t sum_end = (size_t)offload->checksum_start + offload->checksum_offset + 2;
         if (offload->checksum_start < packet->header_bytes ||
@@ -143,7 +156,7 @@ static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t le
     size_t header_bytes = (read_u8(&r) & 15u) * 4u;
     packet->tos = read_u8(&r);
     size_t total_bytes = read_be16(&r);
-    read_be16(&r); /* the identification is of use to fragments only (RFC 6864 4.1) */
+    packet->id = read_be16(&r); /* of use to fragments only (RFC 6864 4.1) */
     unsigned fragment = read_be16(&r);
     packet->ttl = read_u8(&r);
     packet->protocol = read_u8(&r);
@@ -166,17 +179,14 @@ static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t le
     packet->payload = bytes + header_bytes;
     packet->length = total_bytes - header_bytes;
 
-    enum counter refusal =
-        examine_options(reader_over(bytes + IPV4_HEADER_BYTES, header_bytes - IPV4_HEADER_BYTES));
-    if (refusal == ACCEPTED)
-        refusal = examine_addresses(ip, packet);
+    packet->dont_fragment = fragment & IPV4_DONT_FRAGMENT;
+    packet->more_fragments = fragment & IPV4_MORE_FRAGMENTS;
+    packet->fragment_offset = (uint16_t)((fragment & IPV4_OFFSET_MASK) * IPV4_OFFSET_UNIT);
+
+    enum counter refusal = examine_addresses(ip, packet);
     if (refusal != ACCEPTED)
         return refusal;
-    if (packet->local && fragment & (FLAG_MORE_FRAGMENTS | FRAGMENT_OFFSET_MASK))
-        return COUNTER_ip_fragment_dropped;
-    if (!offload_is_credible(packet->offload, packet))
-        return COUNTER_link_offload_wrong;
-    return ACCEPTED;
+    return offload_is_credible(packet->offload, packet) ? ACCEPTED : COUNTER_link_offload_wrong;
 }
 
 void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, size_t length,
@@ -184,10 +194,15 @@ void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, 
 {
     struct ip_packet in = {.interface = interface, .offload = offload};
 
+    size_t option_at = 0;
     enum counter refusal = examine(ip, packet, length, &in);
+    if (refusal == ACCEPTED && in.header_bytes > IPV4_HEADER_BYTES)
+        refusal = examine_options(&in, &option_at);
     if (refusal != ACCEPTED) {
         ip->core->counters[refusal]++;
         log_to(ip->core, STRAIT_LOG_IP, "%zu bytes refused: %s", length, counter_name(refusal));
+        if (refusal == COUNTER_ip_options_wrong) /* RFC 1122 3.2.2.5 */
+            icmp_error_with(ip, &in, ICMP_TYPE_PARAMETER_PROBLEM, 0, (uint32_t)option_at << 24);
         return;
     }
     log_to(ip->core, STRAIT_LOG_IP,
@@ -196,6 +211,10 @@ void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, 
 
     if (!in.local) {
         ip_forward(ip, &in);
+        return;
+    }
+    if (ip_is_fragment(&in)) {
+        reassembly_input(ip, &in);
         return;
     }
     const struct ip_protocol *protocol = ip->protocols[in.protocol];
@@ -218,47 +237,96 @@ bool ip_checksum_right(const struct ip_packet *packet)
 
 /* ---- Out ------------------------------------------------------------------------------------ */
 
-/* Writes the header of an atomic packet: DF set, so that the identification may be 0 (RFC 6864 4).
- */
+/* `fragment` is the field of flags and offset. */
 static void write_header(uint8_t header[IPV4_HEADER_BYTES], const struct route *route,
-                         uint8_t protocol, size_t total_bytes)
+                         uint8_t protocol, size_t total_bytes, uint16_t id, uint16_t fragment)
 {
     header[0] = 4 << 4 | IPV4_HEADER_BYTES / 4;
-    header[1] = route->tos;
-    store_be16(header + 2, (uint16_t)total_bytes);
-    store_be16(header + 4, 0);
-    store_be16(header + 6, FLAG_DONT_FRAGMENT);
-    header[8] = route->ttl;
-    header[9] = protocol;
-    store_be16(header + 10, 0);
-    store_be32(header + 12, address_to_v4(&route->source));
-    store_be32(header + 16, address_to_v4(&route->destination));
-    uint64_t sum = checksum_add(0, header, IPV4_HEADER_BYTES);
-    store_be16(header + 10, (uint16_t)~checksum_fold(sum));
+    header[IPV4_TOS_AT] = route->tos;
+    store_be16(header + IPV4_TOTAL_LENGTH_AT, (uint16_t)total_bytes);
+    store_be16(header + IPV4_ID_AT, id);
+    store_be16(header + IPV4_FRAGMENT_AT, fragment);
+    header[IPV4_TTL_AT] = route->ttl;
+    header[IPV4_PROTOCOL_AT] = protocol;
+    store_be32(header + IPV4_SOURCE_AT, address_to_v4(&route->source));
+    store_be32(header + IPV4_DESTINATION_AT, address_to_v4(&route->destination));
+    ipv4_write_checksum(header, IPV4_HEADER_BYTES);
+}
+
+static uint64_t outgoing_pseudo_sum(const struct route *route, uint8_t protocol,
+                                    const struct ip_outgoing *out)
+{
+    if (!out->pseudo_header)
+        return 0;
+    return pseudo_header_sum(&route->source, &route->destination, protocol,
+                             out->header_bytes + out->payload_bytes);
+}
+
+/* Computes the transport's checksum over the parts, of which the first ends with its header. */
+static void compute_checksum(const struct route *route, uint8_t protocol, struct ip_outgoing *out)
+{
+    uint64_t sum = outgoing_pseudo_sum(route, protocol, out);
+    size_t skipped = out->parts[0].iov_len - out->header_bytes;
+    uint16_t checksum =
+        (uint16_t)~checksum_fold(checksum_add_parts(sum, out->parts, out->count, skipped));
+    /* Zero would mean that there is none (RFC 768); to the sum, 0xffff is the same. */
+    store_be16(outgoing_transport(out) + out->checksum_at,
+               checksum == 0 && protocol == IPPROTO_UDP ? 0xffff : checksum);
 }
 
 /* Finishes the transport's checksum, or leaves it to a link that is able to. */
 static void write_checksum(const struct route *route, uint8_t protocol, struct ip_outgoing *out,
                            struct strait_offload *offload)
 {
-    uint8_t *field = outgoing_transport(out) + out->checksum_at;
-    uint64_t sum = 0;
-    if (out->pseudo_header)
-        sum = pseudo_header_sum(&route->source, &route->destination, protocol,
-                                out->header_bytes + out->payload_bytes);
-
     uint32_t able = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
-    if (out->pseudo_header && route->interface->link->features & able) {
-        store_be16(field, checksum_fold(sum));
-        offload->checksum = STRAIT_CHECKSUM_PARTIAL;
-        offload->checksum_start = IPV4_HEADER_BYTES;
-        offload->checksum_offset = (uint16_t)out->checksum_at;
+    if (!out->pseudo_header || !(route->interface->link->features & able)) {
+        compute_checksum(route, protocol, out);
         return;
     }
-    uint16_t checksum = (uint16_t)~checksum_fold(
-        checksum_add_parts(sum, out->parts, out->count, IPV4_HEADER_BYTES));
-    /* Zero would mean that there is none (RFC 768); to the sum, 0xffff is the same. */
-    store_be16(field, checksum == 0 && protocol == IPPROTO_UDP ? 0xffff : checksum);
+    uint64_t sum = outgoing_pseudo_sum(route, protocol, out);
+    store_be16(outgoing_transport(out) + out->checksum_at, checksum_fold(sum));
+    offload->checksum = STRAIT_CHECKSUM_PARTIAL;
+    offload->checksum_start = IPV4_HEADER_BYTES;
+    offload->checksum_offset = (uint16_t)out->checksum_at;
+}
+
+static void log_outgoing(const struct ip *ip, const struct route *route, uint8_t protocol,
+                         const struct ip_outgoing *out)
+{
+    log_to(ip->core, STRAIT_LOG_IP,
+           ADDRESS_FORMAT " > " ADDRESS_FORMAT ": protocol %u, %zu bytes out",
+           ADDRESS_BYTES(&route->source), ADDRESS_BYTES(&route->destination), protocol,
+           out->header_bytes + out->payload_bytes);
+}
+
+int ip_transmit(struct ip *ip, struct strait_link *link, const struct iovec *parts, int count,
+                size_t bytes, const struct strait_offload *offload)
+{
+    if (link->send(link, parts, count, offload) < 0) {
+        count(ip->core, link_send_failed);
+        return -1;
+    }
+    count(ip->core, link_packets_out);
+    count_by(ip->core, link_bytes_out, bytes);
+    return 0;
+}
+
+/* Sends a packet in fragments: the checksum is over all of them, so no link can compute it. */
+static int output_fragments(struct ip *ip, const struct route *route, uint8_t protocol,
+                            struct ip_outgoing *out)
+{
+    uint8_t header[IPV4_HEADER_BYTES];
+    size_t payload_bytes = out->header_bytes + out->payload_bytes;
+
+    out->parts[0] =
+        (struct iovec){.iov_base = outgoing_transport(out), .iov_len = out->header_bytes};
+    write_header(header, route, protocol, IPV4_HEADER_BYTES + payload_bytes,
+                 ip_next_id(ip, route, protocol), 0);
+    if (out->checksum_at != OUTGOING_NO_CHECKSUM)
+        compute_checksum(route, protocol, out);
+    log_outgoing(ip, route, protocol, out);
+    return ip_fragment(ip, route->interface->link, route->mtu, header, sizeof(header), out->parts,
+                       payload_bytes);
 }
 
 int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct ip_outgoing *out)
@@ -269,8 +337,10 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
     bool super = out->gso_size > 0 && out->payload_bytes > out->gso_size;
     size_t segment_bytes = super ? headers_bytes + out->gso_size : total_bytes;
 
-    if (segment_bytes > route->mtu || total_bytes > PACKET_MAX_BYTES ||
+    if (segment_bytes > route->mtu || total_bytes > IPV4_PACKET_MAX_BYTES ||
         (super && !(link->features & STRAIT_LINK_TSO4))) {
+        if (out->may_fragment && !super && total_bytes <= IPV4_PACKET_MAX_BYTES)
+            return output_fragments(ip, route, protocol, out);
         count(ip->core, ip_too_big);
         errno = EMSGSIZE;
         return -1;
@@ -283,19 +353,10 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
     }
     uint8_t *header = outgoing_transport(out) - IPV4_HEADER_BYTES;
     out->parts[0] = (struct iovec){.iov_base = header, .iov_len = headers_bytes};
-    write_header(header, route, protocol, total_bytes);
+    /* An atomic packet needs no identification (RFC 6864 4). */
+    write_header(header, route, protocol, total_bytes, 0, IPV4_DONT_FRAGMENT);
     if (out->checksum_at != OUTGOING_NO_CHECKSUM)
         write_checksum(route, protocol, out, &offload);
-
-    log_to(ip->core, STRAIT_LOG_IP,
-           ADDRESS_FORMAT " > " ADDRESS_FORMAT ": protocol %u, %zu bytes out",
-           ADDRESS_BYTES(&route->source), ADDRESS_BYTES(&route->destination), protocol,
-           total_bytes - IPV4_HEADER_BYTES);
-    if (link->send(link, out->parts, out->count, &offload) < 0) {
-        count(ip->core, link_send_failed);
-        return -1;
-    }
-    count(ip->core, link_packets_out);
-    count_by(ip->core, link_bytes_out, total_bytes);
-    return 0;
+    log_outgoing(ip, route, protocol, out);
+    return ip_transmit(ip, link, out->parts, out->count, total_bytes, &offload);
 }

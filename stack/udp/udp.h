@@ -64,10 +64,11 @@ int udp_bind(struct udp *, struct udp_endpoint *, const struct address *, uint16
 int udp_connect(struct udp *, struct udp_endpoint *, const struct address *, uint16_t port);
 
 /*
- * Sends one datagram made of parts, to the peer if `remote` is NULL. Returns 0, or -1 with errno:
- * EDESTADDRREQ, EINVAL (port 0), EACCES (a broadcast address), EMSGSIZE (too long for one packet of
- * the path), ENOBUFS (no memory to gather many parts), a pending error as ECONNREFUSED, EADDRINUSE
- * (no free port), those of ip_route_find, or the link's.
+ * Sends one datagram made of parts, to the peer if `remote` is NULL; in fragments, if it is longer
+ * than the path's MTU, else with DF set. Returns 0, or -1 with errno: EDESTADDRREQ, EINVAL (port
+ * 0), EACCES (a broadcast address), EMSGSIZE (more than 65507 bytes), ENOBUFS (no memory to gather
+ * many parts), a pending error as ECONNREFUSED, EADDRINUSE (no free port), those of ip_route_find,
+ * or the link's.
  */
 int udp_send(struct udp *, struct udp_endpoint *, const struct iovec *parts, int count,
              const struct address *remote, uint16_t port);

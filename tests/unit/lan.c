@@ -56,6 +56,7 @@ struct lan *lan_new(uint32_t mtu, uint32_t features)
         .size = sizeof(lan->core.config),
         .port_first = 40000,
         .port_last = 40099,
+        .fragments_max_bytes = 1 << 20,
         .memory_max_bytes = 1 << 20,
         .receive_buffer_bytes = 1 << 16,
     };

@@ -238,14 +238,6 @@ static void a_broadcast_is_handed_up_and_marked(void **state)
     assert_true(f->last.broadcast);
 }
 
-static void fragments_are_dropped_and_counted(void **state)
-{
-    input_changed(*state, 6, 0x20); /* more fragments */
-    input_changed(*state, 7, 0x01); /* an offset */
-    input_changed(*state, 6, 0x1f);
-    expect_dropped(*state, COUNTER_ip_fragment_dropped, 3);
-}
-
 static void dont_fragment_is_no_fragment(void **state)
 {
     struct fixture *f = *state;
@@ -285,20 +277,48 @@ static void options_are_skipped_rfc1122_3_2_1_8(void **state)
     assert_int_equal(f->received, 3);
 }
 
-static void source_routes_are_refused_rfc7126_4(void **state)
+static void source_routes_are_refused_without_a_word_rfc7126_4(void **state)
 {
     input_options(*state, "83 07 04 0a 07 00 02 00");
     input_options(*state, "01 89 07 04 0a 07 00 02");
     expect_dropped(*state, COUNTER_ip_source_routed, 2);
 }
 
-static void options_that_lie_about_their_length_are_dropped(void **state)
+/* RFC 792: the error points at the first byte of the option. */
+static void
+options_that_lie_about_their_length_are_a_parameter_problem_rfc1122_3_2_2_5(void **state)
 {
-    input_options(*state, "07 00 00 00 00 00 00 00"); /* an option that would never end */
-    input_options(*state, "07 01 00 00 00 00 00 00");
-    input_options(*state, "07 09 00 00 00 00 00 00"); /* one byte beyond the header */
-    input_options(*state, "01 01 01 01 01 01 01 07"); /* no room for a length */
-    expect_dropped(*state, COUNTER_ip_options_wrong, 4);
+    static const struct {
+        const char *options;
+        uint8_t pointer;
+    } lies[] = {
+        {"07 00 00 00 00 00 00 00", 20}, /* an option that would never end */
+        {"07 01 00 00 00 00 00 00", 20},
+        {"01 07 08 00 00 00 00 00", 21}, /* one byte beyond the header */
+        {"94 04 00 00 07 05 00 00", 24}, /* behind one that is right */
+        {"01 01 01 01 01 01 01 07", 27}, /* no room for a length */
+    };
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        f->lan->sent = 0;
+        input_options(f, lies[i].options);
+        assert_int_equal(f->received, 0);
+        assert_int_equal(f->lan->sent, 1);
+        assert_int_equal(f->lan->bytes[20], 12); /* parameter problem */
+        assert_int_equal(f->lan->bytes[21], 0);
+        assert_int_equal(load_be32(f->lan->bytes + 24), (uint32_t)lies[i].pointer << 24);
+        assert_int_equal(f->lan->bytes[28], 0x47); /* the packet */
+        assert_int_equal(f->lan->core.counters[COUNTER_ip_options_wrong], i + 1);
+    }
+}
+
+static void options_of_what_is_not_for_this_host_are_not_judged(void **state)
+{
+    struct fixture *f = *state;
+    lan_input_hex(f->lan, "46 00 00 18 12 34 00 00 40 fd 4b a4 0a 07 00 01 0a 07 00 03"
+                          "07 00 00 00");
+    expect_dropped(f, COUNTER_ip_not_for_us, 1);
 }
 
 /* ---- In: the unknown protocol ---------------------------------------------------------------- */
@@ -353,6 +373,27 @@ static void an_offload_that_cannot_be_true_is_dropped(void **state)
     for (size_t i = 0; i < count; i++)
         input_offload(*state, lies[i].protocol, lies[i].offload);
     expect_dropped(*state, COUNTER_link_offload_wrong, count);
+}
+
+/* A checksum is over the whole packet, and a super-packet is whole. */
+static void an_offload_of_a_fragment_cannot_be_true(void **state)
+{
+    static const struct strait_offload lies[] = {
+        {.checksum = STRAIT_CHECKSUM_PARTIAL, .checksum_start = 20, .checksum_offset = 6},
+        {.gso = STRAIT_GSO_UDP4, .gso_size = 8},
+    };
+    struct fixture *f = *state;
+    uint8_t packet[PACKET_BYTES];
+
+    lan_hex(packet, sizeof(packet), PACKET);
+    packet[9] = IPPROTO_UDP;
+    for (size_t i = 0; i < 2; i++) {
+        packet[6] = i == 0 ? 0x20 : 0; /* more fragments, or the last */
+        packet[7] = i == 0 ? 0 : 1;
+        lan_mend(packet);
+        lan_input(f->lan, packet, sizeof(packet), &lies[i]);
+    }
+    expect_dropped(f, COUNTER_link_offload_wrong, 2);
 }
 
 static void a_checksum_that_the_link_vouches_for_is_right(void **state)
@@ -499,7 +540,7 @@ static void without_a_checksum_field_nothing_is_written(void **state)
     assert_int_equal(f->lan->offload.checksum, STRAIT_CHECKSUM_COMPLETE);
 }
 
-static void a_packet_above_the_mtu_is_refused(void **state)
+static void a_packet_above_the_mtu_that_may_not_be_fragmented_is_refused(void **state)
 {
     struct fixture *f = *state;
     static uint8_t payload[1473];
@@ -616,13 +657,14 @@ int main(void)
         TEST(a_packet_from_this_host_is_forged_and_dropped),
         TEST(a_packet_for_somebody_else_is_dropped_rfc1122_3_2_1_3),
         TEST(a_broadcast_is_handed_up_and_marked),
-        TEST(fragments_are_dropped_and_counted),
         TEST(dont_fragment_is_no_fragment),
         TEST(options_are_skipped_rfc1122_3_2_1_8),
-        TEST(source_routes_are_refused_rfc7126_4),
-        TEST(options_that_lie_about_their_length_are_dropped),
+        TEST(source_routes_are_refused_without_a_word_rfc7126_4),
+        TEST(options_that_lie_about_their_length_are_a_parameter_problem_rfc1122_3_2_2_5),
+        TEST(options_of_what_is_not_for_this_host_are_not_judged),
         TEST(an_unknown_protocol_is_answered_as_unreachable_rfc1122_3_2_2_1),
         TEST(an_offload_that_cannot_be_true_is_dropped),
+        TEST(an_offload_of_a_fragment_cannot_be_true),
         TEST(a_checksum_that_the_link_vouches_for_is_right),
         TEST(a_checksum_covers_the_pseudo_header_and_every_byte_rfc768),
         TEST(a_packet_goes_out_whole_with_df_and_id_0_rfc6864_4),
@@ -630,7 +672,7 @@ int main(void)
         TEST(a_udp_checksum_of_zero_goes_out_as_ffff_rfc768),
         WITH(offload, a_link_that_can_is_left_the_checksum),
         TEST(without_a_checksum_field_nothing_is_written),
-        TEST(a_packet_above_the_mtu_is_refused),
+        TEST(a_packet_above_the_mtu_that_may_not_be_fragmented_is_refused),
         WITH(jumbo, the_longest_packet_has_65535_bytes_rfc791_3_1),
         WITH(offload, a_super_packet_goes_out_in_one_piece),
         WITH(offload, a_super_packet_of_one_segment_is_an_ordinary_packet),

@@ -336,6 +336,66 @@ static void a_datagram_comes_whole_and_its_answer_goes_back(void **state)
     free(question);
 }
 
+/* RFC 791 3.2: in fragments of 68 bytes at the least, 1365 of them. */
+static void the_longest_datagram_comes_whole_over_any_mtu(void **state)
+{
+    static const uint32_t mtus[] = {68, 576, 1500, 9000};
+    (void)state;
+    enum { LENGTH = 65507 };
+    char *question = noise(LENGTH + 1, 8), *bytes = malloc(LENGTH + 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < sizeof(mtus) / sizeof(mtus[0]); i++) {
+        struct pair *pair = pair_new(&(struct pair_config){.mtu = mtus[i]});
+        struct strait *left = pair_stack(pair, 0), *right = pair_stack(pair, 1);
+        int server = listen_on(pair, 1, SOCK_DGRAM | SOCK_NONBLOCK);
+        int client = strait_socket(left, AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        struct sockaddr_in to = pair_address(1, PORT);
+        assert_int_equal(strait_connect(left, client, (struct sockaddr *)&to, sizeof(to)), 0);
+        assert_int_equal(strait_send(left, client, question, LENGTH + 1, 0), -1);
+        assert_int_equal(errno, EMSGSIZE);
+        assert_int_equal(strait_send(left, client, question, LENGTH, 0), LENGTH);
+        pair_run(pair, 10 * PAIR_MS);
+        assert_int_equal(strait_recv(right, server, bytes, LENGTH + 1, 0), LENGTH);
+        assert_memory_equal(bytes, question, LENGTH);
+        size_t unit = (mtus[i] - 20) / 8 * 8;
+        assert_int_equal(pair_packets(pair, 0), (LENGTH + 8 + unit - 1) / unit);
+        pair_free(pair);
+    }
+    free(bytes);
+    free(question);
+}
+
+/* Loses the first of all packets. */
+static bool lose_first(void *context, int from, const uint8_t *packet, size_t length)
+{
+    unsigned *packets = context;
+    (void)from, (void)packet, (void)length;
+    return (*packets)++ > 0;
+}
+
+/* RFC 1122 3.3.2: the deadline that strait_advance tells is that of the fragments, too. */
+static void a_datagram_that_lacks_a_fragment_is_forgotten_after_thirty_seconds(void **state)
+{
+    (void)state;
+    unsigned packets = 0;
+    struct pair *pair = pair_new(&(struct pair_config){0});
+    listen_on(pair, 1, SOCK_DGRAM | SOCK_NONBLOCK);
+    struct sockaddr_in to = pair_address(1, PORT);
+    static const char bytes[5000];
+    pair_filter(pair, lose_first, &packets);
+    int client = strait_socket(pair_stack(pair, 0), AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(strait_sendto(pair_stack(pair, 0), client, bytes, sizeof(bytes), 0,
+                                   (struct sockaddr *)&to, sizeof(to)),
+                     sizeof(bytes));
+    pair_run(pair, 30 * PAIR_S);
+    assert_int_equal(pair_counter(pair, 1, "ip_fragments_in"), 3);
+    assert_int_equal(pair_counter(pair, 1, "ip_reassembly_timed_out"), 0);
+    pair_run(pair, 2 * PAIR_MS);
+    assert_int_equal(pair_counter(pair, 1, "ip_reassembly_timed_out"), 1);
+    assert_int_equal(pair_packets(pair, 1), 0);
+    pair_free(pair);
+}
+
 static void a_datagram_to_nobody_comes_back_as_econnrefused_rfc1122_4_1_3_3(void **state)
 {
     (void)state;
@@ -406,6 +466,8 @@ int main(void)
         cmocka_unit_test(blocking_calls_drive_the_world),
         cmocka_unit_test(a_closed_socket_counts_as_a_connection_until_everything_is_acknowledged),
         cmocka_unit_test(a_datagram_comes_whole_and_its_answer_goes_back),
+        cmocka_unit_test(the_longest_datagram_comes_whole_over_any_mtu),
+        cmocka_unit_test(a_datagram_that_lacks_a_fragment_is_forgotten_after_thirty_seconds),
         cmocka_unit_test(a_datagram_to_nobody_comes_back_as_econnrefused_rfc1122_4_1_3_3),
         cmocka_unit_test(the_same_run_sends_the_same_packets),
     };

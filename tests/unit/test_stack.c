@@ -274,14 +274,15 @@ static void time_never_goes_back(void **state)
 {
     struct fixture *f = *state;
 
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < 200; i++)
         input(f, 100 * SECOND);
-    assert_int_equal(f->sent, 50); /* the burst of ICMP errors */
+    unsigned burst = f->sent; /* of ICMP errors, which are limited by the time */
+    assert_true(burst < 100);
     strait_advance(f->stack, 98 * SECOND);
     input(f, 99 * SECOND);
-    assert_int_equal(f->sent, 50);
+    assert_int_equal(f->sent, burst);
     input(f, 101 * SECOND);
-    assert_int_equal(f->sent, 51);
+    assert_int_equal(f->sent, burst + 1);
 }
 
 static void count_call(void *argument, int fd, short events)

@@ -848,19 +848,36 @@ static void parts_are_sent_as_one_datagram_however_many_they_are(void **state)
     assert_int_equal(f->lan->length, 28 + 99);
 }
 
-static void a_datagram_above_the_mtu_is_refused(void **state)
+static void a_datagram_above_the_mtu_is_sent_in_fragments(void **state)
+{
+    struct fixture *f = *state;
+    static char bytes[1473];
+    struct iovec part = {bytes, 1472};
+
+    bind_port(f, 7);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(f->lan->sent, 1);
+    assert_int_equal(f->lan->length, 1500);
+    part.iov_len = 1473;
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(f->lan->sent, 3);
+    assert_int_equal(f->lan->length, 21);
+    assert_int_equal(counter(f, COUNTER_udp_datagrams_out), 2);
+}
+
+static void a_datagram_above_what_any_packet_holds_is_refused(void **state)
 {
     struct fixture *f = *state;
     static char bytes[65536];
-    struct iovec part = {bytes, 1472}, more[] = {{bytes, 65000}, {bytes, SIZE_MAX - 64000}};
+    struct iovec part = {bytes, 65507}, more[] = {{bytes, 65000}, {bytes, SIZE_MAX - 64000}};
 
     bind_port(f, 7);
     assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
     f->lan->sent = 0;
-    part.iov_len = 1473;
+    part.iov_len = 65508; /* with both headers, one more than an IP packet has */
     assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), -1);
     assert_int_equal(errno, EMSGSIZE);
-    part.iov_len = 65528;
+    part.iov_len = 65528; /* one more than UDP can tell */
     assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), -1);
     assert_int_equal(errno, EMSGSIZE);
     assert_int_equal(udp_send(&f->udp, &f->endpoint, more, 2, &f->peer, PEER_PORT), -1);
@@ -925,7 +942,8 @@ int main(void)
         TEST(a_connected_endpoint_sends_to_its_peer),
         TEST(the_first_datagram_binds_a_port),
         TEST(parts_are_sent_as_one_datagram_however_many_they_are),
-        TEST(a_datagram_above_the_mtu_is_refused),
+        TEST(a_datagram_above_the_mtu_is_sent_in_fragments),
+        TEST(a_datagram_above_what_any_packet_holds_is_refused),
         TEST(a_link_that_fails_tells_the_sender),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* The IPv4 header on the wire (RFC 791 3.1), for those who make or change one. Private to
+ * stack/ip/. */
+#ifndef IP_IPV4_H
+#define IP_IPV4_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+
+#define IPV4_HEADER_MAX_BYTES 60 /* with options */
+#define IPV4_PACKET_MAX_BYTES 65535
+
+/* Where the fields stand. */
+#define IPV4_TOS_AT          1
+#define IPV4_TOTAL_LENGTH_AT 2
+#define IPV4_ID_AT           4
+#define IPV4_FRAGMENT_AT     6
+#define IPV4_TTL_AT          8
+#define IPV4_PROTOCOL_AT     9
+#define IPV4_CHECKSUM_AT     10
+#define IPV4_SOURCE_AT       12
+#define IPV4_DESTINATION_AT  16
+
+/* The field of fragments: flags, and the offset in units of 8 bytes. */
+#define IPV4_DONT_FRAGMENT  0x4000
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_OFFSET_MASK    0x1fff
+#define IPV4_OFFSET_UNIT    8
+
+enum ipv4_option {
+    IPV4_OPTION_END = 0,
+    IPV4_OPTION_NOP = 1,
+    IPV4_OPTION_LOOSE_SOURCE_ROUTE = 131,
+    IPV4_OPTION_STRICT_SOURCE_ROUTE = 137,
+};
+#define IPV4_OPTION_COPIED 0x80 /* the bit of those that stand in every fragment */
+
+/* Sums the header, whatever sum it had. */
+static inline void ipv4_write_checksum(uint8_t *header, size_t header_bytes)
+{
+    store_be16(header + IPV4_CHECKSUM_AT, 0);
+    uint64_t sum = checksum_add(0, header, header_bytes);
+    store_be16(header + IPV4_CHECKSUM_AT, (uint16_t)~checksum_fold(sum));
+}
+
+#endif
