@@ -2,14 +2,13 @@
 /*
  * Forwarding (RFC 1812 5.2): a packet for somebody else goes on through the interface that the
  * routes name, with one hop less to live. Only the headers are copied, since they change; what
- * follows is sent from where it was received.
+ * follows is sent from where it was received. A packet that cannot go on is answered with an ICMP
+ * error: so the kernel's traceroute sees each hop, and its TCP learns the MTU of the path.
  */
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "ip/ip.h"
-
-#define TTL_AT             8
-#define HEADER_CHECKSUM_AT 10
+#include "ip/ipv4.h"
 
 /* The largest packet that a link has to carry for this one: a super-packet is cut by the link. */
 static size_t largest_piece(const struct ip_packet *packet, size_t total_bytes)
@@ -19,23 +18,12 @@ static size_t largest_piece(const struct ip_packet *packet, size_t total_bytes)
     return offload->gso ? (size_t)offload->header_bytes + offload->gso_size : total_bytes;
 }
 
-static bool link_can_carry(const struct strait_link *link, const struct ip_packet *packet,
-                           size_t total_bytes)
+/* Whether the link takes the packet, or its fragments, in the shape it has. */
+static bool link_takes(const struct strait_link *link, const struct ip_packet *packet, bool fits)
 {
-    bool cuts = packet->offload->gso == STRAIT_GSO_TCP4 && link->features & STRAIT_LINK_TSO4;
-
-    if (packet->offload->gso && !cuts)
-        return false;
-    return largest_piece(packet, total_bytes) <= link->mtu;
-}
-
-/* Decrements the TTL (RFC 791 3.2) and sums the header anew. */
-static void rewrite_header(uint8_t *header, size_t header_bytes)
-{
-    header[TTL_AT]--;
-    store_be16(header + HEADER_CHECKSUM_AT, 0);
-    uint64_t sum = checksum_add(0, header, header_bytes);
-    store_be16(header + HEADER_CHECKSUM_AT, (uint16_t)~checksum_fold(sum));
+    if (packet->offload->gso == STRAIT_GSO_NONE)
+        return true;
+    return fits && packet->offload->gso == STRAIT_GSO_TCP4 && link->features & STRAIT_LINK_TSO4;
 }
 
 /*
@@ -54,47 +42,70 @@ static bool complete_checksum(const struct iovec *parts, int count, struct strai
     return true;
 }
 
-void ip_forward(struct ip *ip, const struct ip_packet *packet)
+/* Sends the packet through a link that takes it: whole if it fits, else in fragments. */
+static void send_on(struct ip *ip, struct strait_link *link, const struct ip_packet *packet,
+                    size_t total_bytes, bool fits)
 {
-    size_t total_bytes = packet->header_bytes + packet->length;
     struct strait_offload offload = *packet->offload;
     uint8_t headers[OUTGOING_NETWORK_ROOM + 2 * OUTGOING_TRANSPORT_MAX];
-    struct route route;
-
-    if (packet->ttl <= 1) {
-        count(ip->core, ip_ttl_expired);
-        return;
-    }
-    if (ip_route_find(ip, NULL, &packet->destination, &route) < 0)
-        return;
-    struct strait_link *link = route.interface->link;
-    if (!link_can_carry(link, packet, total_bytes)) {
-        count(ip->core, ip_too_big);
-        return;
-    }
-
     size_t copied = total_bytes < sizeof(headers) ? total_bytes : sizeof(headers);
-    memcpy(headers, packet->header, copied);
-    rewrite_header(headers, packet->header_bytes);
     struct iovec parts[] = {
         {.iov_base = headers, .iov_len = copied},
         {.iov_base = (void *)(packet->header + copied), .iov_len = total_bytes - copied},
     };
     int parts_used = total_bytes > copied ? 2 : 1;
+
+    memcpy(headers, packet->header, copied);
+    headers[IPV4_TTL_AT]--; /* RFC 791 3.2 */
+    ipv4_write_checksum(headers, packet->header_bytes);
     if (offload.checksum == STRAIT_CHECKSUM_VALID)
         offload.checksum = STRAIT_CHECKSUM_COMPLETE;
-    bool completes = link->features & (STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4);
+    bool completes = fits && link->features & (STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4);
     if (offload.checksum == STRAIT_CHECKSUM_PARTIAL && !completes &&
         !complete_checksum(parts, parts_used, &offload)) {
         count(ip->core, link_offload_wrong);
         return;
     }
 
-    if (link->send(link, parts, parts_used, &offload) < 0) {
-        count(ip->core, link_send_failed);
+    int sent;
+    if (fits) {
+        sent = ip_transmit(ip, link, parts, parts_used, total_bytes, &offload);
+    } else {
+        parts[0].iov_base = headers + packet->header_bytes;
+        parts[0].iov_len -= packet->header_bytes;
+        sent =
+            ip_fragment(ip, link, link->mtu, headers, packet->header_bytes, parts, packet->length);
+    }
+    if (sent == 0)
+        count(ip->core, ip_forwarded);
+}
+
+void ip_forward(struct ip *ip, const struct ip_packet *packet)
+{
+    size_t total_bytes = packet->header_bytes + packet->length;
+    struct route route;
+
+    if (packet->ttl <= 1) { /* RFC 1812 5.3.1 */
+        count(ip->core, ip_ttl_expired);
+        icmp_error(ip, packet, ICMP_TYPE_TIME_EXCEEDED, ICMP_CODE_IN_TRANSIT);
         return;
     }
-    count(ip->core, ip_forwarded);
-    count(ip->core, link_packets_out);
-    count_by(ip->core, link_bytes_out, total_bytes);
+    if (ip_route_find(ip, NULL, &packet->destination, &route) < 0) { /* RFC 1812 5.2.7.1 */
+        icmp_error(ip, packet, ICMP_TYPE_UNREACHABLE, ICMP_CODE_NETWORK);
+        return;
+    }
+    /* The MTU is that of the next hop, whatever the router knows about the path behind it. */
+    struct strait_link *link = route.interface->link;
+    bool fits = largest_piece(packet, total_bytes) <= link->mtu;
+    if (!fits && packet->dont_fragment) { /* RFC 1191 4 */
+        count(ip->core, ip_too_big);
+        icmp_error_with(ip, packet, ICMP_TYPE_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
+                        link->mtu);
+        return;
+    }
+    if (!link_takes(link, packet, fits)) {
+        count(ip->core, ip_too_big);
+        return;
+    }
+    send_on(ip, link, packet, total_bytes, fits);
 }
