@@ -54,6 +54,22 @@ static void pings_of_every_size_up_to_the_mtu(void **state)
     assert_int_equal(program_counter(*state, "icmp_echo_answered"), 25);
 }
 
+/* RFC 791 3.2: in fragments both ways. */
+static void pings_above_the_mtu_up_to_64_kib(void **state)
+{
+    program_start(*state, NULL);
+    ping("-c 5 -i 0.01 -s 1473");
+    ping("-c 5 -i 0.01 -s 2952");
+    ping("-c 5 -i 0.01 -s 2953 -M dont");
+    ping("-c 5 -i 0.01 -s 20000 -p a5");
+    ping("-c 20 -i 0.01 -s 65507");
+    ping("-c 20 -i 0.01 -s 65507 -M dont");
+    program_stop(*state, SIGTERM);
+    assert_int_equal(program_counter(*state, "icmp_echo_answered"), 60);
+    assert_int_equal(program_counter(*state, "ip_reassembled"), 60);
+    assert_int_equal(program_counter(*state, "ip_fragmented"), 60);
+}
+
 static int udp_connect(uint16_t port)
 {
     int fd = kernel_socket(SOCK_DGRAM);
@@ -95,6 +111,35 @@ static void udp_echo_with_offload(void **state)
     program_stop(*state, SIGTERM);
     assert_int_equal(program_counter(*state, "udp_datagrams_in"), 1472);
     assert_int_equal(program_counter(*state, "udp_datagrams_out"), 1472);
+}
+
+static void check_udp_echo(int fd, size_t size)
+{
+    static uint8_t out[65507], in[sizeof(out) + 1];
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)(size + i * 7 + i / 256);
+    assert_int_equal(send(fd, out, size, 0), (ssize_t)size);
+    ssize_t got = recv(fd, in, sizeof(in), 0);
+    if (got != (ssize_t)size)
+        fail_msg("%zd bytes came back of %zu", got, size);
+    assert_memory_equal(in, out, size);
+}
+
+/* Every size that the last fragment may have, and those around the edges of the others. */
+static void udp_echo_in_fragments(void **state)
+{
+    program_start(*state, NULL);
+    int fd = udp_connect(PORT_ECHO);
+    for (size_t size = 1473; size <= 2 * 1480; size++)
+        check_udp_echo(fd, size);
+    for (size_t edge = 1480; edge < 65507; edge += 1480)
+        for (size_t size = edge - 9; size <= edge + 1; size++)
+            check_udp_echo(fd, size);
+    check_udp_echo(fd, 65507);
+    close(fd);
+    program_stop(*state, SIGTERM);
+    assert_true(program_counter(*state, "ip_fragmented") > 1488 + 43 * 11);
+    assert_int_equal(program_counter(*state, "ip_reassembly_evicted"), 0);
 }
 
 /* RFC 1122 4.1.3.1 */
@@ -210,6 +255,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, program_setup, program_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_pings_without_loss),    TEST(pings_of_every_size_up_to_the_mtu),
+        TEST(pings_above_the_mtu_up_to_64_kib), TEST(udp_echo_in_fragments),
         TEST(udp_echo_of_every_size),           TEST(udp_echo_with_offload),
         TEST(a_closed_udp_port_is_unreachable), TEST(headers_that_lie_are_counted_and_dropped),
     };
