@@ -20,16 +20,21 @@ uint16_t receive_window_of_syn(uint32_t receive_limit_bytes)
     return (uint16_t)(receive_limit_bytes < UINT16_MAX ? receive_limit_bytes : UINT16_MAX);
 }
 
+/* The largest window that the field can say. */
+static uint32_t window_max(const struct connection *c)
+{
+    return (uint32_t)UINT16_MAX << c->receive_scale;
+}
+
 /* The right edge that the buffer allows, and the window field can say. */
 static uint32_t edge_allowed(const struct tcp *tcp, const struct connection *c)
 {
     uint64_t unread = connection_readable(c);
     uint64_t room = c->receive_limit_bytes > unread ? c->receive_limit_bytes - unread : 0;
     uint64_t memory = pool_room(&tcp->core->pool, 0);
-    uint32_t sayable = (uint32_t)UINT16_MAX << c->receive_scale;
 
     room = room < memory ? room : memory;
-    return c->rcv_nxt + (room < sayable ? (uint32_t)room : sayable);
+    return c->rcv_nxt + (room < window_max(c) ? (uint32_t)room : window_max(c));
 }
 
 /* By how much the right edge may move: 0 if it would have to move left. */
@@ -46,13 +51,15 @@ static uint32_t lesser(uint32_t a, uint32_t b)
 }
 
 /*
- * RFC 9293 3.8.6.2.2: the edge moves by as many segments, or by half of the buffer, or not at all;
- * or by an eighth of the memory, lest a segment that is larger than what is left shut it for ever.
+ * RFC 9293 3.8.6.2.2: the edge moves by as many segments, or by half of the buffer (of which there
+ * is no more than the field can say), or not at all; or by an eighth of the memory, lest a segment
+ * that is larger than what is left shut it for ever.
  */
 static uint32_t least_growth(const struct tcp *tcp, const struct connection *c, uint32_t segments)
 {
     size_t share = tcp->core->pool.limit_bytes / 8;
-    uint32_t least = lesser(c->receive_limit_bytes / 2, segments * c->rcv_mss);
+    uint32_t buffer = lesser(c->receive_limit_bytes, window_max(c));
+    uint32_t least = lesser(buffer / 2, segments * c->rcv_mss);
 
     return share < least ? (uint32_t)share : least;
 }

@@ -528,6 +528,26 @@ static void no_window_update_follows_the_fin_of_the_remote(void **state)
 
 /* ---- Memory runs short ---------------------------------------------------------------------- */
 
+/* No two segments of this size fit into a window that is not scaled, and more than half of the
+ * buffer does not. */
+static void
+a_window_without_scaling_opens_by_half_of_what_it_can_say_rfc9293_3_8_6_2_2(void **state)
+{
+    struct script *s = *state;
+    s->link.mtu = 65535;
+    s->config.receive_buffer_bytes = 2 * 65536;
+    remake(s);
+    established(s);
+    recv(s, ". 1:65496(65495) ack 1");
+    expect_after(s, 40, ". 1:1(0) ack 65496 win 65535");
+    recv(s, ". 65496:130991(65495) ack 1");
+    expect_after(s, 40, ". 1:1(0) ack 130991 win 40");
+    recv(s, ". 130991:131031(40) ack 1");
+    expect_after(s, 40, ". 1:1(0) ack 131031 win 0");
+    app_recv(s, 131030);
+    expect(s, ". 1:1(0) ack 131031 win 65535");
+}
+
 /* A receive buffer takes half of a block of memory. */
 #define BLOCK 16384
 
@@ -808,6 +828,7 @@ int main(void)
         TEST(a_reader_that_keeps_up_causes_no_window_updates_rfc9293_3_8_6_2_2),
         TEST(scaling_does_not_move_the_right_edge_left_rfc9293_3_8_6),
         TEST(no_window_update_follows_the_fin_of_the_remote),
+        TEST(a_window_without_scaling_opens_by_half_of_what_it_can_say_rfc9293_3_8_6_2_2),
         TEST(a_window_shut_for_lack_of_memory_opens_when_another_connection_frees_it),
         TEST(a_window_shut_for_lack_of_memory_opens_though_nobody_reads),
         TEST(a_window_that_the_reader_could_not_open_opens_when_memory_is_freed),
