@@ -87,6 +87,25 @@ bool ranges_add(struct ranges *r, uint64_t start, uint64_t end, uint32_t limit)
     return true;
 }
 
+const struct range *ranges_above(const struct ranges *r, uint64_t position)
+{
+    uint32_t first = first_ending_from(r, position);
+    if (first < r->count && r->list[first].end == position)
+        first++;
+    return first < r->count ? &r->list[first] : NULL;
+}
+
+uint64_t ranges_overlap(const struct ranges *r, uint64_t start, uint64_t end)
+{
+    uint64_t overlap = 0;
+    for (uint32_t i = first_ending_from(r, start); i < r->count && r->list[i].start < end; i++) {
+        uint64_t from = r->list[i].start > start ? r->list[i].start : start;
+        uint64_t to = r->list[i].end < end ? r->list[i].end : end;
+        overlap += to - from;
+    }
+    return overlap;
+}
+
 void ranges_remove_below(struct ranges *r, uint64_t position)
 {
     if (r->count == 0)

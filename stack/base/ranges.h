@@ -30,6 +30,12 @@ void ranges_clear(struct ranges *);
  */
 bool ranges_add(struct ranges *, uint64_t start, uint64_t end, uint32_t limit);
 
+/* The first range that ends above `position`, or NULL: those above it follow in the list. */
+const struct range *ranges_above(const struct ranges *, uint64_t position);
+
+/* How many positions of [start, end) are in the set. */
+uint64_t ranges_overlap(const struct ranges *, uint64_t start, uint64_t end);
+
 /* Takes away everything below `position`. */
 void ranges_remove_below(struct ranges *, uint64_t position);
 

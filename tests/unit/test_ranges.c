@@ -42,6 +42,38 @@ static void touching_and_overlapping_ranges_merge(void **state)
     ranges_clear(&r);
 }
 
+static void what_lies_above_a_position_is_found(void **state)
+{
+    (void)state;
+    struct ranges r = {0};
+    assert_null(ranges_above(&r, 0));
+    assert_true(ranges_add(&r, 10, 20, NO_LIMIT));
+    assert_true(ranges_add(&r, 30, 40, NO_LIMIT));
+    assert_ptr_equal(ranges_above(&r, 0), &r.list[0]);
+    assert_ptr_equal(ranges_above(&r, 19), &r.list[0]);
+    assert_ptr_equal(ranges_above(&r, 20), &r.list[1]); /* it ends there */
+    assert_ptr_equal(ranges_above(&r, 39), &r.list[1]);
+    assert_null(ranges_above(&r, 40));
+    ranges_clear(&r);
+}
+
+static void an_overlap_is_counted_over_all_ranges(void **state)
+{
+    static const struct {
+        uint64_t start, end, overlap;
+    } cases[] = {{0, 10, 0},  {0, 11, 1},   {12, 18, 6}, {19, 31, 2},
+                 {20, 30, 0}, {15, 60, 16}, {40, 50, 0}, {0, UINT64_MAX, 21}};
+    (void)state;
+    struct ranges r = {0};
+    assert_int_equal(ranges_overlap(&r, 0, UINT64_MAX), 0);
+    assert_true(ranges_add(&r, 10, 20, NO_LIMIT));
+    assert_true(ranges_add(&r, 30, 40, NO_LIMIT));
+    assert_true(ranges_add(&r, 50, 51, NO_LIMIT));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(ranges_overlap(&r, cases[i].start, cases[i].end), cases[i].overlap);
+    ranges_clear(&r);
+}
+
 static void a_full_set_refuses_but_still_merges(void **state)
 {
     (void)state;
@@ -159,6 +191,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(touching_and_overlapping_ranges_merge),
+        cmocka_unit_test(what_lies_above_a_position_is_found),
+        cmocka_unit_test(an_overlap_is_counted_over_all_ranges),
         cmocka_unit_test(a_full_set_refuses_but_still_merges),
         cmocka_unit_test(removal_cuts_ranges_and_returns_the_memory),
         cmocka_unit_test(the_ends_of_the_number_space),
