@@ -103,6 +103,10 @@
     X(tcp_out_of_order_limited)                                                                    \
     X(tcp_out_of_order_pruned)                                                                     \
     X(tcp_memory_short)                                                                            \
+    X(tcp_dsacks_out)                                                                              \
+    X(tcp_dsacks_in)                                                                               \
+    X(tcp_sack_wrong)                                                                              \
+    X(tcp_sack_limited)                                                                            \
     X(tcp_delayed_acks)                                                                            \
     X(tcp_duplicate_acks_in)                                                                       \
     X(tcp_retransmitted_segments)                                                                  \

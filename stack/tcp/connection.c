@@ -188,6 +188,7 @@ static void release(struct tcp *tcp, struct connection *c)
     list_remove(&c->starved_node);
     buffer_clear(&c->send, &tcp->core->pool);
     ranges_clear(&c->out_of_order);
+    ranges_clear(&c->sacked);
     if (c->owner || c->listener) {
         buffer_drop_above(&c->receive, &tcp->core->pool, c->receive_position);
         return;

@@ -39,7 +39,7 @@
 #define TCP_CORK_NS          (200 * NS_PER_MS)       /* for which a short segment is held */
 #define TCP_CHALLENGE_NS     (500 * NS_PER_MS)       /* between challenge ACKs of one connection */
 #define TCP_DUPLICATES_MAX   8                       /* duplicate ACKs of one batch */
-#define TCP_RANGES_MAX       256u                    /* out-of-order ranges of one connection */
+#define TCP_RANGES_MAX       256u                    /* of a connection, out of order or SACKed */
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
 
@@ -78,6 +78,13 @@ enum timer_purpose {
 };
 
 enum ack_due { ACK_NOT_DUE, ACK_DELAYED, ACK_NOW };
+
+/* What the next SACK option says besides how far the data is in order; stream positions. */
+struct sack_report {
+    uint64_t recent[TCP_SACK_BLOCKS_MAX]; /* one in each range that grew last, the latest first */
+    uint8_t recent_count;
+    struct range duplicate; /* has arrived twice and was not reported; empty: nothing has */
+};
 
 struct connection {
     struct entry entry;
@@ -146,7 +153,10 @@ struct connection {
 
     struct congestion congestion;
     const struct congestion_algorithm *algorithm;
-    uint32_t recover; /* RFC 6582 3.2 */
+    uint32_t recover;     /* RFC 6582 3.2 */
+    uint32_t high_rxt;    /* in recovery: all that is lost below was sent again (RFC 6675 2) */
+    uint32_t beyond_cwnd; /* bytes that may be outstanding besides cwnd (loss.c) */
+    struct ranges sacked; /* the peer has it, above snd_una; positions of `send` */
 
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
     uint32_t retransmitted;      /* segments, in all */
@@ -159,6 +169,7 @@ struct connection {
     uint64_t receive_position; /* of rcv_nxt: everything below is in order */
     uint64_t fin_position;
     struct ranges out_of_order; /* what has arrived above receive_position */
+    struct sack_report report;
 };
 
 struct half_open {
@@ -334,8 +345,11 @@ void output_syn(struct tcp *, struct connection *);
 /* Sends an acknowledgement without text. */
 void output_ack(struct tcp *, struct connection *);
 
-/* Sends the first segment that is not acknowledged again, whatever the windows say. */
-void output_retransmit_first(struct tcp *, struct connection *);
+/*
+ * Sends again from `seq`, which was sent before: a segment, of `most` bytes at most, whatever the
+ * windows say. Returns the sequence space that went out.
+ */
+uint32_t output_retransmit(struct tcp *, struct connection *, uint32_t seq, uint32_t most);
 
 /* The zero-window probe (RFC 9293 3.8.6.1). */
 void output_probe(struct tcp *, struct connection *);
@@ -372,8 +386,11 @@ void output_reset_reply(struct tcp *, const struct tuple *, const struct segment
 /* New data was acknowledged: `bytes` of them, with `flight` outstanding before. */
 void loss_acked(struct tcp *, struct connection *, uint32_t bytes, uint32_t flight);
 
-/* A duplicate acknowledgement (RFC 5681 2). */
+/* A duplicate acknowledgement (RFC 5681 2; with SACK, RFC 6675 2). */
 void loss_duplicate_ack(struct tcp *, struct connection *);
+
+/* In a recovery with SACK: sends again what is lost, as far as the congestion window allows. */
+void loss_fill_holes(struct tcp *, struct connection *);
 
 /* The retransmission timer has expired on data. */
 void loss_timeout(struct tcp *, struct connection *);
@@ -385,6 +402,52 @@ void loss_too_big(struct tcp *, struct connection *);
 
 /* An ICMP error about a segment of ours; `self` is the struct tcp. A connection may be freed. */
 void tcp_error(void *self, const struct ip_error *);
+
+/* ---- sack.c: what we report ---- */
+
+/* A segment has come, and is not stored yet: what of its text was here before is to be reported. */
+void sack_note_duplicate(struct connection *, const struct segment *);
+
+/* The text at `position` has joined the out-of-order data. */
+void sack_note_arrival(struct connection *, uint64_t position);
+
+/* The out-of-order data was dropped: it must not be reported again. */
+void sack_forget_arrivals(struct connection *);
+
+/* Whether there is something to report: out-of-order data or a duplicate. */
+static inline bool sack_is_due(const struct connection *c)
+{
+    return c->sack && (c->out_of_order.count > 0 || c->report.duplicate.end > 0);
+}
+
+/*
+ * Puts the blocks that are due into the options of a segment with `length` bytes of text. Returns
+ * false if it has no room for them, so that they still have to be sent.
+ */
+bool sack_report(struct tcp *, struct connection *, uint32_t length, struct tcp_options *);
+
+/* ---- sack.c: what the peer reports ---- */
+
+/* Takes the blocks of an acknowledgement. Returns whether they tell of more bytes than before. */
+bool sack_take(struct tcp *, struct connection *, const struct segment *);
+
+/* SND.UNA has moved. */
+void sack_acknowledged(struct connection *);
+
+/* Whether what follows SND.UNA is to be taken for lost (RFC 6675 4, IsLost). */
+bool sack_first_is_lost(const struct connection *);
+
+/* Bytes above SND.UNA that are not on the path any more: SACKed, or lost and not sent again. */
+uint32_t sack_left_path(const struct connection *);
+
+/*
+ * The first that is lost at or above `from` (RFC 6675 4, NextSeg (1)): its number and its length,
+ * which may be that of many segments. Returns false if nothing is.
+ */
+bool sack_next_lost(const struct connection *, uint32_t from, uint32_t *seq, uint32_t *length);
+
+/* Bytes from SND.UNA to the first block above it. */
+uint32_t sack_first_hole(const struct connection *);
 
 /* ---- timers.c ---- */
 

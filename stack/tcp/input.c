@@ -90,6 +90,7 @@ static void answer_unacceptable(struct tcp *tcp, struct connection *c, const str
         output_challenge_ack(tcp, c);
         return;
     }
+    sack_note_duplicate(c, s);
     c->ack_due = ACK_NOW;
     output_queue(tcp, c);
 }
@@ -202,15 +203,22 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
         c->recover = seq_max(c->recover, c->snd_una - 1);
     c->retries = 0;
     c->soft_error = 0;
+    if (c->sacked.count > 0)
+        sack_acknowledged(c);
     loss_acked(tcp, c, bytes, flight);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);
     return acked > bytes ? fin_acknowledged(tcp, c) : true;
 }
 
-/* RFC 5681 2: what counts as a duplicate acknowledgement. */
-static bool is_duplicate_ack(const struct connection *c, const struct segment *s)
+/*
+ * What counts as a duplicate acknowledgement: RFC 5681 2, and with SACK only what tells of data
+ * that has arrived (RFC 6675 2), which a stranger's or a repeated one does not.
+ */
+static bool is_duplicate_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
+    if (c->sack)
+        return s->options.sack_count > 0 && sack_take(tcp, c, s);
     bool in_flight = c->snd_resend != c->snd_una; /* a window probe alone is not */
 
     return in_flight && s->ack == c->snd_una && segment_span(s) == 0 &&
@@ -245,10 +253,13 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
     c->heard_ns = tcp->core->now_ns;
     if (c->timer_purpose != TIMER_RETRANSMIT && seq_ge(s->ack, c->snd_una))
         c->retries = 0; /* the peer lives, and its window may stay shut for as long as it likes */
-    if (is_duplicate_ack(c, s))
-        loss_duplicate_ack(tcp, c);
+    bool duplicate = is_duplicate_ack(tcp, c, s);
     take_window(c, s);
-    return seq_gt(s->ack, c->snd_una) ? take_new_ack(tcp, c, s) : true;
+    if (seq_gt(s->ack, c->snd_una) && !take_new_ack(tcp, c, s))
+        return false;
+    if (duplicate) /* with SACK also one that acknowledges more: RFC 6675 5 */
+        loss_duplicate_ack(tcp, c);
+    return true;
 }
 
 /* ---- Opening ---- */

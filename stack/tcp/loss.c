@@ -1,30 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loss recovery: fast retransmit and fast recovery of NewReno (RFC 6582), and what a timeout does
- * (RFC 5681 3.1, RFC 6298 5.4 to 5.7). After a timeout everything from snd_una is sent again as the
- * window opens, unless acknowledgements show that it has arrived; so it is after a router has said
- * that it was too big (RFC 1191 6.4).
+ * Loss recovery: limited transmit (RFC 3042), fast retransmit and fast recovery, of NewReno (RFC
+ * 6582) or with SACK (RFC 6675), and what a timeout does (RFC 5681 3.1, RFC 6298 5.4 to 5.7). After
+ * a timeout everything from snd_una is sent again as the window opens, unless acknowledgements show
+ * that it has arrived; so it is after a router has said that it was too big (RFC 1191 6.4).
+ *
+ * NewReno inflates cwnd by what has left the path. With SACK it is known what has, and cwnd is left
+ * alone: `beyond_cwnd` is how much more than cwnd may lie between snd_una and snd_nxt, so that what
+ * RFC 6675 calls the pipe is in_flight - beyond_cwnd. Limited transmit uses the same allowance.
  */
 #include "tcp/connection.h"
 
-#define DUPLICATE_ACKS 3 /* RFC 5681 3.2 */
+#define DUPLICATE_ACKS   3u /* RFC 5681 3.2 */
+#define LIMITED_TRANSMIT 2u /* RFC 3042 2, segments */
 
 static uint32_t in_flight(const struct connection *c)
 {
     return c->snd_nxt - c->snd_una;
 }
 
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static void send_first_again(struct tcp *tcp, struct connection *c)
+{
+    c->high_rxt = c->snd_una + output_retransmit(tcp, c, c->snd_una, sack_first_hole(c));
+}
+
 static void partial_ack(struct tcp *tcp, struct connection *c, uint32_t bytes)
 {
     struct congestion *cc = &c->congestion;
 
-    /* RFC 6582 3.2, 3: the next hole is sent at once, and the window deflated by what has left. */
-    output_retransmit_first(tcp, c);
+    /* RFC 6582 3.2, 3: the next hole is sent at once ... */
+    if (!c->sack || seq_ge(c->snd_una, c->high_rxt))
+        send_first_again(tcp, c);
+    c->timer_restart = !c->partial_acked; /* only the first partial one restarts the timer */
+    c->partial_acked = true;
+    if (c->sack) {
+        c->beyond_cwnd = sack_left_path(c);
+        return;
+    }
+    /* ... and the window deflated by what has left. */
     cc->cwnd = cc->cwnd > bytes + cc->mss ? cc->cwnd - bytes : cc->mss;
     if (bytes >= cc->mss)
         cc->cwnd += cc->mss;
-    c->timer_restart = !c->partial_acked; /* only the first partial one restarts the timer */
-    c->partial_acked = true;
 }
 
 static void leave_recovery(struct connection *c)
@@ -33,13 +54,14 @@ static void leave_recovery(struct connection *c)
     uint32_t flight = in_flight(c) > cc->mss ? in_flight(c) : cc->mss;
 
     /* RFC 6582 3.2, 3 (1): no burst at the end */
-    cc->cwnd = cc->ssthresh < flight + cc->mss ? cc->ssthresh : flight + cc->mss;
+    cc->cwnd = lesser(cc->ssthresh, flight + cc->mss);
     c->in_recovery = false;
 }
 
 void loss_acked(struct tcp *tcp, struct connection *c, uint32_t bytes, uint32_t flight)
 {
     c->duplicate_acks = 0;
+    c->beyond_cwnd = 0;
     c->timer_restart = true;
     if (c->in_recovery) {
         if (seq_ge(c->snd_una, c->recover))
@@ -58,26 +80,56 @@ void loss_acked(struct tcp *tcp, struct connection *c, uint32_t bytes, uint32_t 
         c->algorithm->acked(&c->congestion, bytes);
 }
 
+/* What is missing is taken for lost (RFC 5681 3.2, RFC 6675 5 (2)), and for the first time. */
+static bool has_to_recover(const struct connection *c)
+{
+    if (c->duplicate_acks < DUPLICATE_ACKS && !(c->sack && sack_first_is_lost(c)))
+        return false;
+    /* RFC 6582 3.2, 2: not again for what the last recovery or timeout was about. An old duplicate
+     * brings no new SACK information, so that with SACK the number itself will do (RFC 6675 5). */
+    return c->sack ? seq_ge(c->snd_una, c->recover) : seq_gt(c->snd_una, c->recover);
+}
+
+static void enter_recovery(struct tcp *tcp, struct connection *c)
+{
+    struct congestion *cc = &c->congestion;
+
+    count(tcp->core, tcp_fast_retransmits);
+    /* RFC 5681 3.2 (2): what limited transmit has sent does not count. */
+    c->algorithm->lost(cc, lesser(in_flight(c), cc->cwnd));
+    c->recover = c->snd_nxt;
+    c->in_recovery = true;
+    c->partial_acked = false;
+    cc->cwnd = cc->ssthresh + (c->sack ? 0 : DUPLICATE_ACKS * c->mss);
+    send_first_again(tcp, c);
+    c->beyond_cwnd = c->sack ? sack_left_path(c) : 0;
+}
+
 void loss_duplicate_ack(struct tcp *tcp, struct connection *c)
 {
     count(tcp->core, tcp_duplicate_acks_in);
     if (c->duplicate_acks < UINT8_MAX)
         c->duplicate_acks++;
-    if (c->in_recovery) {
+    if (c->in_recovery && c->sack)
+        c->beyond_cwnd = sack_left_path(c);
+    else if (c->in_recovery)
         c->congestion.cwnd += c->mss; /* RFC 6582 3.2, 3: a segment has left the path */
-        return;
-    }
-    /* RFC 6582 3.2, 2: not again for what the last recovery or timeout was about */
-    if (c->duplicate_acks != DUPLICATE_ACKS || !seq_gt(c->snd_una, c->recover))
-        return;
+    else if (has_to_recover(c))
+        enter_recovery(tcp, c);
+    else if (!c->after_timeout) /* RFC 3042 2 */
+        c->beyond_cwnd = lesser(c->duplicate_acks, LIMITED_TRANSMIT) * c->mss;
+}
 
-    count(tcp->core, tcp_fast_retransmits);
-    c->algorithm->lost(&c->congestion, in_flight(c));
-    c->recover = c->snd_nxt;
-    c->in_recovery = true;
-    c->partial_acked = false;
-    c->congestion.cwnd = c->congestion.ssthresh + DUPLICATE_ACKS * c->mss;
-    output_retransmit_first(tcp, c);
+void loss_fill_holes(struct tcp *tcp, struct connection *c)
+{
+    uint32_t seq, length;
+
+    /* RFC 6675 5 (C): while the pipe has room for a segment */
+    while (c->congestion.cwnd + c->beyond_cwnd >= in_flight(c) + c->mss &&
+           sack_next_lost(c, c->high_rxt, &seq, &length)) {
+        c->high_rxt = seq + output_retransmit(tcp, c, seq, length);
+        c->beyond_cwnd = sack_left_path(c);
+    }
 }
 
 /* Lets everything that is in flight be sent again, as far as the window lets it. */
@@ -87,6 +139,8 @@ static void send_again(struct tcp *tcp, struct connection *c)
     c->in_recovery = false;
     c->after_timeout = true;
     c->duplicate_acks = 0;
+    c->beyond_cwnd = 0;
+    ranges_clear(&c->sacked); /* RFC 2018 5: the peer may have dropped it again */
     c->snd_resend = c->snd_una;
     output_queue(tcp, c);
 }

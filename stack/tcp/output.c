@@ -35,9 +35,12 @@ uint32_t output_end_seq(const struct connection *c)
     return first_seq(c) + (uint32_t)(c->send.end - c->send.start);
 }
 
-/* The fields that all segments of a connection share; settles that what was received is acked. */
+/*
+ * The fields that all segments of a connection share, one with `length` bytes of text to come;
+ * settles that what was received is acked.
+ */
 static struct segment next_segment(struct tcp *tcp, struct connection *c, uint32_t seq,
-                                   uint8_t flags)
+                                   uint32_t length, uint8_t flags)
 {
     struct segment s = {
         .source_port = c->entry.tuple.local_port,
@@ -56,7 +59,8 @@ static struct segment next_segment(struct tcp *tcp, struct connection *c, uint32
         s.options.timestamp = timestamp_now(tcp->core, c->ts_offset);
         s.options.echo = c->ts_recent;
     }
-    c->ack_due = ACK_NOT_DUE;
+    if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) || sack_report(tcp, c, length, &s.options))
+        c->ack_due = ACK_NOT_DUE;
     c->rcv_unacked_pieces = 0;
     c->rcv_acked = c->rcv_nxt;
     return s;
@@ -118,7 +122,7 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
     if (length && seq + length == output_end_seq(c)) /* RFC 9293 3.9.1.2: nothing more waits */
         flags |= TCP_PSH;
 
-    struct segment s = next_segment(tcp, c, seq, flags);
+    struct segment s = next_segment(tcp, c, seq, length, flags);
     segment_write(&out, &s);
     out.count += parts;
     out.payload_bytes = length;
@@ -140,7 +144,7 @@ static void send_control(struct tcp *tcp, struct connection *c, const struct seg
 void output_syn(struct tcp *tcp, struct connection *c)
 {
     uint8_t flags = c->state == STATE_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
-    struct segment s = next_segment(tcp, c, c->iss, flags);
+    struct segment s = next_segment(tcp, c, c->iss, 0, flags);
 
     s.options.mss = connection_mss_offer(&c->route);
     s.options.has_scale = c->scaling;
@@ -169,7 +173,7 @@ static uint32_t bare_seq(const struct connection *c)
 
 void output_ack(struct tcp *tcp, struct connection *c)
 {
-    struct segment s = next_segment(tcp, c, bare_seq(c), TCP_ACK);
+    struct segment s = next_segment(tcp, c, bare_seq(c), 0, TCP_ACK);
 
     send_control(tcp, c, &s);
 }
@@ -195,7 +199,7 @@ void output_reset(struct tcp *tcp, struct connection *c)
 {
     if (!connection_is_open(c) || c->state == STATE_SYN_SENT)
         return; /* RFC 9293 3.10.5: there is nobody to tell */
-    struct segment s = next_segment(tcp, c, bare_seq(c), TCP_RST | TCP_ACK);
+    struct segment s = next_segment(tcp, c, bare_seq(c), 0, TCP_RST | TCP_ACK);
     count(tcp->core, tcp_resets_out);
     send_control(tcp, c, &s);
 }
@@ -273,8 +277,8 @@ static bool tail_may_go(const struct connection *c)
 static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
 {
     CHECK(c->mss > 0); /* settled by the handshake */
-    uint32_t window = c->snd_wnd < c->congestion.cwnd ? c->snd_wnd : c->congestion.cwnd;
-    uint32_t length = usable(c, window);
+    uint32_t congestion_window = c->congestion.cwnd + c->beyond_cwnd;
+    uint32_t length = usable(c, c->snd_wnd < congestion_window ? c->snd_wnd : congestion_window);
     uint32_t largest = largest_payload(c);
 
     length = length < largest ? length : largest;
@@ -328,6 +332,8 @@ bool output_run(struct tcp *tcp, struct connection *c)
             output_syn(tcp, c);
         return false;
     }
+    if (c->in_recovery && c->sack)
+        loss_fill_holes(tcp, c);
     while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
         uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
         c->snd_resend += span;
@@ -346,14 +352,15 @@ bool output_run(struct tcp *tcp, struct connection *c)
     return more;
 }
 
-void output_retransmit_first(struct tcp *tcp, struct connection *c)
+uint32_t output_retransmit(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t most)
 {
-    uint32_t sent = seq_min(output_end_seq(c), c->snd_nxt) - c->snd_una; /* of the text */
-    uint32_t length = sent < c->mss ? sent : c->mss;
-    bool fin = c->snd_una + length == output_end_seq(c) &&
-               seq_gt(c->snd_nxt, c->snd_una + length); /* our FIN was sent */
+    uint32_t length = seq_min(output_end_seq(c), c->snd_nxt) - seq; /* of the text that was sent */
 
-    send_data(tcp, c, c->snd_una, length, fin);
+    length = length < c->mss ? length : c->mss;
+    length = length < most ? length : most;
+    bool fin = seq + length == output_end_seq(c) &&
+               seq_gt(c->snd_nxt, seq + length); /* our FIN was sent */
+    return send_data(tcp, c, seq, length, fin);
 }
 
 void output_probe(struct tcp *tcp, struct connection *c)
@@ -380,7 +387,7 @@ void output_keepalive(struct tcp *tcp, struct connection *c)
 {
     bool owed = c->ack_due != ACK_NOT_DUE;
     /* SHLD-12: no text. The number lies below the peer's window, which it has to answer. */
-    struct segment s = next_segment(tcp, c, c->snd_una - 1, TCP_ACK);
+    struct segment s = next_segment(tcp, c, c->snd_una - 1, 0, TCP_ACK);
 
     count(tcp->core, tcp_keepalive_probes);
     send_control(tcp, c, &s);

@@ -153,6 +153,7 @@ static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *
     if (in_order && c->out_of_order.count > 0) {
         count(tcp->core, tcp_out_of_order_pruned);
         ranges_clear(&c->out_of_order);
+        sack_forget_arrivals(c); /* RFC 2018 8 allows it: the sender keeps what is only SACKed */
         buffer_drop_above(&c->receive, pool, t->position + taken);
         taken += buffer_write(&c->receive, pool, 0, t->position + taken, t->bytes + taken,
                               t->length - taken);
@@ -197,6 +198,14 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
         c->ack_due = ACK_DELAYED;
 }
 
+/* Whether the text would stand alone among the out-of-order data, as one more range. */
+static bool stands_alone(const struct connection *c, const struct text *t)
+{
+    const struct range *r = ranges_above(&c->out_of_order, t->position - 1);
+
+    return !r || r->start > t->position + t->length;
+}
+
 static void take_out_of_order(struct tcp *tcp, struct connection *c, const struct text *t,
                               uint32_t pieces)
 {
@@ -205,13 +214,16 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
     c->duplicate_acks_owed = (uint8_t)lesser(owed, TCP_DUPLICATES_MAX);
     c->ack_due = ACK_NOW;
     count(tcp->core, tcp_out_of_order_segments);
-    if (c->out_of_order.count >= TCP_RANGES_MAX) {
+    if (c->out_of_order.count >= TCP_RANGES_MAX && stands_alone(c, t)) {
         count(tcp->core, tcp_out_of_order_limited);
         return;
     }
     uint32_t taken = store(tcp, c, t);
-    if (taken > 0 &&
-        !ranges_add(&c->out_of_order, t->position, t->position + taken, TCP_RANGES_MAX))
+    if (taken == 0)
+        return;
+    if (ranges_add(&c->out_of_order, t->position, t->position + taken, TCP_RANGES_MAX))
+        sack_note_arrival(c, t->position);
+    else
         count(tcp->core, tcp_memory_short);
 }
 
@@ -239,6 +251,8 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
 {
     struct text t = trim(tcp, c, s);
 
+    if (s->seq != c->rcv_nxt || c->out_of_order.count > 0)
+        sack_note_duplicate(c, s);
     if (t.fin && !c->fin_seen) {
         c->fin_seen = true;
         c->fin_position = t.position + t.length;

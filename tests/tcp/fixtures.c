@@ -19,7 +19,8 @@ static void write_terms(const struct script *s, struct terms *terms, uint32_t ec
     if (terms->timestamps)
         snprintf(timestamps, sizeof timestamps, ",nop,nop,TS val %u ecr %u", script_remote_ts(s),
                  ecr);
-    snprintf(text, text_bytes, "win %u <mss %u%s%s>", terms->window, terms->mss, scale, timestamps);
+    snprintf(text, text_bytes, "win %u <mss %u%s%s%s>", terms->window, terms->mss, scale,
+             timestamps, terms->sack ? ",sackOK" : "");
 }
 
 void fixture_syn_received(struct script *s, struct place place, struct terms terms)

@@ -14,6 +14,7 @@ struct terms {
     uint16_t window; /* of its SYN, and of its later segments as flow->remote_window */
     int scale;       /* window scaling by this shift, if not 0 */
     bool timestamps;
+    bool sack;
 };
 
 /* From a socket that listens: the remote has sent its SYN, or has opened; nothing was received. */
