@@ -53,6 +53,8 @@ void check_free(struct check *check)
         for (int side = 0; side < 2; side++) {
             ranges_clear(&check->connections[i].side[side].arrived);
             ranges_clear(&check->connections[i].side[side].surely);
+            ranges_clear(&check->connections[i].side[side].twice);
+            ranges_clear(&check->connections[i].side[side].sacked);
         }
     }
     for (uint32_t i = 0; i < CHECK_TEXTS; i++)

@@ -38,7 +38,7 @@ static void take_progress(struct check *check, struct seen *seen, uint64_t ack)
     if (!r->on)
         return;
     r->over = ack >= r->end || timeouts(check, seen) != r->timeouts;
-    if (!r->over)
+    if (!r->over && (!sack_is_agreed(seen) || ack >= r->resent))
         owe(check, r, ack);
 }
 
@@ -57,10 +57,20 @@ static void take_duplicate(struct check *check, struct seen *seen, uint64_t ack)
     owe(check, r, ack);
 }
 
-void duty_acknowledged(struct check *check, struct seen *seen, uint64_t ack, bool surely)
+/* RFC 5681 2, or RFC 6675 2. */
+static bool is_duplicate(const struct seen *seen, uint64_t ack, bool news)
 {
     const struct packet *p = &seen->packet;
+
+    if (sack_is_agreed(seen))
+        return news;
+    return ack == seen->x->acked && packet_span(p) == 0 && p->window == seen->x->recovery.window;
+}
+
+void duty_acknowledged(struct check *check, struct seen *seen, uint64_t ack, bool surely)
+{
     struct recovery *r = &seen->x->recovery;
+    bool news = sack_delivered(seen, ack);
 
     if (r->over || !seen->x->opened)
         return;
@@ -68,9 +78,9 @@ void duty_acknowledged(struct check *check, struct seen *seen, uint64_t ack, boo
         r->over = true;
     else if (ack > seen->x->acked)
         take_progress(check, seen, ack);
-    else if (packet_span(p) == 0 && p->window == r->window)
+    if (!r->over && is_duplicate(seen, ack, news))
         take_duplicate(check, seen, ack);
-    r->window = p->window;
+    r->window = seen->packet.window;
 }
 
 void duty_sent(struct seen *seen, uint64_t start, uint64_t end)
@@ -83,6 +93,8 @@ void duty_sent(struct seen *seen, uint64_t start, uint64_t end)
         r->owed = 0;
     else if (!r->on && start < seen->x->sent_end) /* after a timeout, or a probe */
         r->over = true;
+    if (start < seen->x->sent_end && end > r->resent)
+        r->resent = end;
 }
 
 static void check_recovery(struct check *check, struct seen *seen)
@@ -108,8 +120,9 @@ static void check_window_told(struct check *check, struct seen *seen)
     const struct scenario_host *host = &check->scenario->hosts[host_of(check, seen)];
     uint64_t come = in_order(&x->arrived);
 
-    if (!x->opened || x->closed || x->eof || x->fin_taken_ns > 0 || host->receive_bytes == 0 ||
-        host->memory_bytes > 0 || x->read_ns == 0 || x->read_ns == check->now_ns)
+    if (!x->opened || x->closed || x->crashed || x->eof || x->fin_taken_ns > 0 ||
+        host->receive_bytes == 0 || host->memory_bytes > 0 || x->read_ns == 0 ||
+        x->read_ns == check->now_ns)
         return;
     if (x->promised > must_have(check, x) || come == 0)
         return;

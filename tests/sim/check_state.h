@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the checkers know; private to check.c (applications), check_wire.c (packets) and
- * check_duty.c (what has to be done at once).
+ * What the checkers know; private to check.c (applications), check_wire.c (packets), check_sack.c
+ * (selective acknowledgements) and check_duty.c (what has to be done at once).
  */
 #ifndef TESTS_SIM_CHECK_STATE_H
 #define TESTS_SIM_CHECK_STATE_H
 
 #include "base/ranges.h"
+#include "base/seq.h"
 #include "check.h"
 #include "packet.h"
 
 #define CHECK_TEXTS    8 /* violations whose text is kept */
 #define CHECK_NS_PER_S UINT64_C(1000000000)
+
+#define CHECK_RANGES_MAX 100000u
 
 /* A prime, so that bytes which are off by a power of two, or a multiple, are others. */
 #define CHECK_PERIOD 65521
@@ -26,7 +29,8 @@ struct recovery {
     uint32_t duplicates; /* acknowledgements since the last that acknowledged more */
     uint16_t window;     /* as the last acknowledgement said it */
     uint64_t end;
-    uint64_t owed; /* it has to send this again, at owed_ns; 0: nothing */
+    uint64_t resent; /* end of what was sent again in it */
+    uint64_t owed;   /* it has to send this again, at owed_ns; 0: nothing */
     uint64_t owed_ns;
     uint64_t timeouts; /* of the host, before */
 };
@@ -46,7 +50,7 @@ struct side {
     bool has_to_reset; /* it has closed with unread data */
 
     /* What it has sent */
-    bool syn_sent, scaled, stamped, reset_sent;
+    bool syn_sent, scaled, stamped, sack, reset_sent;
     uint32_t iss, syns; /* syns: how many were sent */
     uint8_t scale;
     uint16_t mss;
@@ -65,6 +69,9 @@ struct side {
     uint64_t acked_surely; /* own: by a segment that it cannot have refused */
     struct ranges arrived; /* peer: all that it may have taken */
     struct ranges surely;  /* peer: all that it cannot have refused */
+    struct ranges twice;   /* peer: what has come more than once */
+    struct ranges sacked;  /* own: what it was told that the peer has */
+    uint32_t duplicates;   /* acknowledgements that acknowledge `acked` once more */
     uint64_t floor;        /* peer: what was surely in order before the instant `floor_ns` */
     uint64_t floor_ns;
     bool stamp_seen;
@@ -121,6 +128,14 @@ bool check_was_short(const struct check *, uint32_t host);
 /* Whether a limit or a fault explains that connections were not accepted on this host. */
 bool check_may_refuse(const struct check *, uint32_t connection, uint32_t side);
 
+/* The position of a number, counted from `start`, near a position that is known. */
+static inline uint64_t position_near(uint32_t number, uint32_t start, uint64_t near)
+{
+    int64_t position = (int64_t)near + seq_distance(start + (uint32_t)near, number);
+
+    return position > 0 ? (uint64_t)position : 0;
+}
+
 /* How far everything has come from position 0 on. */
 static inline uint64_t in_order(const struct ranges *ranges)
 {
@@ -151,6 +166,24 @@ void duty_sent(struct seen *, uint64_t start, uint64_t end);
 
 /* A packet has come. */
 void duty_delivered(struct check *, struct seen *);
+
+/* ---- check_sack.c ---- */
+
+/* The side has sent an acknowledgement of everything below `ack`. */
+void sack_sent(struct check *, const struct seen *, uint64_t ack);
+
+/* [start, end) has arrived at the side, where it may have arrived before. */
+void sack_arrived(struct side *, uint64_t start, uint64_t end);
+
+/* An acknowledgement has come, of everything below `ack`. Returns whether its blocks say more than
+ * was known. */
+bool sack_delivered(struct seen *, uint64_t ack);
+
+/* Whether both sides have agreed on SACK. */
+static inline bool sack_is_agreed(const struct seen *seen)
+{
+    return seen->x->sack && seen->y->sack;
+}
 
 /* The application closes early. */
 void duty_abandoned(struct check *, uint32_t connection, uint32_t side);

@@ -13,18 +13,9 @@
 
 #define IP_HEADER_BYTES 20 /* Strait sends no options */
 
-#define RANGES_MAX   100000u
 #define TIME_WAIT_NS (60 * CHECK_NS_PER_S) /* 2 MSL; it may be over in the last second */
 #define FIN_WAIT_NS  (60 * CHECK_NS_PER_S)
 #define SILENCE_NS   (60 * CHECK_NS_PER_S) /* after it a host may have given up */
-
-/* The position of a number, counted from `start`, near a position that is known. */
-static uint64_t position_near(uint32_t number, uint32_t start, uint64_t near)
-{
-    int64_t position = (int64_t)near + seq_distance(start + (uint32_t)near, number);
-
-    return position > 0 ? (uint64_t)position : 0;
-}
 
 static bool find_connection(struct check *check, uint32_t host, bool sent, struct seen *seen)
 {
@@ -57,15 +48,14 @@ static uint32_t mtu_of(const struct check *check, uint32_t host)
     return scenario_mtu(check->scenario, host);
 }
 
-/* The payload that a segment of this side may have at most. */
-static uint32_t segment_limit(const struct check *check, const struct seen *seen)
+/* The payload that a segment of this side may have, if it has no options. */
+static uint32_t mss_of(const struct check *check, const struct seen *seen)
 {
     uint32_t mtu = mtu_of(check, check_host_of(check, seen->connection, seen->side));
     uint32_t limit = mtu - PACKET_HEADERS_BYTES;
     uint32_t offered = seen->y->mss > 0 ? seen->y->mss : 536; /* RFC 9293 3.7.1 */
 
-    limit = offered < limit ? offered : limit;
-    return seen->packet.stamped ? limit - PACKET_TIMESTAMPS_BYTES : limit;
+    return offered < limit ? offered : limit;
 }
 
 static void check_size(struct check *check, const struct seen *seen)
@@ -75,9 +65,11 @@ static void check_size(struct check *check, const struct seen *seen)
 
     if (!p->whole)
         VIOLATED("sends a packet whose lengths or checksums are wrong");
-    if (p->largest > segment_limit(check, seen))
-        VIOLATED("sends a segment of %" PRIu32 " bytes, more than the MSS of %" PRIu32, p->largest,
-                 segment_limit(check, seen));
+    /* RFC 9293 3.7.1: what the options take is missing to the text. */
+    if (p->length > 0 && p->largest + p->option_bytes > mss_of(check, seen))
+        VIOLATED("sends a segment of %" PRIu32 " bytes and %" PRIu32
+                 " of options, more than the MSS of %" PRIu32,
+                 p->largest, p->option_bytes, mss_of(check, seen));
     if (p->pieces == 1 && p->total > mtu)
         VIOLATED("sends a packet of %" PRIu32 " bytes on a link of %" PRIu32, p->total, mtu);
     if (p->pieces > 1 && !check->scenario->net.tso)
@@ -102,6 +94,7 @@ static void take_syn_sent(struct check *check, struct seen *seen)
     x->scaled = p->scale != PACKET_SCALE_NONE;
     x->scale = x->scaled ? p->scale : 0;
     x->stamped = p->stamped;
+    x->sack = p->sack_permitted;
     x->sent_end = 1;
     x->syn_ns = x->progress_ns = check->now_ns;
 }
@@ -196,14 +189,15 @@ static void check_fin(struct check *check, struct seen *seen, uint64_t end)
     }
 }
 
-/* RFC 6928 2 (1) */
+/* RFC 6928 2 (1), and what limited transmit adds to it. */
 static uint64_t initial_window(const struct check *check, const struct seen *seen)
 {
     static const uint64_t bytes = 14600, segments = 10;
-    uint64_t mss = segment_limit(check, seen);
+    uint64_t mss = mss_of(check, seen) - (seen->packet.stamped ? PACKET_TIMESTAMPS_BYTES : 0);
     uint64_t least = 2 * mss > bytes ? 2 * mss : bytes;
+    uint64_t limited = seen->x->duplicates < 2 ? seen->x->duplicates : 2; /* RFC 3042 2 */
 
-    return segments * mss < least ? segments * mss : least;
+    return (segments * mss < least ? segments * mss : least) + limited * mss;
 }
 
 /* What takes sequence space: where it is, and whether the peer's window lets it. */
@@ -250,9 +244,10 @@ static void check_acknowledgement(struct check *check, struct seen *seen)
         VIOLATED("acknowledges %" PRIu64 ", though %" PRIu64 " has arrived", ack, must);
     if (seen->y->fin_end > 0 && ack >= seen->y->fin_end && x->fin_taken_ns == 0)
         x->fin_taken_ns = check->now_ns;
+    sack_sent(check, seen, ack);
     x->ack_sent = ack;
     if (ack > 0 && ack <= may)
-        ranges_add(&x->surely, 0, ack, RANGES_MAX);
+        ranges_add(&x->surely, 0, ack, CHECK_RANGES_MAX);
 }
 
 /* The right edge. Behind the peer's FIN a window means nothing. */
@@ -335,8 +330,11 @@ static void take_window(struct check *check, struct seen *seen, uint64_t ack, bo
 
     if (edge > x->allowed)
         x->allowed = edge;
-    if (ack > x->acked) {
+    if (ack == x->acked && (packet_span(p) == 0 || p->sack_count > 0)) {
+        x->duplicates++;
+    } else if (ack > x->acked) {
         x->acked = ack;
+        x->duplicates = 0;
         x->progress_ns = check->now_ns;
     }
     if (!surely)
@@ -359,14 +357,15 @@ static void take_span(struct check *check, struct seen *seen, uint64_t start, bo
     }
     if (end == start)
         return;
-    ranges_add(&x->arrived, start, end, RANGES_MAX);
+    sack_arrived(x, start, end);
+    ranges_add(&x->arrived, start, end, CHECK_RANGES_MAX);
 
     /* Of the text, what lies in the window that was promised cannot be refused. */
     uint64_t text_end = start + p->length;
     text_end = text_end < x->promised ? text_end : x->promised;
     bool open = x->opened && !x->closed && !(p->flags & PACKET_SYN);
     if (open && newest && text_end > start && text_end > in_order(&x->surely))
-        ranges_add(&x->surely, start, text_end, RANGES_MAX);
+        ranges_add(&x->surely, start, text_end, CHECK_RANGES_MAX);
 }
 
 static void packet_delivered(struct check *check, struct seen *seen)
@@ -402,6 +401,17 @@ static void packet_delivered(struct check *check, struct seen *seen)
         x->stamp_seen = true;
         x->stamp_latest = p->stamp;
     }
+}
+
+/* What a stranger says twice has come twice. */
+static void forged_delivered(struct check *check, uint32_t host, struct seen *seen)
+{
+    const struct packet *p = &seen->packet;
+
+    if (p->length == 0 || !find_connection(check, host, false, seen) || !seen->y->syn_sent)
+        return;
+    uint64_t start = position_near(p->seq, seen->y->iss, in_order(&seen->x->arrived));
+    sack_arrived(seen->x, start, start + p->length);
 }
 
 /* ---- A packet -------------------------------------------------------------------------------- */
@@ -444,8 +454,12 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
     h->packets_out += sent;
     h->bytes_out += sent ? length : 0;
     h->segments_out += sent && is_tcp ? seen.packet.pieces : 0;
-    if (!is_tcp || seen.packet.id == PACKET_FORGED)
+    if (!is_tcp)
         return;
+    if (seen.packet.id == PACKET_FORGED) {
+        forged_delivered(check, host, &seen);
+        return;
+    }
     if (!find_connection(check, host, sent, &seen)) {
         if (sent && !check->corruption)
             check_violated(check, host, -1, "sends a packet from port %u to port %u",

@@ -9,7 +9,15 @@
 #define IP_HEADER_BYTES  20 /* Strait sends no options */
 #define TCP_HEADER_BYTES 20
 
-enum option { OPTION_END, OPTION_NOP, OPTION_MSS, OPTION_SCALE, OPTION_TIMESTAMPS = 8 };
+enum option {
+    OPTION_END,
+    OPTION_NOP,
+    OPTION_MSS,
+    OPTION_SCALE,
+    OPTION_SACK_PERMITTED,
+    OPTION_SACK,
+    OPTION_TIMESTAMPS = 8,
+};
 
 static uint64_t pseudo_header(const uint8_t *ip, size_t length)
 {
@@ -26,6 +34,15 @@ static bool checksum_is_right(const uint8_t *ip, size_t total, const struct stra
         return load_be16(tcp + 16) == checksum_fold(sum) &&
                offload->checksum_start == IP_HEADER_BYTES && offload->checksum_offset == 16;
     return checksum_fold(checksum_add(sum, tcp, total - IP_HEADER_BYTES)) == 0xffff;
+}
+
+static void read_sacks(struct packet *p, struct reader blocks)
+{
+    while (blocks.left >= 8 && p->sack_count < PACKET_SACKS_MAX) {
+        p->sack[p->sack_count].left = read_be32(&blocks);
+        p->sack[p->sack_count].right = read_be32(&blocks);
+        p->sack_count++;
+    }
 }
 
 static void read_options(struct packet *p, struct reader options)
@@ -45,6 +62,10 @@ static void read_options(struct packet *p, struct reader options)
             p->mss = load_be16(value);
         else if (kind == OPTION_SCALE && length == 3)
             p->scale = value[0];
+        else if (kind == OPTION_SACK_PERMITTED && length == 2)
+            p->sack_permitted = true;
+        else if (kind == OPTION_SACK)
+            read_sacks(p, reader_over(value, length - 2u));
         else if (kind == OPTION_TIMESTAMPS && length == 10) {
             p->stamped = true;
             p->stamp = load_be32(value);
@@ -89,6 +110,7 @@ bool packet_read(struct packet *p, const void *bytes, size_t length,
         return true;
     p->payload = tcp + header_bytes;
     p->length = (uint32_t)(length - IP_HEADER_BYTES - header_bytes);
+    p->option_bytes = (uint32_t)header_bytes - TCP_HEADER_BYTES;
     read_options(p, reader_over(tcp + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES));
     read_pieces(p, offload);
     p->whole = checksum_fold(checksum_add(0, ip, IP_HEADER_BYTES)) == 0xffff &&

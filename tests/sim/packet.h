@@ -17,6 +17,7 @@
 #define PACKET_HEADERS_BYTES    40 /* of IP and TCP, without options */
 #define PACKET_TIMESTAMPS_BYTES 12
 #define PACKET_SCALE_NONE       255
+#define PACKET_SACKS_MAX        4
 
 /* The identification of forged packets. Strait's own is 0, as RFC 6864 4 allows. */
 #define PACKET_FORGED 0xf0f0
@@ -32,6 +33,12 @@ struct packet {
     uint8_t scale;   /* PACKET_SCALE_NONE: absent */
     bool stamped;
     uint32_t stamp; /* TSval */
+    bool sack_permitted;
+    uint32_t sack_count;
+    struct {
+        uint32_t left, right;
+    } sack[PACKET_SACKS_MAX];
+    uint32_t option_bytes; /* of all TCP options, padding included */
     const uint8_t *payload;
     uint32_t length;  /* of the payload */
     uint32_t total;   /* of the packet */

@@ -97,6 +97,9 @@ static void add_hosts(struct run *run)
             config.connections_max = h->connections_max;
         if (h->time_wait_max > 0)
             config.time_wait_max = h->time_wait_max;
+        config.sack = !h->no_sack;
+        config.timestamps = !h->no_timestamps;
+        config.window_scaling = !h->no_scaling;
         run->hosts[i] = world_add_host(run->world, names[i], &config, &app);
         CHECK(run->hosts[i] != NULL);
     }

@@ -293,6 +293,23 @@ static void draw_host(struct prng *r, struct scenario_host *h)
         h->accept_ms = between_orders(r, 1, 2000);
 }
 
+/*
+ * Where memory makes a host refuse text that it had asked for, each refusal costs a timeout, and
+ * without timestamps there may never be a measurement that ends the doubling (RFC 6298 5.5).
+ */
+static void draw_options(struct prng *r, struct scenario *s)
+{
+    bool memory_is_short = false;
+
+    for (uint32_t i = 0; i < scenario_host_count(s); i++)
+        memory_is_short |= s->hosts[i].memory_bytes > 0;
+    for (uint32_t i = 0; i < scenario_host_count(s); i++) {
+        s->hosts[i].no_sack = chance(r, 20);
+        s->hosts[i].no_timestamps = !memory_is_short && chance(r, 20);
+        s->hosts[i].no_scaling = chance(r, 20);
+    }
+}
+
 static uint32_t lesser(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -423,9 +440,9 @@ static void make_clean(struct prng *r, struct scenario *s)
             s->paths[i][way] =
                 (struct scenario_path){.delay_us = between_orders(r, 10, SCENARIO_CLEAN_DELAY_US)};
     for (uint32_t i = 0; i < scenario_host_count(s); i++) {
-        const struct scenario_host *h = &s->hosts[i];
-        s->hosts[i] = (struct scenario_host){
-            .mtu = h->mtu, .send_bytes = h->send_bytes, .receive_bytes = h->receive_bytes};
+        struct scenario_host *h = &s->hosts[i];
+        h->memory_bytes = h->half_open_max = h->connections_max = h->time_wait_max = 0;
+        h->backlog = h->accept_ms = 0;
     }
     for (uint32_t i = 0; i < s->connection_count; i++)
         for (int side = 0; side < 2; side++)
@@ -446,6 +463,7 @@ void scenario_draw(struct scenario *s, uint64_t seed)
     draw_net(&r, s);
     for (uint32_t i = 0; i < scenario_host_count(s); i++)
         draw_host(&r, &s->hosts[i]);
+    draw_options(&r, s);
     s->connection_count = between_orders(&r, 1, 20);
     for (uint32_t i = 0; i < s->connection_count; i++)
         draw_connection(&r, s, &s->connections[i]);

@@ -35,13 +35,18 @@
  */
 #define SCENARIO_NET_FIELDS(X) X(seed_high) X(seed_low) X(hops) X(second) X(tso) X(heal_ms)
 
-/* An end host; 0 is the stack's default. backlog 0: 128. accept_ms: between two accepts. */
+/*
+ * An end host; 0 is the stack's default. backlog 0: 128. accept_ms: between two accepts. no_sack,
+ * no_timestamps, no_scaling: what it neither offers nor accepts.
+ */
 #define SCENARIO_HOST_FIELDS(X)                                                                    \
     X(mtu)                                                                                         \
     X(send_bytes)                                                                                  \
     X(receive_bytes)                                                                               \
     X(memory_bytes)                                                                                \
-    X(half_open_max) X(connections_max) X(time_wait_max) X(backlog) X(accept_ms)
+    X(half_open_max)                                                                               \
+    X(connections_max)                                                                             \
+    X(time_wait_max) X(backlog) X(accept_ms) X(no_sack) X(no_timestamps) X(no_scaling)
 
 /* One direction of a link: see link/impair.h. */
 #define SCENARIO_PATH_FIELDS(X)                                                                    \

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/ranges.h"
 #include "check.h"
 #include "packet.h"
 #include "scenario.h"
@@ -32,14 +33,16 @@ struct scene {
     struct scenario scenario;
     struct check *check;
     uint64_t now_ns;
+    bool sack; /* both SYNs permit it */
 };
 
 /* A packet; `seq` and `ack` count from the SYNs, which are at 0. */
 struct said {
     uint8_t flags;
     uint32_t seq, ack, window;
-    uint32_t length; /* of the text */
-    uint64_t shift;  /* how far the bytes are off from those that belong there */
+    uint32_t length;        /* of the text */
+    uint64_t shift;         /* how far the bytes are off from those that belong there */
+    struct range blocks[2]; /* of SACK, as many as are not empty */
 };
 
 static const void *content(struct scene *scene, int from, uint64_t position)
@@ -47,12 +50,35 @@ static const void *content(struct scene *scene, int from, uint64_t position)
     return check_content(scene->check, 0, (uint32_t)from, position);
 }
 
+/* Returns their length. */
+static size_t make_options(const struct scene *scene, uint8_t *to, int from, const struct said *s)
+{
+    static const uint8_t of_syn[] = {2, 4, 500 >> 8, 500 & 0xff, 1, 1, 4, 2}; /* MSS, SACK */
+    uint32_t iss = from == A ? ISS_B : ISS_A;
+    size_t count = s->blocks[1].end > 0 ? 2 : s->blocks[0].end > 0;
+
+    if (s->flags & PACKET_SYN) {
+        memcpy(to, of_syn, sizeof(of_syn));
+        return scene->sack ? 8 : 4;
+    }
+    if (count == 0)
+        return 0;
+    to[0] = to[1] = 1;
+    to[2] = 5;
+    to[3] = (uint8_t)(2 + 8 * count);
+    for (size_t i = 0; i < count; i++) {
+        store_be32(to + 4 + 8 * i, (uint32_t)s->blocks[i].start + iss);
+        store_be32(to + 8 + 8 * i, (uint32_t)s->blocks[i].end + iss);
+    }
+    return 4 + 8 * count;
+}
+
 static size_t make(struct scene *scene, uint8_t *packet, int from, const struct said *s)
 {
     uint8_t *tcp = packet + 20;
-    size_t header_bytes = s->flags & PACKET_SYN ? 24 : 20;
+    size_t header_bytes = 20 + make_options(scene, tcp + 20, from, s);
 
-    memset(packet, 0, 20 + header_bytes);
+    memset(packet, 0, 40);
     packet[0] = 0x45;
     packet[8] = 64;
     packet[9] = IPPROTO_TCP;
@@ -65,10 +91,6 @@ static size_t make(struct scene *scene, uint8_t *packet, int from, const struct 
     tcp[12] = (uint8_t)(header_bytes / 4 << 4);
     tcp[13] = s->flags;
     store_be16(tcp + 14, (uint16_t)s->window);
-    if (s->flags & PACKET_SYN) { /* MSS 500 */
-        static const uint8_t mss[] = {2, 4, 500 >> 8, 500 & 0xff};
-        memcpy(tcp + 20, mss, sizeof(mss));
-    }
     if (s->length > 0)
         memcpy(tcp + header_bytes, content(scene, from, s->seq - 1 + s->shift), s->length);
     packet_seal(packet, 20 + header_bytes + s->length);
@@ -87,7 +109,7 @@ static void see(struct scene *scene, int host, bool sent, int from, const struct
 static void sends(struct scene *scene, int from, uint8_t flags, uint32_t seq, uint32_t ack,
                   uint32_t window, uint32_t length)
 {
-    struct said s = {flags, seq, ack, window, length, 0};
+    struct said s = {.flags = flags, .seq = seq, .ack = ack, .window = window, .length = length};
 
     see(scene, from, true, from, &s);
 }
@@ -95,18 +117,28 @@ static void sends(struct scene *scene, int from, uint8_t flags, uint32_t seq, ui
 static void passes(struct scene *scene, int from, uint8_t flags, uint32_t seq, uint32_t ack,
                    uint32_t window, uint32_t length)
 {
-    struct said s = {flags, seq, ack, window, length, 0};
+    struct said s = {.flags = flags, .seq = seq, .ack = ack, .window = window, .length = length};
 
     see(scene, from, true, from, &s);
     see(scene, 1 - from, false, from, &s);
 }
 
-/* An established connection. */
-static int set_up(void **state)
+/* B acknowledges `ack` and reports a block, and a second one if that is not empty. */
+static void reports(struct scene *scene, uint32_t ack, struct range first, struct range second)
+{
+    struct said s = {.flags = PACKET_ACK, .seq = 1, .ack = ack, .window = WINDOW};
+
+    s.blocks[0] = first;
+    s.blocks[1] = second;
+    see(scene, B, true, B, &s);
+}
+
+static int establish(void **state, bool sack)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
 
     assert_non_null(scene);
+    scene->sack = sack;
     scene->scenario.net.hops = 1;
     scene->scenario.hosts[A].mtu = scene->scenario.hosts[B].mtu = 1500;
     scene->scenario.connection_count = 1;
@@ -120,6 +152,17 @@ static int set_up(void **state)
     check_opened(scene->check, scene->now_ns, 0, B);
     *state = scene;
     return 0;
+}
+
+/* An established connection. */
+static int set_up(void **state)
+{
+    return establish(state, false);
+}
+
+static int set_up_sack(void **state)
+{
+    return establish(state, true);
 }
 
 static int tear_down(void **state)
@@ -369,7 +412,8 @@ static void an_edge_that_moves_left_is_found(void **state)
 static void other_bytes_on_the_wire_are_found(void **state)
 {
     struct scene *scene = *state;
-    struct said s = {PACKET_ACK, 1, 1, WINDOW, 100, 1};
+    struct said s = {
+        .flags = PACKET_ACK, .seq = 1, .ack = 1, .window = WINDOW, .length = 100, .shift = 1};
     writes(scene, A, 300);
     see(scene, A, true, A, &s);
     assert_found(scene, "sends other bytes at 0");
@@ -466,7 +510,7 @@ static void a_segment_above_the_mss_is_found(void **state)
 static void a_wrong_checksum_is_found(void **state)
 {
     struct scene *scene = *state;
-    struct said s = {PACKET_ACK, 1, 1, WINDOW, 0, 0};
+    struct said s = {.flags = PACKET_ACK, .seq = 1, .ack = 1, .window = WINDOW};
     uint8_t packet[4096];
     size_t length = make(scene, packet, A, &s);
 
@@ -478,7 +522,7 @@ static void a_wrong_checksum_is_found(void **state)
 static void a_damaged_packet_that_arrives_does_not_count(void **state)
 {
     struct scene *scene = *state;
-    struct said s = {PACKET_ACK, 1, 1, WINDOW + 500, 0, 0};
+    struct said s = {.flags = PACKET_ACK, .seq = 1, .ack = 1, .window = WINDOW + 500};
     uint8_t packet[4096];
     size_t length = make(scene, packet, B, &s);
 
@@ -515,7 +559,81 @@ static void counters_that_do_not_add_up_are_found(void **state)
     strait_free(stacks[B]);
 }
 
+/* ---- Selective acknowledgement ---- */
+
+#define NO_BLOCK ((struct range){0, 0})
+
+/* Of 300 bytes the second and the third hundred have arrived at B, and the first not. */
+static void lose_the_first_hundred(struct scene *scene)
+{
+    writes(scene, A, 300);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    passes(scene, A, PACKET_ACK, 101, 1, WINDOW, 100);
+    passes(scene, A, PACKET_ACK, 201, 1, WINDOW, 100);
+}
+
+static void a_report_of_what_has_come_is_right(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    reports(scene, 1, (struct range){101, 301}, NO_BLOCK);
+    passes(scene, A, PACKET_ACK, 101, 1, WINDOW, 100);
+    reports(scene, 1, (struct range){101, 201}, (struct range){101, 301});
+    assert_clean(scene);
+}
+
+static void a_report_of_what_has_not_come_is_found(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    reports(scene, 1, (struct range){101, 302}, NO_BLOCK);
+    assert_found(scene, "which has not arrived");
+}
+
+static void a_report_that_touches_the_acknowledgement_is_found(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    passes(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    reports(scene, 101, (struct range){101, 301}, NO_BLOCK);
+    assert_int_equal(check_violations(scene->check), 2); /* it acknowledges too little, too */
+    assert_non_null(strstr(check_violation(scene->check, 1), "not above its acknowledgement"));
+}
+
+static void a_duplicate_that_came_once_is_found(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    reports(scene, 1, (struct range){101, 201}, (struct range){101, 301});
+    assert_found(scene, "which came once");
+}
+
+static void blocks_that_touch_are_found(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    reports(scene, 1, (struct range){201, 301}, (struct range){101, 201});
+    assert_found(scene, "two blocks that touch");
+}
+
+static void silence_about_what_has_come_is_found(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    sends(scene, B, PACKET_ACK, 1, 1, WINDOW, 0);
+    assert_found(scene, "reports nothing of what has come from 101 on");
+}
+
+static void a_report_without_an_agreement_is_found(void **state)
+{
+    struct scene *scene = *state;
+    lose_the_first_hundred(scene);
+    reports(scene, 1, (struct range){101, 301}, NO_BLOCK);
+    assert_found(scene, "without an agreement");
+}
+
 #define WITH_CONNECTION(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_SACK(test)       cmocka_unit_test_setup_teardown(test, set_up_sack, tear_down)
 
 int main(void)
 {
@@ -553,6 +671,13 @@ int main(void)
         WITH_CONNECTION(a_wrong_checksum_is_found),
         WITH_CONNECTION(a_damaged_packet_that_arrives_does_not_count),
         WITH_CONNECTION(counters_that_do_not_add_up_are_found),
+        WITH_SACK(a_report_of_what_has_come_is_right),
+        WITH_SACK(a_report_of_what_has_not_come_is_found),
+        WITH_SACK(a_report_that_touches_the_acknowledgement_is_found),
+        WITH_SACK(a_duplicate_that_came_once_is_found),
+        WITH_SACK(blocks_that_touch_are_found),
+        WITH_SACK(silence_about_what_has_come_is_found),
+        WITH_CONNECTION(a_report_without_an_agreement_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
