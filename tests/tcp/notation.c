@@ -249,6 +249,17 @@ static bool parse_ack(struct cursor *c, struct pattern *p)
     return true;
 }
 
+/* The values of the ECN field (RFC 3168 5), by their numbers. */
+static const char *const ecn_words[] = {"", "ect1", "ect0", "ce"};
+#define ECN_MASK 3u
+
+static void parse_ecn(struct cursor *c, struct pattern *p)
+{
+    for (uint8_t i = 1; i <= ECN_MASK; i++)
+        if (take(c, ecn_words[i]))
+            p->packet.tos = i;
+}
+
 static bool parse_tcp(struct cursor *c, struct pattern *p)
 {
     p->packet.protocol = IPPROTO_TCP;
@@ -259,6 +270,7 @@ static bool parse_tcp(struct cursor *c, struct pattern *p)
         return false;
     if (take(c, "urg") && !number_or_any(c, p, FIELD_URGENT, &p->packet.urgent))
         return false;
+    parse_ecn(c, p);
     return !take(c, "<") || parse_options(c, p);
 }
 
@@ -355,6 +367,7 @@ unsigned notation_compare(const struct pattern *pattern, const struct packet *is
                       ((want->flags & TCP_ACK) && want->ack != is->ack),
         [FIELD_WINDOW] = want->window != is->window,
         [FIELD_URGENT] = want->urgent != is->urgent,
+        [FIELD_ECN] = (want->tos & ECN_MASK) != (is->tos & ECN_MASK),
         [FIELD_OPTIONS] = !same_options(want, is),
     };
     unsigned mask = 0;
@@ -474,6 +487,7 @@ static void write_tcp(const struct packet *p, unsigned open, fields_text text)
         append(text[FIELD_URGENT], FIELD_BYTES, "urg *");
     else if (p->urgent || p->flags & TCP_URG)
         append(text[FIELD_URGENT], FIELD_BYTES, "urg %u", p->urgent);
+    append(text[FIELD_ECN], FIELD_BYTES, "%s", ecn_words[p->tos & ECN_MASK]);
     if (open & FIELD_BIT(FIELD_OPTIONS))
         append(text[FIELD_OPTIONS], FIELD_BYTES, "<*>");
     else

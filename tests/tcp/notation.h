@@ -2,7 +2,7 @@
 /*
  * The notation of the scripts: one line for one packet, after packetdrill's.
  *
- *   FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [<OPTION,...>]
+ *   FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [ect0 | ect1 | ce] [<OPTION,...>]
  *   udp [PORT > PORT] (LENGTH)
  *   icmp TYPE/CODE [(LENGTH)] [id N seq N]
  *
@@ -14,7 +14,8 @@
  *
  * `*` for a number (of ack, win, urg, an option) means any; so does leaving out win, the options,
  * the ports, id and seq, or the length of an ICMP message; `<*>` are any options, `<>` none. No urg
- * means 0. In a list of options the order counts; nop and eol count only if the list names one.
+ * means 0, no word for the ECN field of IP (RFC 3168 5) that the packet is not capable of it. In a
+ * list of options the order counts; nop and eol count only if the list names one.
  *
  * The words know nothing of connections: whose numbers are relative to what is for script.h to say.
  */
@@ -34,6 +35,7 @@ enum field {
     FIELD_ACK,   /* also: id and seq of ICMP */
     FIELD_WINDOW,
     FIELD_URGENT,
+    FIELD_ECN,
     FIELD_OPTIONS,
     FIELDS
 };
