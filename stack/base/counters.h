@@ -113,6 +113,8 @@
     X(tcp_retransmission_timeouts)                                                                 \
     X(tcp_fast_retransmits)                                                                        \
     X(tcp_window_probes)                                                                           \
+    X(tcp_ecn_marks_in)                                                                            \
+    X(tcp_ecn_reductions)                                                                          \
     X(tcp_keepalive_probes)                                                                        \
     X(tcp_orphans_limited)                                                                         \
     X(tcp_orphans_timed_out)                                                                       \

@@ -101,6 +101,7 @@ struct ip_outgoing {
     int checksum_at;     /* in it, with the field zero; or OUTGOING_NO_CHECKSUM */
     bool pseudo_header;  /* whether the checksum covers one (ICMPv4: no) */
     bool may_fragment;   /* goes in fragments if it exceeds the MTU; else it is refused */
+    uint8_t ecn;         /* IP_ECN_*, beside the TOS of the route */
     uint16_t gso_size;   /* payload bytes a segment, if this is a super-packet */
     size_t payload_bytes;
     int count;                                  /* parts in use; part 0 is for the headers */
@@ -121,6 +122,7 @@ static inline void outgoing_init(struct ip_outgoing *out, size_t header_bytes, i
     out->checksum_at = checksum_at;
     out->pseudo_header = pseudo_header;
     out->may_fragment = false;
+    out->ecn = IP_ECN_NOT_ECT;
     out->gso_size = 0;
     out->payload_bytes = 0;
     out->count = 1;

@@ -239,10 +239,11 @@ bool ip_checksum_right(const struct ip_packet *packet)
 
 /* `fragment` is the field of flags and offset. */
 static void write_header(uint8_t header[IPV4_HEADER_BYTES], const struct route *route,
-                         uint8_t protocol, size_t total_bytes, uint16_t id, uint16_t fragment)
+                         uint8_t protocol, uint8_t ecn, size_t total_bytes, uint16_t id,
+                         uint16_t fragment)
 {
     header[0] = 4 << 4 | IPV4_HEADER_BYTES / 4;
-    header[IPV4_TOS_AT] = route->tos;
+    header[IPV4_TOS_AT] = route->tos | ecn;
     store_be16(header + IPV4_TOTAL_LENGTH_AT, (uint16_t)total_bytes);
     store_be16(header + IPV4_ID_AT, id);
     store_be16(header + IPV4_FRAGMENT_AT, fragment);
@@ -320,7 +321,7 @@ static int output_fragments(struct ip *ip, const struct route *route, uint8_t pr
 
     out->parts[0] =
         (struct iovec){.iov_base = outgoing_transport(out), .iov_len = out->header_bytes};
-    write_header(header, route, protocol, IPV4_HEADER_BYTES + payload_bytes,
+    write_header(header, route, protocol, out->ecn, IPV4_HEADER_BYTES + payload_bytes,
                  ip_next_id(ip, route, protocol), 0);
     if (out->checksum_at != OUTGOING_NO_CHECKSUM)
         compute_checksum(route, protocol, out);
@@ -354,7 +355,7 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
     uint8_t *header = outgoing_transport(out) - IPV4_HEADER_BYTES;
     out->parts[0] = (struct iovec){.iov_base = header, .iov_len = headers_bytes};
     /* An atomic packet needs no identification (RFC 6864 4). */
-    write_header(header, route, protocol, total_bytes, 0, IPV4_DONT_FRAGMENT);
+    write_header(header, route, protocol, out->ecn, total_bytes, 0, IPV4_DONT_FRAGMENT);
     if (out->checksum_at != OUTGOING_NO_CHECKSUM)
         write_checksum(route, protocol, out, &offload);
     log_outgoing(ip, route, protocol, out);

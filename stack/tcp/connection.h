@@ -30,6 +30,7 @@
 #define TCP_SYN_RETRIES      7    /* RFC 9293 3.8.3, MUST-23: three minutes at least */
 #define TCP_SYN_ACK_RETRIES  5
 #define TCP_HALF_OPEN_MIN    8u /* half-open records of a listener, however small its backlog */
+#define TCP_ECN_SYNS         2 /* SYNs that ask for ECN, before one that does not: RFC 3168 6.1.1.1 */
 #define TCP_DATA_RETRIES     15
 #define TCP_DELAYED_ACK_NS   (40 * NS_PER_MS) /* RFC 9293 3.8.6.3: below 500 ms */
 #define TCP_PROBE_MAX_NS     (60 * NS_PER_S)
@@ -120,6 +121,13 @@ struct connection {
     bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
     bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
     bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
+    bool ecn : 1;           /* both sides understand ECN (in SYN-SENT: it is asked for) */
+    bool ecn_capable : 1;   /* and what is sent may say so: ECT */
+    bool ecn_echo : 1;      /* CE has come, and no CWR since: ECE in all segments */
+    bool ecn_echoed : 1;    /* the acknowledgement at hand has ECE: cwnd does not grow */
+    bool ecn_reduced : 1;   /* cwnd was reduced at ecn_reduced_at, which is not acknowledged yet */
+    bool ecn_cwr_due : 1;   /* CWR belongs on the next new text */
+    bool ecn_paused : 1;    /* new text waits for the timer: RFC 3168 6.1.2 */
 
     int error;      /* errno to be reported once */
     int soft_error; /* errno that explains a timeout, should it come to one before progress does */
@@ -153,10 +161,11 @@ struct connection {
 
     struct congestion congestion;
     const struct congestion_algorithm *algorithm;
-    uint32_t recover;     /* RFC 6582 3.2 */
-    uint32_t high_rxt;    /* in recovery: all that is lost below was sent again (RFC 6675 2) */
-    uint32_t beyond_cwnd; /* bytes that may be outstanding besides cwnd (loss.c) */
-    struct ranges sacked; /* the peer has it, above snd_una; positions of `send` */
+    uint32_t recover;        /* RFC 6582 3.2 */
+    uint32_t high_rxt;       /* in recovery: all that is lost below was sent again (RFC 6675 2) */
+    uint32_t beyond_cwnd;    /* bytes that may be outstanding besides cwnd (loss.c) */
+    struct ranges sacked;    /* the peer has it, above snd_una; positions of `send` */
+    uint32_t ecn_reduced_at; /* snd_nxt then */
 
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
     uint32_t retransmitted;      /* segments, in all */
@@ -186,6 +195,7 @@ struct half_open {
     bool scaling : 1;
     bool timestamps : 1;
     bool sack : 1;
+    bool ecn : 1;
     uint64_t sent_at_ns;         /* of the first SYN-ACK */
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
 };
@@ -448,6 +458,36 @@ bool sack_next_lost(const struct connection *, uint32_t from, uint32_t *seq, uin
 
 /* Bytes from SND.UNA to the first block above it. */
 uint32_t sack_first_hole(const struct connection *);
+
+/* ---- ecn.c ---- */
+
+/* Whether a SYN asks for ECN; whether a SYN-ACK agrees, which one that reflects both bits does not
+ * (RFC 3168 6.1.1). */
+static inline bool ecn_is_asked(uint8_t flags)
+{
+    return (flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+}
+
+static inline bool ecn_is_agreed(uint8_t flags)
+{
+    return (flags & (TCP_ECE | TCP_CWR)) == TCP_ECE;
+}
+
+/* A segment with text in the window has come, on a connection with ECN. */
+void ecn_take_text(struct tcp *, struct connection *, const struct segment *);
+
+/* Gives text that is sent for the first time, and that the window has room for, ECT and the CWR
+ * that is due. */
+void ecn_mark_text(struct connection *, struct segment *, uint32_t length);
+
+/* New data was acknowledged on a connection with ECN, with `flight` outstanding before. */
+void ecn_take_ack(struct tcp *, struct connection *, const struct segment *, uint32_t flight);
+
+/* The congestion window was reduced, for whatever reason: the peer will be told. */
+void ecn_window_reduced(struct connection *);
+
+/* Whether the window was reduced, for a mark, since what is lost now was sent. */
+bool ecn_has_reduced(const struct connection *);
 
 /* ---- timers.c ---- */
 

@@ -30,7 +30,7 @@ void tcp_get_info(const struct connection *c, struct tcp_info *info)
     info->tcpi_backoff = c->backoff;
     info->tcpi_options =
         (uint8_t)((c->timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (c->scaling ? TCPI_OPT_WSCALE : 0) |
-                  (c->sack ? TCPI_OPT_SACK : 0));
+                  (c->sack ? TCPI_OPT_SACK : 0) | (c->ecn ? TCPI_OPT_ECN : 0));
     info->tcpi_snd_wscale = c->send_scale & 0xfu;
     info->tcpi_rcv_wscale = c->receive_scale & 0xfu;
     info->tcpi_rto = c->rtt.rto_us;

@@ -205,6 +205,8 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     c->soft_error = 0;
     if (c->sacked.count > 0)
         sack_acknowledged(c);
+    if (c->ecn)
+        ecn_take_ack(tcp, c, s, flight);
     loss_acked(tcp, c, bytes, flight);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);
@@ -335,7 +337,9 @@ static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct s
     if (!(s->flags & TCP_SYN))
         return;
     take_syn(tcp, c, s);
-    if (!has_ack) { /* simultaneous open, RFC 9293 3.5 */
+    c->ecn = c->ecn && has_ack && ecn_is_agreed(s->flags);
+    c->ecn_capable = c->ecn && c->retries < TCP_ECN_SYNS; /* RFC 3168 6.1.1: all SYNs asked */
+    if (!has_ack) {                                       /* simultaneous open, RFC 9293 3.5 */
         connection_set_state(tcp, c, STATE_SYN_RECEIVED);
         output_syn(tcp, c);
         return;
@@ -387,6 +391,8 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
             connection_abort(tcp, c, ECONNRESET);
             return;
         }
+        if (c->ecn && s->length > 0)
+            ecn_take_text(tcp, c, s);
         receive_text(tcp, c, s);
         if (c->state == STATE_FIN_WAIT_2 && receive_fin_taken(c)) {
             connection_time_wait(tcp, c);

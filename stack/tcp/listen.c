@@ -128,6 +128,8 @@ static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struc
         .flags = TCP_SYN | TCP_ACK,
         .window = receive_window_of_syn(limit),
     };
+    if (h->ecn)
+        s->flags |= TCP_ECE; /* RFC 3168 6.1.1 */
     s->options.mss = connection_mss_offer(&route);
     s->options.has_scale = h->scaling;
     s->options.scale = connection_scale_offer(limit);
@@ -224,6 +226,7 @@ static void read_syn(const struct tcp *tcp, struct listener *l, const struct tup
     h->send_scale = syn->options.scale;
     h->timestamps = config->timestamps && syn->options.has_timestamps;
     h->sack = config->sack && syn->options.sack_permitted;
+    h->ecn = config->ecn != STRAIT_ECN_OFF && ecn_is_asked(syn->flags);
     h->ts_recent = syn->options.timestamp;
     h->window = syn->window;
 }
@@ -255,6 +258,7 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
     c->scaling = c->timestamps = c->sack = true; /* the record has what both sides want */
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
     connection_negotiate(c, &peer, h->window);
+    c->ecn = c->ecn_capable = h->ecn;
     c->iss = h->iss;
     c->snd_una = c->recover = h->iss;
     c->snd_nxt = c->snd_resend = h->iss + 1;
@@ -395,7 +399,8 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
     uint32_t window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes);
 
     if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && s->seq == h->irs) {
-        send_syn_ack(tcp, h); /* the peer has missed it */
+        h->ecn = h->ecn && ecn_is_asked(s->flags); /* RFC 3168 6.1.1: all of its SYNs ask */
+        send_syn_ack(tcp, h);                      /* the peer has missed it */
         count(tcp->core, tcp_retransmitted_segments);
         return false;
     }

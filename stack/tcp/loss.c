@@ -76,7 +76,7 @@ void loss_acked(struct tcp *tcp, struct connection *c, uint32_t bytes, uint32_t 
         c->after_timeout = seq_lt(c->snd_una, c->recover);
     }
     /* RFC 7661: a window that was not used says nothing about the path. */
-    if (flight >= c->congestion.cwnd / 2)
+    if (flight >= c->congestion.cwnd / 2 && !c->ecn_echoed)
         c->algorithm->acked(&c->congestion, bytes);
 }
 
@@ -95,8 +95,11 @@ static void enter_recovery(struct tcp *tcp, struct connection *c)
     struct congestion *cc = &c->congestion;
 
     count(tcp->core, tcp_fast_retransmits);
-    /* RFC 5681 3.2 (2): what limited transmit has sent does not count. */
-    c->algorithm->lost(cc, lesser(in_flight(c), cc->cwnd));
+    /* RFC 5681 3.2 (2): what limited transmit has sent does not count. RFC 3168 6.1.2: the window
+     * is reduced once, for the losses and the marks in it. */
+    if (!ecn_has_reduced(c))
+        c->algorithm->lost(cc, lesser(in_flight(c), cc->cwnd));
+    ecn_window_reduced(c);
     c->recover = c->snd_nxt;
     c->in_recovery = true;
     c->partial_acked = false;
@@ -149,6 +152,8 @@ void loss_timeout(struct tcp *tcp, struct connection *c)
 {
     if (c->retries == 1) /* RFC 5681 3.1: once for the same data */
         c->algorithm->lost(&c->congestion, in_flight(c));
+    ecn_window_reduced(c);
+    c->ecn_paused = false;
     c->congestion.cwnd = c->mss;
     send_again(tcp, c);
 }

@@ -59,6 +59,8 @@ static struct segment next_segment(struct tcp *tcp, struct connection *c, uint32
         s.options.timestamp = timestamp_now(tcp->core, c->ts_offset);
         s.options.echo = c->ts_recent;
     }
+    if (c->ecn_echo && !(flags & TCP_RST))
+        s.flags |= TCP_ECE; /* RFC 3168 6.1.3 */
     if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) || sack_report(tcp, c, length, &s.options))
         c->ack_due = ACK_NOT_DUE;
     c->rcv_unacked_pieces = 0;
@@ -123,6 +125,8 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
         flags |= TCP_PSH;
 
     struct segment s = next_segment(tcp, c, seq, length, flags);
+    if (c->ecn_capable && length)
+        ecn_mark_text(c, &s, length);
     segment_write(&out, &s);
     out.count += parts;
     out.payload_bytes = length;
@@ -144,6 +148,8 @@ static void send_control(struct tcp *tcp, struct connection *c, const struct seg
 void output_syn(struct tcp *tcp, struct connection *c)
 {
     uint8_t flags = c->state == STATE_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
+    if (c->ecn && c->retries < TCP_ECN_SYNS)
+        flags |= TCP_ECE | TCP_CWR;
     struct segment s = next_segment(tcp, c, c->iss, 0, flags);
 
     s.options.mss = connection_mss_offer(&c->route);
@@ -240,6 +246,12 @@ struct plan {
     bool fin;
 };
 
+/* Whether the next segment has to go alone: CWR is for one (RFC 3168 6.1.2). */
+static bool goes_alone(const struct connection *c)
+{
+    return c->ecn_cwr_due && c->snd_resend == c->snd_nxt;
+}
+
 /* The most payload that goes out at once: a super-packet where the link cuts them. */
 static uint32_t largest_payload(const struct connection *c)
 {
@@ -247,7 +259,8 @@ static uint32_t largest_payload(const struct connection *c)
         c->route.header_bytes + TCP_HEADER_BYTES + (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0u);
     uint32_t payload = TCP_SUPER_PACKET_MAX - header_bytes;
 
-    if (!(c->route.interface->link->features & STRAIT_LINK_TSO4) || payload < c->mss)
+    if (!(c->route.interface->link->features & STRAIT_LINK_TSO4) || payload < c->mss ||
+        goes_alone(c))
         return c->mss;
     return payload - payload % c->mss;
 }
@@ -281,6 +294,8 @@ static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
     uint32_t length = usable(c, c->snd_wnd < congestion_window ? c->snd_wnd : congestion_window);
     uint32_t largest = largest_payload(c);
 
+    if (c->ecn_paused)
+        return 0;
     length = length < largest ? length : largest;
     if (length >= waiting) {
         length = waiting;

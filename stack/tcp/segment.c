@@ -195,6 +195,7 @@ void segment_write(struct ip_outgoing *out, const struct segment *s)
     size_t header_bytes = segment_header_bytes(s->flags, &s->options);
 
     outgoing_init(out, header_bytes, TCP_CHECKSUM_AT, true);
+    out->ecn = s->ecn;
     uint8_t *p = outgoing_transport(out);
     store_be16(p, s->source_port);
     store_be16(p + 2, s->destination_port);

@@ -49,7 +49,7 @@ struct segment {
     uint16_t window; /* as in the header, not scaled */
     uint16_t urgent; /* the pointer; it counts from seq, and has a meaning with TCP_URG only */
     uint8_t flags;   /* TCP_* */
-    uint8_t ecn;     /* of a received segment: IP_ECN_* */
+    uint8_t ecn;     /* of the packet: IP_ECN_* */
     struct tcp_options options;
     const uint8_t *payload; /* of a received segment; borrowed */
     uint32_t length;        /* of the payload */
@@ -68,7 +68,7 @@ bool segment_parse(struct core *, const struct ip_packet *, struct segment *);
 /* Bytes of the header that segment_write makes for these options. */
 size_t segment_header_bytes(uint8_t flags, const struct tcp_options *);
 
-/* Writes ports, numbers, flags, window and options (not the payload) as the transport's header. */
+/* Writes all but the payload as the transport's header, and the packet's ECN field. */
 void segment_write(struct ip_outgoing *, const struct segment *);
 
 #endif

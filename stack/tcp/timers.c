@@ -99,6 +99,11 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
 
 static void probe_due(struct tcp *tcp, struct connection *c)
 {
+    if (c->ecn_paused) { /* RFC 3168 6.1.2: the timer lets one segment go */
+        c->ecn_paused = false;
+        output_queue(tcp, c);
+        return;
+    }
     if (patience_is_over(tcp, c)) {
         /* RFC 2525 2.17: a peer that answers probes must learn that there is more to come. */
         give_up(tcp, c, c->retries == 0);

@@ -70,6 +70,7 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
     c->scaling = tcp->core->config.window_scaling;
     c->timestamps = tcp->core->config.timestamps;
     c->sack = tcp->core->config.sack;
+    c->ecn = tcp->core->config.ecn == STRAIT_ECN_REQUEST;
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
     c->mss = TCP_MSS_UNTOLD;
     c->iss = isn_choose(tcp->core, &tuple);
