@@ -334,15 +334,15 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * SO_REUSEADDR (kept, but changes nothing: connections in TIME-WAIT never stand in the way of a
  * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
  * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP); SO_KEEPALIVE
- * (off at first; kept by UDP without effect).
- * IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64), IP_TOS (the Diffserv field; on a stream
- * without the two bits of ECN).
- * IPPROTO_TCP: TCP_NODELAY; TCP_CORK (a segment short of an MSS is held, for 200 ms at most once
- * nothing is in flight); TCP_KEEPIDLE, TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first)
- * and TCP_KEEPCNT (1 to 127; 9); TCP_USER_TIMEOUT (milliseconds without progress before the
- * connection ends with ETIMEDOUT; 0: after about a quarter of an hour); TCP_INFO (read only). An
- * accepted socket inherits what can be set from its listener. Others are ENOPROTOOPT; a value that
- * is too short to set, or out of range, is EINVAL.
+ * (off at first; kept by UDP without effect); SO_OOBINLINE (on; to turn it off is EOPNOTSUPP:
+ * urgent data stays in line, RFC 6093). IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64), IP_TOS
+ * (the Diffserv field; on a stream without the two bits of ECN). IPPROTO_TCP: TCP_NODELAY; TCP_CORK
+ * (a segment short of an MSS is held, for 200 ms at most once nothing is in flight); TCP_KEEPIDLE,
+ * TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first) and TCP_KEEPCNT (1 to 127; 9);
+ * TCP_USER_TIMEOUT (milliseconds without progress before the connection ends with ETIMEDOUT; 0:
+ * after about a quarter of an hour); TCP_INFO (read only). An accepted socket inherits what can be
+ * set from its listener. Others are ENOPROTOOPT; a value that is too short to set, or out of range,
+ * is EINVAL.
  */
 STRAIT_API int strait_getsockopt(struct strait *, int fd, int level, int name, void *value,
                                  socklen_t *);
@@ -351,9 +351,10 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
 
 /*
  * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to send on a stream also MSG_MORE (as
- * TCP_CORK until the next send); to receive also MSG_PEEK and, on UDP, MSG_TRUNC; others are
- * EOPNOTSUPP. A blocking send returns when all bytes are taken, or with those that were when it
- * cannot go on. On a stream without connection all of them are ENOTCONN. A datagram has 65507 bytes
+ * TCP_CORK until the next send) and MSG_OOB (the bytes are urgent, RFC 9293 3.8.5); to receive also
+ * MSG_PEEK and, on UDP, MSG_TRUNC; others are EOPNOTSUPP, and MSG_OOB to receive from a stream is
+ * EINVAL. A blocking send returns when all bytes are taken, or with those that were when it cannot
+ * go on. On a stream without connection all of them are ENOTCONN. A datagram has 65507 bytes
  * at most (EMSGSIZE); one that exceeds the MTU goes in fragments.
  */
 STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);
@@ -369,6 +370,13 @@ STRAIT_API ssize_t strait_read(struct strait *, int fd, void *, size_t);
 STRAIT_API ssize_t strait_write(struct strait *, int fd, const void *, size_t);
 STRAIT_API ssize_t strait_readv(struct strait *, int fd, const struct iovec *, int count);
 STRAIT_API ssize_t strait_writev(struct strait *, int fd, const struct iovec *, int count);
+
+/*
+ * Whether the next byte to be read is at the mark: the last byte that the peer has called urgent.
+ * Returns 1 or 0, or -1 with EBADF or ENOTTY (no stream). POLLPRI says that urgent data is still to
+ * be read, or to come; a read stops in front of the mark.
+ */
+STRAIT_API int strait_sockatmark(struct strait *, int fd);
 
 /*
  * As poll(2), over descriptors of this stack. Without an environment that can wait, a timeout is

@@ -113,6 +113,8 @@
     X(tcp_retransmission_timeouts)                                                                 \
     X(tcp_fast_retransmits)                                                                        \
     X(tcp_window_probes)                                                                           \
+    X(tcp_urgent_in)                                                                               \
+    X(tcp_urgent_ignored)                                                                          \
     X(tcp_ecn_marks_in)                                                                            \
     X(tcp_ecn_reductions)                                                                          \
     X(tcp_keepalive_probes)                                                                        \

@@ -12,7 +12,7 @@
 
 #define PARTS_MAX      1024 /* IOV_MAX of Linux */
 #define SEND_FLAGS     (MSG_DONTWAIT | MSG_NOSIGNAL)
-#define STREAM_FLAGS   (SEND_FLAGS | MSG_MORE)
+#define STREAM_FLAGS   (SEND_FLAGS | MSG_MORE | MSG_OOB)
 #define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK)
 #define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC)
 
@@ -77,7 +77,10 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, const str
         count = 1;
     }
     tcp_set_more(s->connection, flags & MSG_MORE);
-    return tcp_send(all->tcp, s->connection, parts, count);
+    ssize_t sent = tcp_send(all->tcp, s->connection, parts, count);
+    if (sent > 0 && flags & MSG_OOB)
+        tcp_mark_urgent(all->tcp, s->connection);
+    return sent;
 }
 
 /*
@@ -215,7 +218,7 @@ static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msgh
                               int flags)
 {
     if (flags & MSG_OOB) {
-        errno = EINVAL; /* there are no urgent data */
+        errno = EINVAL; /* urgent data stays in line, as RFC 6093 4 wants it */
         return -1;
     }
     if (flags & ~RECEIVE_FLAGS) {
@@ -314,4 +317,16 @@ ssize_t strait_read(struct strait *stack, int fd, void *bytes, size_t length)
 {
     struct iovec part = {.iov_base = bytes, .iov_len = length};
     return strait_readv(stack, fd, &part, 1);
+}
+
+int strait_sockatmark(struct strait *stack, int fd)
+{
+    const struct socket *s = socket_find(&stack->sockets, fd);
+    if (!s)
+        return -1;
+    if (s->kind == SOCKET_DATAGRAM) {
+        errno = ENOTTY;
+        return -1;
+    }
+    return socket_has_connection(s) && tcp_is_at_mark(s->connection);
 }

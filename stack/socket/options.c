@@ -67,6 +67,9 @@ static int socket_option(struct socket *s, int name, int *value)
     case SO_KEEPALIVE:
         *value = s->keepalive.on;
         return 0;
+    case SO_OOBINLINE:
+        *value = 1;
+        return 0;
     case SO_SNDBUF:
         *value = (int)s->send_buffer_bytes;
         return 0;
@@ -278,6 +281,8 @@ static int set_socket_option(struct sockets *all, struct socket *s, int name, in
         s->keepalive.on = value;
         keepalive_changed(all, s);
         return 0;
+    case SO_OOBINLINE:
+        return value ? 0 : refuse(EOPNOTSUPP);
     case SO_SNDBUF:
         set_send_buffer(all, s, buffer_bytes(value));
         return 0;

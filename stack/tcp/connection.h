@@ -121,6 +121,7 @@ struct connection {
     bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
     bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
     bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
+    bool urgent : 1;        /* snd_up is ahead of what was acknowledged */
     bool ecn : 1;           /* both sides understand ECN (in SYN-SENT: it is asked for) */
     bool ecn_capable : 1;   /* and what is sent may say so: ECT */
     bool ecn_echo : 1;      /* CE has come, and no CWR since: ECE in all segments */
@@ -144,6 +145,7 @@ struct connection {
     uint32_t snd_resend;    /* the next to send: snd_nxt, or below it while sending again */
     uint32_t snd_small_end; /* end of the last segment that was short of an MSS (Minshall) */
     uint32_t mss;           /* payload bytes of a full segment, options taken off */
+    uint32_t snd_up;        /* behind the last urgent byte */
 
     /* Receive sequence space (figure 4) */
     uint32_t irs, rcv_nxt;
@@ -177,6 +179,7 @@ struct connection {
     uint32_t receive_limit_bytes;
     uint64_t receive_position; /* of rcv_nxt: everything below is in order */
     uint64_t fin_position;
+    uint64_t urgent_end;        /* behind the last byte that the peer has called urgent; 0: none */
     struct ranges out_of_order; /* what has arrived above receive_position */
     struct sack_report report;
 };
@@ -322,6 +325,12 @@ bool timestamp_is_old(const struct segment *, uint32_t ts_recent);
 
 /* Puts the segment's text into the buffer at its place, and takes a FIN whose turn has come. */
 void receive_text(struct tcp *, struct connection *, const struct segment *);
+
+/* Takes the urgent pointer of a segment with URG, and tells the user if it leads further. */
+void receive_urgent(struct tcp *, struct connection *, const struct segment *);
+
+/* Whether more urgent data is to be read, or is to come (RFC 9293 3.8.5, MUST-33). */
+bool receive_is_urgent(const struct connection *);
 
 /* Whether all up to the peer's FIN has come. */
 static inline bool receive_fin_taken(const struct connection *c)

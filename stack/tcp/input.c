@@ -201,6 +201,8 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     c->snd_small_end = seq_max(c->snd_small_end, c->snd_una);
     if (!c->in_recovery && !c->after_timeout)
         c->recover = seq_max(c->recover, c->snd_una - 1);
+    if (c->urgent && seq_ge(c->snd_una, c->snd_up))
+        c->urgent = false;
     c->retries = 0;
     c->soft_error = 0;
     if (c->sacked.count > 0)
@@ -307,6 +309,8 @@ static void take_syn(struct tcp *tcp, struct connection *c, const struct segment
 static void established_by_syn_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     established(tcp, c, s);
+    if (s->flags & TCP_URG)
+        receive_urgent(tcp, c, s);
     if (s->length > 0 || (s->flags & TCP_FIN)) { /* what follows the SYN: on at the sixth step */
         struct segment rest = *s;
         rest.seq++;
@@ -385,6 +389,8 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
         return;
     if (!take_ack(tcp, c, s))
         return;
+    if ((s->flags & TCP_URG) && takes_text(c)) /* MUST-66: even where the window is shut */
+        receive_urgent(tcp, c, s);
     if (takes_text(c) && (s->length > 0 || (s->flags & TCP_FIN))) {
         if (c->orphan && s->length > 0 && seq_gt(s->seq + s->length, c->rcv_nxt)) {
             count(tcp->core, tcp_data_after_close); /* RFC 9293 3.6.1, SHLD-3 */

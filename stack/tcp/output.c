@@ -35,6 +35,17 @@ uint32_t output_end_seq(const struct connection *c)
     return first_seq(c) + (uint32_t)(c->send.end - c->send.start);
 }
 
+/* RFC 9293 3.8.5: all segments in front of the urgent pointer carry it, or lead towards it. */
+static void tell_urgent(const struct connection *c, struct segment *s)
+{
+    int32_t ahead = seq_distance(s->seq, c->snd_up);
+
+    if (ahead <= 0)
+        return;
+    s->flags |= TCP_URG;
+    s->urgent = ahead < UINT16_MAX ? (uint16_t)ahead : UINT16_MAX;
+}
+
 /*
  * The fields that all segments of a connection share, one with `length` bytes of text to come;
  * settles that what was received is acked.
@@ -61,6 +72,8 @@ static struct segment next_segment(struct tcp *tcp, struct connection *c, uint32
     }
     if (c->ecn_echo && !(flags & TCP_RST))
         s.flags |= TCP_ECE; /* RFC 3168 6.1.3 */
+    if (c->urgent && !(flags & TCP_RST))
+        tell_urgent(c, &s);
     if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) || sack_report(tcp, c, length, &s.options))
         c->ack_due = ACK_NOT_DUE;
     c->rcv_unacked_pieces = 0;
@@ -246,10 +259,13 @@ struct plan {
     bool fin;
 };
 
-/* Whether the next segment has to go alone: CWR is for one (RFC 3168 6.1.2). */
+/*
+ * Whether the next segment has to go alone: who cuts a super-packet copies the urgent pointer,
+ * which counts from each segment's own number, and CWR is for one segment (RFC 3168 6.1.2).
+ */
 static bool goes_alone(const struct connection *c)
 {
-    return c->ecn_cwr_due && c->snd_resend == c->snd_nxt;
+    return c->urgent || (c->ecn_cwr_due && c->snd_resend == c->snd_nxt);
 }
 
 /* The most payload that goes out at once: a super-packet where the link cuts them. */
@@ -276,7 +292,7 @@ static uint32_t usable(const struct connection *c, uint32_t window)
 /* Whether a segment short of an MSS that ends the queue may go now. */
 static bool tail_may_go(const struct connection *c)
 {
-    if (c->push || c->fin_queued || seq_lt(c->snd_resend, c->snd_nxt))
+    if (c->push || c->fin_queued || c->urgent || seq_lt(c->snd_resend, c->snd_nxt))
         return true;
     if (c->corked || c->more)
         return false;

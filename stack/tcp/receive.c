@@ -227,6 +227,36 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
         count(tcp->core, tcp_memory_short);
 }
 
+/* ---- The urgent pointer ---- */
+
+/*
+ * RFC 9293 3.10.7.4, sixth. It may lie beyond the text and beyond the window: a peer that may not
+ * send says early that there is something urgent. It never goes back, as old segments want it to.
+ */
+void receive_urgent(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    int64_t start = (int64_t)c->receive_position + seq_distance(c->rcv_nxt, s->seq);
+    int64_t end = start + s->urgent;
+
+    if (end <= (int64_t)c->urgent_end || end <= (int64_t)c->receive.start) {
+        count(tcp->core, tcp_urgent_ignored);
+        return;
+    }
+    count(tcp->core, tcp_urgent_in);
+    c->urgent_end = (uint64_t)end;
+    connection_wake(tcp, c);
+}
+
+bool receive_is_urgent(const struct connection *c)
+{
+    bool ended = receive_fin_taken(c) || !connection_is_open(c);
+    uint64_t comes = ended ? c->receive_position : UINT64_MAX;
+
+    return c->receive.start < c->urgent_end && c->receive.start < comes;
+}
+
+/* ---- Text and FIN ---- */
+
 /* RFC 9293 3.10.7.4, eighth: the FIN's turn has come. */
 static void take_fin(struct tcp *tcp, struct connection *c)
 {

@@ -92,10 +92,17 @@ struct connection *tcp_connect(struct tcp *, const struct binding *local,
  * sending), or the connection's pending error. */
 ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, int count);
 
+/* What tcp_send took last is urgent (RFC 9293 3.8.5): the urgent pointer stands behind it. */
+void tcp_mark_urgent(struct tcp *, struct connection *);
+
 /* RECEIVE. Returns the bytes given (0: the peer has closed), or -1 with errno: EAGAIN or the
- * pending error. With `peek` they stay. */
+ * pending error. With `peek` they stay. What stands in front of the last urgent byte and what
+ * begins with it are given by two calls. */
 ssize_t tcp_receive(struct tcp *, struct connection *, const struct iovec *parts, int count,
                     bool peek);
+
+/* Whether the next byte to be read is the last urgent one. */
+bool tcp_is_at_mark(const struct connection *);
 
 /* CLOSE for sending: FIN after what is queued. Returns 0, or -1 with errno ENOTCONN. */
 int tcp_shutdown_send(struct tcp *, struct connection *);
@@ -111,7 +118,7 @@ void tcp_shutdown_receive(struct tcp *, struct connection *);
  */
 void tcp_close(struct tcp *, struct connection *, bool reset);
 
-/* POLLIN, POLLOUT, POLLRDHUP, POLLHUP, POLLERR as they stand. */
+/* POLLIN, POLLPRI, POLLOUT, POLLRDHUP, POLLHUP, POLLERR as they stand. */
 short tcp_events(const struct connection *);
 
 /* Whether the three-way handshake is still under way. */

@@ -130,12 +130,40 @@ ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *part
     return (ssize_t)total;
 }
 
+void tcp_mark_urgent(struct tcp *tcp, struct connection *c)
+{
+    c->urgent = true;
+    c->snd_up = output_end_seq(c);
+    c->ack_due = ACK_NOW; /* tells of it at once, should the windows hold the text back */
+    output_queue(tcp, c);
+}
+
 /* ---- RECEIVE ---- */
+
+/* The place of the last urgent byte. Meaningless if nothing urgent has been announced. */
+static uint64_t mark(const struct connection *c)
+{
+    return c->urgent_end - 1;
+}
+
+bool tcp_is_at_mark(const struct connection *c)
+{
+    return c->urgent_end > 0 && c->receive.start == mark(c);
+}
+
+/* A read stops at the mark, where it can be seen (POSIX 2.10.12). */
+static uint64_t readable_at_once(const struct connection *c)
+{
+    uint64_t readable = connection_readable(c);
+    bool ahead = c->urgent_end > 0 && c->receive.start < mark(c);
+
+    return ahead && mark(c) - c->receive.start < readable ? mark(c) - c->receive.start : readable;
+}
 
 ssize_t tcp_receive(struct tcp *tcp, struct connection *c, const struct iovec *parts,
                     int count_parts, bool peek)
 {
-    uint64_t readable = connection_readable(c);
+    uint64_t readable = readable_at_once(c);
     uint64_t position = c->receive.start;
 
     if (readable == 0) {
@@ -232,6 +260,8 @@ short tcp_events(const struct connection *c)
         return 0;
     if (connection_readable(c) > 0 || peer_closed)
         events |= POLLIN;
+    if (receive_is_urgent(c))
+        events |= POLLPRI;
     if (peer_closed)
         events |= POLLRDHUP;
     if (over || c->fin_queued || (connection_writable(c) && !c->send_starved))

@@ -137,6 +137,12 @@ void script_app_send_more(struct script *s, struct place place, size_t bytes)
     send_all(s, place, bytes, MSG_MORE);
 }
 
+void script_app_send_urgent(struct script *s, struct place place, size_t bytes)
+{
+    script_step_begins(s, place, "send %zu, urgent", bytes);
+    send_all(s, place, bytes, MSG_OOB);
+}
+
 size_t script_app_send_some(struct script *s, struct place place, size_t bytes)
 {
     script_step_begins(s, place, "send some of %zu", bytes);
@@ -182,6 +188,15 @@ void script_app_recv_fails(struct script *s, struct place place, int expected)
     int error = got < 0 ? errno : 0;
     if (error != expected)
         script_fail(s, place, "recv: %s", error ? strerror(error) : "the end of the stream");
+    script_step_ends(s, place);
+}
+
+void script_app_at_mark(struct script *s, struct place place, int expected)
+{
+    script_step_begins(s, place, "sockatmark");
+    int is = strait_sockatmark(s->stack, s->flow->fd);
+    if (is != expected)
+        script_fail(s, place, "sockatmark: %d, not %d", is, expected);
     script_step_ends(s, place);
 }
 
@@ -246,7 +261,7 @@ void script_app_error(struct script *s, struct place place, int expected)
 
 void script_app_events(struct script *s, struct place place, short expected)
 {
-    struct pollfd poll = {.fd = s->flow->fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+    struct pollfd poll = {.fd = s->flow->fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP};
     script_step_begins(s, place, "poll");
     int count = strait_poll(s->stack, &poll, 1, 0);
     app_demand(s, place, count >= 0, "poll");

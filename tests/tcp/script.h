@@ -260,6 +260,10 @@ void script_app_send(struct script *, struct place, size_t bytes);
 #define app_send_more(s, bytes) script_app_send_more(s, HERE, bytes)
 void script_app_send_more(struct script *, struct place, size_t bytes);
 
+/* The same with MSG_OOB. */
+#define app_send_urgent(s, bytes) script_app_send_urgent(s, HERE, bytes)
+void script_app_send_urgent(struct script *, struct place, size_t bytes);
+
 /* Sends as many of `bytes` as are taken, and returns how many. */
 #define app_send_some(s, bytes) script_app_send_some(s, HERE, bytes)
 size_t script_app_send_some(struct script *, struct place, size_t bytes);
@@ -272,6 +276,10 @@ void script_app_recv(struct script *, struct place, size_t bytes);
 #define app_recv_end(s)          script_app_recv_fails(s, HERE, 0)
 #define app_recv_fails(s, error) script_app_recv_fails(s, HERE, error)
 void script_app_recv_fails(struct script *, struct place, int expected);
+
+/* Whether what comes next is at the mark of urgent data: strait_sockatmark. */
+#define app_at_mark(s, expected) script_app_at_mark(s, HERE, expected)
+void script_app_at_mark(struct script *, struct place, int expected);
 
 /* Sending fails with this errno. */
 #define app_send_fails(s, error) script_app_send_fails(s, HERE, error)
@@ -298,7 +306,8 @@ void script_app_linger(struct script *, struct place, int seconds);
 #define app_error(s, error) script_app_error(s, HERE, error)
 void script_app_error(struct script *, struct place, int expected);
 
-/* These events, and no others, of POLLIN, POLLOUT, POLLRDHUP, POLLHUP and POLLERR are there. */
+/* These events, and no others, of POLLIN, POLLPRI, POLLOUT, POLLRDHUP, POLLHUP and POLLERR are
+ * there. */
 #define app_events(s, events) script_app_events(s, HERE, events)
 void script_app_events(struct script *, struct place, short expected);
 

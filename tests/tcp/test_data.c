@@ -68,15 +68,6 @@ static void an_ack_is_not_acknowledged_rfc9293_3_8_6_3(void **state)
     quiet(s, 1000);
 }
 
-static void urgent_data_stays_in_line_rfc9293_3_8_5(void **state)
-{
-    struct script *s = *state;
-    established(s);
-    recv(s, "UP. 1:11(10) ack 1 urg 10");
-    app_recv(s, 10);
-    expect_after(s, 40, ". 1:1(0) ack 11");
-}
-
 static void unknown_flags_do_no_harm_rfc9293_3_1(void **state)
 {
     struct script *s = *state;
@@ -799,7 +790,6 @@ int main(void)
         TEST(an_out_of_order_gap_spans_the_wrap_rfc9293_3_4),
         TEST(a_segment_without_ack_is_dropped_rfc9293_3_10_7_4),
         TEST(an_ack_is_not_acknowledged_rfc9293_3_8_6_3),
-        TEST(urgent_data_stays_in_line_rfc9293_3_8_5),
         TEST(unknown_flags_do_no_harm_rfc9293_3_1),
         TEST(reserved_bits_are_ignored_rfc9293_3_1),
         TEST(data_in_every_order_is_delivered_and_acknowledged_rfc5681_4_2),
