@@ -35,6 +35,14 @@ struct recovery {
     uint64_t timeouts; /* of the host, before */
 };
 
+/* What a side has said of ECN in its SYNs, and has to say of marks. */
+struct ecn {
+    bool setup, other; /* it has sent a SYN or SYN-ACK for ECN; one that is not */
+    bool marked;       /* a mark has come */
+    bool owed;         /* and has to be echoed, at owed_ns and later */
+    uint64_t owed_ns;
+};
+
 /*
  * One side of a connection. Positions on the wire count from the sender's SYN, which is at 0, so
  * byte n of the stream is at n + 1: "own" positions of what this side sends, "peer" positions of
@@ -82,6 +90,7 @@ struct side {
     uint64_t fin_acked_ns;
 
     struct recovery recovery;
+    struct ecn ecn;
 };
 
 struct connection {
@@ -187,5 +196,13 @@ static inline bool sack_is_agreed(const struct seen *seen)
 
 /* The application closes early. */
 void duty_abandoned(struct check *, uint32_t connection, uint32_t side);
+
+/* ---- check_ecn.c ---- */
+
+/* The side sends [start, end), before that is taken down. */
+void ecn_sent(struct check *, struct seen *, uint64_t start, uint64_t end);
+
+/* A segment has come; `surely` if it brings text that the side cannot refuse. */
+void ecn_delivered(const struct check *, struct seen *, bool surely);
 
 #endif

@@ -209,6 +209,7 @@ static void check_span(struct check *check, struct seen *seen)
     uint64_t end = start + packet_span(p);
 
     duty_sent(seen, start, end);
+    ecn_sent(check, seen, start, end);
     if (start > x->sent_end)
         VIOLATED("skips from %" PRIu64 " to %" PRIu64, x->sent_end, start);
     if (p->length > 0)
@@ -364,7 +365,9 @@ static void take_span(struct check *check, struct seen *seen, uint64_t start, bo
     uint64_t text_end = start + p->length;
     text_end = text_end < x->promised ? text_end : x->promised;
     bool open = x->opened && !x->closed && !(p->flags & PACKET_SYN);
-    if (open && newest && text_end > start && text_end > in_order(&x->surely))
+    bool surely = open && newest && text_end > start && text_end > in_order(&x->surely);
+    ecn_delivered(check, seen, surely);
+    if (surely)
         ranges_add(&x->surely, start, text_end, CHECK_RANGES_MAX);
 }
 
@@ -422,12 +425,14 @@ static void log_packet(struct check *check, const struct seen *seen, bool sent)
 
     if (!check->log)
         return;
+    static const char *const ecn[] = {"", " ect1", " ect0", " ce"};
     check_note(check, seen->connection, (int)seen->side,
-               "%s %s%s%s%s seq %" PRIu32 "(%" PRIu32 ") ack %" PRIu32 " win %u%s",
+               "%s %s%s%s%s%s%s seq %" PRIu32 "(%" PRIu32 ") ack %" PRIu32 " win %u%s%s",
                sent ? "sends" : "gets", p->flags & PACKET_SYN ? "S" : "",
                p->flags & PACKET_FIN ? "F" : "", p->flags & PACKET_RST ? "R" : "",
+               p->flags & PACKET_ECE ? "E" : "", p->flags & PACKET_CWR ? "W" : "",
                p->flags & PACKET_ACK ? "." : "", p->seq - (sent ? seen->x->iss : seen->y->iss),
-               p->length, p->ack - (sent ? seen->y->iss : seen->x->iss), p->window,
+               p->length, p->ack - (sent ? seen->y->iss : seen->x->iss), p->window, ecn[p->ecn],
                p->whole ? "" : ", damaged");
 }
 

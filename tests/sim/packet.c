@@ -94,6 +94,7 @@ bool packet_read(struct packet *p, const void *bytes, size_t length,
         return false;
     offload = offload ? offload : &none;
     p->id = load_be16(ip + 4);
+    p->ecn = ip[1] & 3;
     p->source = load_be32(ip + 12);
     p->destination = load_be32(ip + 16);
     p->source_port = load_be16(tcp);

@@ -13,6 +13,10 @@
 #define PACKET_SYN 0x02
 #define PACKET_RST 0x04
 #define PACKET_ACK 0x10
+#define PACKET_ECE 0x40
+#define PACKET_CWR 0x80
+
+#define PACKET_CE 3 /* the ECN field of IP: congestion was met */
 
 #define PACKET_HEADERS_BYTES    40 /* of IP and TCP, without options */
 #define PACKET_TIMESTAMPS_BYTES 12
@@ -25,6 +29,7 @@
 struct packet {
     uint32_t source, destination; /* addresses, host order */
     uint16_t id;
+    uint8_t ecn; /* the field of IP, RFC 3168 5 */
     uint16_t source_port, destination_port;
     uint32_t seq, ack;
     uint8_t flags;

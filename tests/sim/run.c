@@ -63,6 +63,7 @@ static struct impair_config impair_of(const struct scenario_path *p)
         .jitter_ns = p->jitter_us * UINT64_C(1000),
         .rate_bps = p->rate_kbit * UINT64_C(1000),
         .queue_bytes = p->queue_bytes,
+        .ecn_bytes = p->ecn_bytes,
         .loss = p->loss_ppm,
         .burst_enter = p->burst_enter_ppm,
         .burst_leave = p->burst_leave_ppm,
@@ -100,6 +101,8 @@ static void add_hosts(struct run *run)
         config.sack = !h->no_sack;
         config.timestamps = !h->no_timestamps;
         config.window_scaling = !h->no_scaling;
+        if (h->ecn > 0)
+            config.ecn = (uint8_t)(h->ecn - 1);
         run->hosts[i] = world_add_host(run->world, names[i], &config, &app);
         CHECK(run->hosts[i] != NULL);
     }

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/prng.h"
+#include "strait.h"
 
 /* ---- The line of options --------------------------------------------------------------------- */
 
@@ -227,6 +228,8 @@ static void draw_path(struct prng *r, struct scenario_path *path, bool corruptio
     if (chance(r, 60)) {
         path->rate_kbit = between_orders(r, 100, 1000000);
         path->queue_bytes = between_orders(r, 4096, 1 << 20);
+        if (chance(r, 50))
+            path->ecn_bytes = between_orders(r, 1, path->queue_bytes);
     }
     if (chance(r, 50))
         path->loss_ppm = between_orders(r, 100, 50000);
@@ -291,6 +294,8 @@ static void draw_host(struct prng *r, struct scenario_host *h)
         h->backlog = between(r, 1, 4);
     if (chance(r, 15))
         h->accept_ms = between_orders(r, 1, 2000);
+    if (chance(r, 60))
+        h->ecn = 1 + (chance(r, 75) ? STRAIT_ECN_REQUEST : STRAIT_ECN_OFF);
 }
 
 /*

@@ -37,7 +37,7 @@
 
 /*
  * An end host; 0 is the stack's default. backlog 0: 128. accept_ms: between two accepts. no_sack,
- * no_timestamps, no_scaling: what it neither offers nor accepts.
+ * no_timestamps, no_scaling: what it neither offers nor accepts. ecn: 1 and an enum strait_ecn.
  */
 #define SCENARIO_HOST_FIELDS(X)                                                                    \
     X(mtu)                                                                                         \
@@ -46,7 +46,7 @@
     X(memory_bytes)                                                                                \
     X(half_open_max)                                                                               \
     X(connections_max)                                                                             \
-    X(time_wait_max) X(backlog) X(accept_ms) X(no_sack) X(no_timestamps) X(no_scaling)
+    X(time_wait_max) X(backlog) X(accept_ms) X(no_sack) X(no_timestamps) X(no_scaling) X(ecn)
 
 /* One direction of a link: see link/impair.h. */
 #define SCENARIO_PATH_FIELDS(X)                                                                    \
@@ -54,6 +54,7 @@
     X(jitter_us)                                                                                   \
     X(rate_kbit)                                                                                   \
     X(queue_bytes)                                                                                 \
+    X(ecn_bytes)                                                                                   \
     X(loss_ppm)                                                                                    \
     X(burst_enter_ppm)                                                                             \
     X(burst_leave_ppm) X(burst_loss_ppm) X(duplicate_ppm) X(reorder_ppm) X(corrupt_ppm)

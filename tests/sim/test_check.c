@@ -43,6 +43,7 @@ struct said {
     uint32_t length;        /* of the text */
     uint64_t shift;         /* how far the bytes are off from those that belong there */
     struct range blocks[2]; /* of SACK, as many as are not empty */
+    uint8_t ecn;            /* the field of IP */
 };
 
 static const void *content(struct scene *scene, int from, uint64_t position)
@@ -80,6 +81,7 @@ static size_t make(struct scene *scene, uint8_t *packet, int from, const struct 
 
     memset(packet, 0, 40);
     packet[0] = 0x45;
+    packet[1] = s->ecn;
     packet[8] = 64;
     packet[9] = IPPROTO_TCP;
     store_be32(packet + 12, 0x0a000001 + (uint32_t)from);
@@ -133,7 +135,8 @@ static void reports(struct scene *scene, uint32_t ack, struct range first, struc
     see(scene, B, true, B, &s);
 }
 
-static int establish(void **state, bool sack)
+/* An established connection, after SYNs with these flags, too. */
+static struct scene *open_connection(bool sack, uint8_t asks, uint8_t agrees)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
 
@@ -142,27 +145,34 @@ static int establish(void **state, bool sack)
     scene->scenario.net.hops = 1;
     scene->scenario.hosts[A].mtu = scene->scenario.hosts[B].mtu = 1500;
     scene->scenario.connection_count = 1;
+    scene->scenario.hosts[A].ecn = asks ? 1 + STRAIT_ECN_REQUEST : 0;
     scene->check = check_new(&scene->scenario);
     scene->now_ns = S;
     check_started(scene->check, scene->now_ns, 0, A);
-    passes(scene, A, PACKET_SYN, 0, 0, WINDOW, 0);
-    passes(scene, B, PACKET_SYN | PACKET_ACK, 0, 1, WINDOW, 0);
+    passes(scene, A, PACKET_SYN | asks, 0, 0, WINDOW, 0);
+    passes(scene, B, PACKET_SYN | PACKET_ACK | agrees, 0, 1, WINDOW, 0);
     check_opened(scene->check, scene->now_ns, 0, A);
     passes(scene, A, PACKET_ACK, 1, 1, WINDOW, 0);
     check_opened(scene->check, scene->now_ns, 0, B);
-    *state = scene;
-    return 0;
+    return scene;
 }
 
-/* An established connection. */
 static int set_up(void **state)
 {
-    return establish(state, false);
+    *state = open_connection(false, 0, 0);
+    return 0;
 }
 
 static int set_up_sack(void **state)
 {
-    return establish(state, true);
+    *state = open_connection(true, 0, 0);
+    return 0;
+}
+
+static int set_up_ecn(void **state)
+{
+    *state = open_connection(false, PACKET_ECE | PACKET_CWR, PACKET_ECE);
+    return 0;
 }
 
 static int tear_down(void **state)
@@ -635,6 +645,115 @@ static void a_report_without_an_agreement_is_found(void **state)
 #define WITH_CONNECTION(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define WITH_SACK(test)       cmocka_unit_test_setup_teardown(test, set_up_sack, tear_down)
 
+/* ---- ECN ---- */
+
+#define ECT0 2
+
+/* One packet of text, whose ECN field is `ecn` when it leaves and `later` when it arrives. */
+static void passes_marked(struct scene *scene, int from, uint8_t flags, uint32_t seq,
+                          uint32_t length, uint8_t ecn, uint8_t later)
+{
+    struct said s = {.flags = flags | PACKET_ACK,
+                     .seq = seq,
+                     .ack = 1,
+                     .window = WINDOW,
+                     .length = length,
+                     .ecn = ecn};
+
+    see(scene, from, true, from, &s);
+    s.ecn = later;
+    see(scene, 1 - from, false, from, &s);
+}
+
+static void a_mark_that_is_echoed_until_cwr_is_right(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes_marked(scene, A, 0, 1, 100, ECT0, PACKET_CE);
+    passes(scene, B, PACKET_ACK | PACKET_ECE, 1, 101, WINDOW, 0);
+    passes_marked(scene, A, PACKET_CWR, 101, 100, ECT0, ECT0);
+    passes(scene, B, PACKET_ACK, 1, 201, WINDOW, 0);
+    assert_clean(scene);
+}
+
+static void a_mark_that_is_not_echoed_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes_marked(scene, A, 0, 1, 100, ECT0, PACKET_CE);
+    passes(scene, B, PACKET_ACK | PACKET_ECE, 1, 101, WINDOW, 0);
+    passes_marked(scene, A, 0, 101, 100, ECT0, ECT0);
+    sends(scene, B, PACKET_ACK, 1, 201, WINDOW, 0);
+    assert_found(scene, "does not say that a mark has come");
+}
+
+static void an_echo_without_a_mark_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes_marked(scene, A, 0, 1, 100, ECT0, ECT0);
+    sends(scene, B, PACKET_ACK | PACKET_ECE, 1, 101, WINDOW, 0);
+    assert_found(scene, "no mark has come");
+}
+
+static void a_bare_ack_that_may_be_marked_is_found(void **state)
+{
+    passes_marked(*state, A, 0, 1, 0, ECT0, ECT0);
+    assert_found(*state, "without text");
+}
+
+static void text_that_is_sent_again_and_may_be_marked_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes_marked(scene, A, 0, 1, 100, ECT0, ECT0);
+    passes_marked(scene, A, 0, 1, 100, 0, 0);
+    passes_marked(scene, A, 0, 1, 100, ECT0, ECT0);
+    assert_found(scene, "again with ECT");
+}
+
+static void a_probe_that_may_be_marked_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes_marked(scene, A, 0, 1, 100, 0, 0);
+    passes(scene, B, PACKET_ACK, 1, 101, WINDOW - 100, 0); /* the edge stays at 1001 */
+    writes(scene, A, 800);
+    passes_marked(scene, A, 0, 101, 450, ECT0, ECT0);
+    passes_marked(scene, A, 0, 551, 450, ECT0, ECT0);
+    assert_clean(scene);
+    passes_marked(scene, A, 0, 1001, 1, ECT0, ECT0);
+    assert_found(scene, "probes a window");
+}
+
+static void text_that_may_be_marked_without_an_agreement_is_found(void **state)
+{
+    struct scene *scene = *state;
+    writes(scene, A, 300);
+    passes_marked(scene, A, 0, 1, 100, ECT0, ECT0);
+    assert_found(scene, "without an agreement");
+}
+
+static void an_agreement_that_nobody_has_asked_for_is_found(void **state)
+{
+    struct scene *scene = open_connection(false, 0, PACKET_ECE);
+    (void)state;
+    assert_found(scene, "nobody has asked");
+    check_free(scene->check);
+    free(scene);
+}
+
+static void a_reflected_syn_is_found(void **state)
+{
+    struct scene *scene = open_connection(false, PACKET_ECE | PACKET_CWR, PACKET_ECE | PACKET_CWR);
+    (void)state;
+    assert_found(scene, "with CWR");
+    check_free(scene->check);
+    free(scene);
+}
+
+#define WITH_ECN(test) cmocka_unit_test_setup_teardown(test, set_up_ecn, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -678,6 +797,15 @@ int main(void)
         WITH_SACK(blocks_that_touch_are_found),
         WITH_SACK(silence_about_what_has_come_is_found),
         WITH_CONNECTION(a_report_without_an_agreement_is_found),
+        WITH_ECN(a_mark_that_is_echoed_until_cwr_is_right),
+        WITH_ECN(a_mark_that_is_not_echoed_is_found),
+        WITH_ECN(an_echo_without_a_mark_is_found),
+        WITH_ECN(a_bare_ack_that_may_be_marked_is_found),
+        WITH_ECN(text_that_is_sent_again_and_may_be_marked_is_found),
+        WITH_ECN(a_probe_that_may_be_marked_is_found),
+        WITH_CONNECTION(text_that_may_be_marked_without_an_agreement_is_found),
+        cmocka_unit_test(an_agreement_that_nobody_has_asked_for_is_found),
+        cmocka_unit_test(a_reflected_syn_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
