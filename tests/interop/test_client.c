@@ -380,6 +380,60 @@ static void blocking_calls_wait_for_what_they_need(void **state)
     peer_join(e);
 }
 
+/* ---- Urgent data ---------------------------------------------------------------------------- */
+
+static int say_urgent(int fd)
+{
+    char byte;
+    return send(fd, "before", 6, 0) == 6 && send(fd, "urgent!", 7, MSG_OOB) == 7 &&
+                   send(fd, "after", 5, 0) == 5 && recv(fd, &byte, 1, 0) == 0
+               ? 0
+               : -1;
+}
+
+/* RFC 9293 3.8.5. The last byte that the kernel calls urgent is the mark. */
+static void strait_is_told_of_urgent_data(void **state)
+{
+    struct embedded *e = *state;
+    char bytes[100];
+    embedded_start(e, false, 0);
+    int fd = client_connect(e, peer_start(e, (struct peer){.act = say_urgent}));
+    struct pollfd p = {.fd = fd, .events = POLLPRI};
+    assert_int_equal(strait_poll(e->stack, &p, 1, WAIT_MS), 1);
+    drive(e, 100); /* all has come */
+    assert_int_equal(strait_recv(e->stack, fd, bytes, sizeof(bytes), 0), 12);
+    assert_memory_equal(bytes, "beforeurgent", 12);
+    assert_int_equal(strait_sockatmark(e->stack, fd), 1);
+    assert_int_equal(strait_recv(e->stack, fd, bytes, sizeof(bytes), 0), 6);
+    assert_memory_equal(bytes, "!after", 6);
+    assert_int_equal(strait_poll(e->stack, &p, 1, 0), 0);
+    assert_int_equal(strait_close(e->stack, fd), 0);
+    peer_join(e);
+}
+
+static int hear_urgent(int fd)
+{
+    char bytes[100];
+    struct pollfd p = {.fd = fd, .events = POLLPRI};
+    if (poll(&p, 1, WAIT_MS) != 1 || recv(fd, bytes, 1, MSG_OOB) != 1 || bytes[0] != '!')
+        return -1;
+    if (recv(fd, bytes, 12, MSG_WAITALL) != 12 || memcmp(bytes, "beforeurgent", 12) != 0)
+        return -1;
+    return recv(fd, bytes, 5, MSG_WAITALL) == 5 && memcmp(bytes, "after", 5) == 0 ? 0 : -1;
+}
+
+static void the_kernel_is_told_of_urgent_data(void **state)
+{
+    struct embedded *e = *state;
+    embedded_start(e, false, 0);
+    int fd = client_connect(e, peer_start(e, (struct peer){.act = hear_urgent}));
+    assert_int_equal(strait_send(e->stack, fd, "before", 6, 0), 6);
+    assert_int_equal(strait_send(e->stack, fd, "urgent!", 7, MSG_OOB), 7);
+    assert_int_equal(strait_send(e->stack, fd, "after", 5, 0), 5);
+    peer_join(e);
+    assert_int_equal(strait_close(e->stack, fd), 0);
+}
+
 /* ---- Ends ---------------------------------------------------------------------------------- */
 
 /* RFC 9293 3.10.7.3 */
@@ -514,6 +568,8 @@ int main(void)
         TEST(two_hundred_connections_to_the_kernel),
         TEST(strait_sleeps_and_then_reads_everything),
         TEST(blocking_calls_wait_for_what_they_need),
+        TEST(strait_is_told_of_urgent_data),
+        TEST(the_kernel_is_told_of_urgent_data),
         TEST(a_closed_port_of_the_kernel_refuses),
         TEST(a_reset_by_the_kernel_is_econnreset),
         TEST(closing_with_data_unread_resets),

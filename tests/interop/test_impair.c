@@ -63,6 +63,30 @@ static void what_is_echoed_over_a_bad_path_is_whole(void **state)
     assert_true(program_counter(*state, "tcp_retransmitted_segments") > 0);
 }
 
+/* RFC 3168: a marking queue in each direction holds both senders back, and loses nothing. */
+static void marks_hold_strait_and_the_kernel_back(void **state)
+{
+    struct transfer t;
+    char output[100], error[200] = "";
+    assert_int_equal(run_command(output, sizeof(output), "echo 1 >/proc/sys/net/ipv4/tcp_ecn"), 0);
+    program_start(*state, "--impair", "delay=5ms,rate=50mbit,queue=1mb,ecn=30kb", NULL);
+    int fd = kernel_connect(PORT_ECHO);
+    transfer_init_echo(&t, fd, 7, 10 * MB);
+    int result = transfer_run(&kernel_transport, &t, 1, 6 * WAIT_MS, error, sizeof(error));
+    transfer_finish(&t);
+    assert_int_equal(kernel_retransmissions(fd), 0);
+    close(fd);
+    if (result != 0)
+        fail_msg("%s", error);
+    program_stop(*state, SIGTERM);
+    assert_true(program_counter(*state, "impair_in_marked") > 0);
+    assert_true(program_counter(*state, "impair_out_marked") > 0);
+    assert_true(program_counter(*state, "tcp_ecn_marks_in") > 0);
+    assert_true(program_counter(*state, "tcp_ecn_reductions") > 0);
+    assert_int_equal(program_counter(*state, "impair_out_queue_full"), 0);
+    assert_int_equal(program_counter(*state, "tcp_retransmitted_segments"), 0);
+}
+
 static void a_wrong_impairment_is_a_wrong_command_line(void **state)
 {
     static const char *const arguments[] = {"serve",    "--addr", STRAIT_NETWORK,
@@ -77,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_delay_counts_on_both_ways),
         TEST(what_is_echoed_over_a_bad_path_is_whole),
+        TEST(marks_hold_strait_and_the_kernel_back),
         TEST(a_wrong_impairment_is_a_wrong_command_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
