@@ -138,7 +138,6 @@ static bool acceptable(struct tcp *tcp, struct connection *c, const struct segme
         count(tcp->core, tcp_ack_missing);
         return false;
     }
-    note_timestamp(c, s, now_ns);
     return true;
 }
 
@@ -254,6 +253,7 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
         output_challenge_ack(tcp, c);
         return false;
     }
+    note_timestamp(c, s, tcp->core->now_ns); /* a guess would shut the peer out by PAWS */
     c->heard_ns = tcp->core->now_ns;
     if (c->timer_purpose != TIMER_RETRANSMIT && seq_ge(s->ack, c->snd_una))
         c->retries = 0; /* the peer lives, and its window may stay shut for as long as it likes */
@@ -378,8 +378,9 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
         syn_sent_input(tcp, c, s);
         return;
     }
-    if (c->state == STATE_SYN_RECEIVED && s->seq == c->irs && (s->flags & TCP_SYN) &&
-        (s->flags & TCP_ACK) && s->ack == c->iss + 1) {
+    uint8_t kind = s->flags & (TCP_SYN | TCP_ACK | TCP_RST);
+    if (c->state == STATE_SYN_RECEIVED && s->seq == c->irs && kind == (TCP_SYN | TCP_ACK) &&
+        s->ack == c->iss + 1) {
         established_by_syn_ack(tcp, c, s); /* simultaneous open: the peer repeats its SYN */
         return;
     }

@@ -72,13 +72,15 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
         count(tcp->core, tcp_resets_in);
         return false;
     }
-    if (may_open && (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && opens_anew(tcp, w, s)) {
+    bool asks = (s->flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN;
+    if (may_open && asks && opens_anew(tcp, w, s)) {
         count(tcp->core, tcp_time_wait_reused);
         *iss_above = w->snd_nxt + TCP_REOPEN_GAP;
         time_wait_free(tcp, w);
         return true;
     }
-    if (s->flags & TCP_FIN) { /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
+    bool last_again = (s->flags & TCP_FIN) && s->seq + segment_span(s) == w->rcv_nxt;
+    if (last_again) { /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
         timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + TCP_TIME_WAIT_NS);
         acknowledge(tcp, w);
         return false;

@@ -283,6 +283,17 @@ void script_expect_nothing(struct script *s, struct place place)
                 problem[0] ? "\n   problem: " : "", problem);
 }
 
+unsigned script_take_all(struct script *s, struct place place)
+{
+    unsigned packets = 0;
+    for (; s->first; packets++) {
+        const struct packet *p = &take_sent(s)->packet;
+        if (p->problem[0])
+            script_fail(s, place, "a packet is wrong: %s", p->problem);
+    }
+    return packets;
+}
+
 const uint8_t *script_bytes(const struct script *s, const struct packet *p, size_t *length)
 {
     if (!s->matched || p != &s->matched->packet)

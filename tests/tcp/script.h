@@ -192,6 +192,10 @@ const struct packet *script_expect_between(struct script *, struct place, uint64
                                            uint64_t to_ms, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Takes all that was sent, whatever it is, if only each packet is well-formed. Returns how many. */
+#define take_all(s) script_take_all(s, HERE)
+unsigned script_take_all(struct script *, struct place);
+
 /* All that was sent has been expected: what every step demands, said aloud. */
 #define expect_nothing(s) script_expect_nothing(s, HERE)
 void script_expect_nothing(struct script *, struct place);
