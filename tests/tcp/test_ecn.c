@@ -396,6 +396,21 @@ static void a_timeout_is_told_by_cwr_and_repeats_without_ect_rfc3168_6_1_5(void 
     expect(s, "PW. 101:201(100) ack 1 ect0");
 }
 
+/* The peer echoes until new text brings CWR: that must not hold back what is sent again. */
+static void an_old_echo_does_not_slow_the_repetition_after_a_timeout(void **state)
+{
+    struct script *s = *state;
+    opened_with_ecn(s);
+    app_send(s, 10 * MSS);
+    expect_capable(s, 1, 1 + 9 * MSS);
+    expect(s, "P. %u:%u(1460) ack 1 ect0", 1 + 9 * MSS, 1 + 10 * MSS);
+    expect_after(s, 200, ". 1:1461(1460) ack 1");
+    recv(s, "E. 1:1(0) ack 1461");
+    expect(s, ". 1461:2921(1460) ack 1");
+    expect(s, ". 2921:4381(1460) ack 1");
+    assert_int_equal(counter(s, "tcp_ecn_reductions"), 0);
+}
+
 static void a_window_probe_is_not_capable_rfc3168_6_1_6(void **state)
 {
     struct script *s = *state;
@@ -463,6 +478,7 @@ int main(void)
         TEST(a_mark_in_the_window_of_a_loss_does_not_halve_it_again_rfc3168_6_1_2),
         TEST(a_loss_is_told_by_cwr_rfc3168_6_1_2),
         TEST(a_timeout_is_told_by_cwr_and_repeats_without_ect_rfc3168_6_1_5),
+        TEST(an_old_echo_does_not_slow_the_repetition_after_a_timeout),
         TEST(a_window_probe_is_not_capable_rfc3168_6_1_6),
         TEST(neither_fin_nor_rst_is_capable_rfc3168_6_1_4),
         TEST(super_packets_are_capable_and_cwr_goes_alone_rfc3168_6_1_2),
