@@ -109,6 +109,27 @@ static void a_syn_that_comes_again_without_asking_ends_it_rfc3168_6_1_1(void **s
     expect(s, "P. 1:101(100) ack 1");
 }
 
+static void a_cookie_brings_ecn_back_with_timestamps_rfc4987_3_6(void **state)
+{
+    struct script *s = *state;
+    s->config.half_open_max = 1;
+    remake(s);
+    on(s, 2);
+    syn_received(s); /* the one record there may be */
+    for (unsigned i = 0; i < 2; i++) {
+        bool timestamps = i == 0;
+        on(s, i);
+        recv(s, "SEW 0:0(0) <mss 1460%s>", timestamps ? ",nop,nop,TS val 1000 ecr 0" : "");
+        expect(s, "%s 0:0(0) ack 1 <*>", timestamps ? "SE." : "S.");
+        recv(s, ". 1:1(0) ack 1");
+        app_accept(s);
+        app_send(s, 100);
+        expect(s, "P. 1:101(100) ack 1%s", timestamps ? " ect0" : "");
+        recv(s, ". 1:1(0) ack 101");
+    }
+    assert_int_equal(counter(s, "tcp_cookies_accepted"), 2);
+}
+
 static void connect_asks_only_if_it_is_told_to(void **state)
 {
     struct script *s = *state;
@@ -457,6 +478,7 @@ int main(void)
         TEST(ecn_that_is_off_is_not_agreed_to),
         TEST(a_syn_ack_is_repeated_with_ece),
         TEST(a_syn_that_comes_again_without_asking_ends_it_rfc3168_6_1_1),
+        TEST(a_cookie_brings_ecn_back_with_timestamps_rfc4987_3_6),
         TEST(connect_asks_only_if_it_is_told_to),
         TEST(connect_asks_and_the_answer_turns_it_on_rfc3168_6_1_1),
         TEST(an_answer_that_does_not_agree_turns_it_off_rfc3168_6_1_1),
