@@ -187,7 +187,7 @@ static void release(struct tcp *tcp, struct connection *c)
     list_remove(&c->output_node);
     list_remove(&c->starved_node);
     buffer_clear(&c->send, &tcp->core->pool);
-    ranges_clear(&c->out_of_order);
+    receive_forget_out_of_order(tcp, c);
     ranges_clear(&c->sacked);
     if (c->owner || c->listener) {
         buffer_drop_above(&c->receive, &tcp->core->pool, c->receive_position);

@@ -181,6 +181,7 @@ struct connection {
     uint64_t fin_position;
     uint64_t urgent_end;        /* behind the last byte that the peer has called urgent; 0: none */
     struct ranges out_of_order; /* what has arrived above receive_position */
+    size_t out_of_order_bytes;  /* of memory that was taken for it */
     struct sack_report report;
 };
 
@@ -233,11 +234,6 @@ struct listener {
 static inline size_t spare_of_sending(const struct pool *pool)
 {
     return pool->limit_bytes / 4;
-}
-
-static inline size_t spare_of_out_of_order(const struct pool *pool)
-{
-    return pool->limit_bytes / 8;
 }
 
 /* ---- connection.c: making, finding, ending ---- */
@@ -331,6 +327,9 @@ void receive_urgent(struct tcp *, struct connection *, const struct segment *);
 
 /* Whether more urgent data is to be read, or is to come (RFC 9293 3.8.5, MUST-33). */
 bool receive_is_urgent(const struct connection *);
+
+/* Drops the books on out-of-order data, but not the data: it goes with the buffer. */
+void receive_forget_out_of_order(struct tcp *, struct connection *);
 
 /* Whether all up to the peer's FIN has come. */
 static inline bool receive_fin_taken(const struct connection *c)

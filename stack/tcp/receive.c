@@ -140,19 +140,45 @@ static struct text trim(struct tcp *tcp, const struct connection *c, const struc
     return t;
 }
 
+/*
+ * What out-of-order text leaves free: an eighth of the memory. And it holds no more than half,
+ * since it stays for as long as its sender is silent, and senders here would wait for it.
+ */
+static size_t spare_of_out_of_order(const struct tcp *tcp)
+{
+    const struct pool *pool = &tcp->core->pool;
+    size_t eighth = pool->limit_bytes / 8, half = pool->limit_bytes / 2;
+    size_t own = half > tcp->out_of_order_bytes ? half - tcp->out_of_order_bytes : 0;
+    size_t room = pool_room(pool, 0);
+
+    return room > own + eighth ? room - own : eighth;
+}
+
+void receive_forget_out_of_order(struct tcp *tcp, struct connection *c)
+{
+    ranges_clear(&c->out_of_order);
+    tcp->out_of_order_bytes -= c->out_of_order_bytes;
+    c->out_of_order_bytes = 0;
+}
+
 /* Writes the text; out-of-order data gives way to text in order. Returns what was taken. */
 static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *t)
 {
     struct pool *pool = &tcp->core->pool;
     bool in_order = t->position == c->receive_position;
-    size_t spare = in_order ? 0 : spare_of_out_of_order(pool);
+    size_t spare = in_order ? 0 : spare_of_out_of_order(tcp);
+    size_t held = c->receive.memory;
     size_t taken = buffer_write(&c->receive, pool, spare, t->position, t->bytes, t->length);
 
+    if (!in_order) {
+        c->out_of_order_bytes += c->receive.memory - held;
+        tcp->out_of_order_bytes += c->receive.memory - held;
+    }
     if (taken == t->length)
         return t->length;
     if (in_order && c->out_of_order.count > 0) {
         count(tcp->core, tcp_out_of_order_pruned);
-        ranges_clear(&c->out_of_order);
+        receive_forget_out_of_order(tcp, c);
         sack_forget_arrivals(c); /* RFC 2018 8 allows it: the sender keeps what is only SACKed */
         buffer_drop_above(&c->receive, pool, t->position + taken);
         taken += buffer_write(&c->receive, pool, 0, t->position + taken, t->bytes + taken,
@@ -173,6 +199,8 @@ static void advance(struct tcp *tcp, struct connection *c, uint64_t position)
         position = waiting->list[0].end;
         ranges_remove_below(&c->out_of_order, position);
     }
+    if (waiting->count == 0 && c->out_of_order_bytes > 0)
+        receive_forget_out_of_order(tcp, c);
     c->rcv_nxt += (uint32_t)(position - c->receive_position);
     c->receive_position = position;
     c->duplicate_acks_owed = 0;

@@ -35,6 +35,7 @@ struct tcp {
     struct list starved;                         /* connections whose sender met the memory limit */
     uint32_t connections, half_open, time_wait;  /* how many there are */
     uint32_t orphans;                            /* of the connections */
+    size_t out_of_order_bytes;                   /* of memory, of all connections */
     bool silent;                                 /* the stack is being freed */
     uint32_t ports_drawn;                        /* local ports drawn so far (RFC 6056 3.3.3) */
     /* Tells the owner of a connection or listener that its events may have changed; only sets bits

@@ -447,11 +447,14 @@ static bool peer_is_gone(const struct check *check, uint32_t connection, uint32_
 {
     const struct side *y = &check->connections[connection].side[1 - side];
 
+    uint32_t host = check_host_of(check, connection, 1 - side);
+
     if (y->crashed || y->error != 0 || (y->closed && y->abandoned))
+        return true;
+    if (y->closed && check_counter(check, host, "tcp_orphans_timed_out") > 0)
         return true;
     if (y->opened)
         return false;
-    uint32_t host = check_host_of(check, connection, 1 - side);
     /* No SYN-ACK with a cookie is sent again, to be acknowledged again: RFC 4987 3.6 */
     return check_counter(check, host, "tcp_cookies_sent") > 0 ||
            check_may_refuse(check, connection, 1 - side);

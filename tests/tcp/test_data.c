@@ -696,6 +696,22 @@ static void a_sender_that_has_met_the_limit_leaves_memory_for_what_arrives(void 
     app_recv(s, 200);
 }
 
+static void what_a_silent_peer_left_out_of_order_leaves_memory_to_senders(void **state)
+{
+    struct script *s = *state;
+    s->config.memory_max_bytes = 65536;
+    remake(s);
+    established(s);
+    for (unsigned i = 1; i < 32; i++) { /* a byte for each block of 2048 */
+        recv(s, ". %u:%u(1) ack 1", 1 + i * 2048, 2 + i * 2048);
+        expect(s, ". 1:1(0) ack 1");
+    }
+    on(s, 1);
+    established(s);
+    app_send(s, MSS);
+    expect(s, "P. 1:1461(1460) ack 1");
+}
+
 /* ---- Reading is over ------------------------------------------------------------------------ */
 
 static void data_after_shutdown_of_reading_is_acknowledged_and_thrown_away(void **state)
@@ -825,6 +841,7 @@ int main(void)
         TEST(a_window_opens_when_memory_comes_back_in_small_steps),
         TEST(a_buffer_larger_than_the_memory_leaves_the_driver_at_rest),
         TEST(a_sender_that_has_met_the_limit_leaves_memory_for_what_arrives),
+        TEST(what_a_silent_peer_left_out_of_order_leaves_memory_to_senders),
         TEST(data_after_shutdown_of_reading_is_acknowledged_and_thrown_away),
         TEST(an_old_timestamp_is_dropped_and_acknowledged_rfc7323_5_3),
         TEST(a_rst_with_an_old_timestamp_resets_rfc7323_5_2),
