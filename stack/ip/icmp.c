@@ -23,6 +23,21 @@
 #define PEER_ERRORS_BURST      50
 #define PEER_ERRORS_PER_SECOND 100
 
+/*
+ * Begins a message, its second word to be written by the caller. Routers may cut it: there is
+ * nobody to be told that it was too big. Returns its header.
+ */
+static uint8_t *begin_message(struct ip_outgoing *out, uint8_t type, uint8_t code)
+{
+    outgoing_init(out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
+    out->too_long = OUTGOING_CUT_ANYWHERE;
+    uint8_t *header = outgoing_transport(out);
+    header[0] = type;
+    header[1] = code;
+    store_be16(header + ICMP_CHECKSUM_AT, 0);
+    return header;
+}
+
 /* ---- Echo ----------------------------------------------------------------------------------- */
 
 /* RFC 1122 3.2.2.6: the reply goes from the address that was asked, with all the data. */
@@ -35,12 +50,7 @@ static void answer_echo(struct ip *ip, const struct ip_packet *packet)
         return;
     route.tos = packet->tos & 0xfc; /* as asked, but ICMP is no ECN transport (RFC 3168 5) */
 
-    outgoing_init(&out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
-    out.may_fragment = true;
-    uint8_t *header = outgoing_transport(&out);
-    header[0] = ICMP_TYPE_ECHO_REPLY;
-    header[1] = 0;
-    store_be16(header + ICMP_CHECKSUM_AT, 0);
+    uint8_t *header = begin_message(&out, ICMP_TYPE_ECHO_REPLY, 0);
     memcpy(header + 4, packet->payload + 4, 4); /* identifier and sequence number */
     outgoing_payload(&out, packet->payload + ICMP_HEADER_BYTES, packet->length - ICMP_HEADER_BYTES);
     if (ip_output(ip, &route, IPPROTO_ICMP, &out) == 0)
@@ -273,11 +283,7 @@ void icmp_error_with(struct ip *ip, const struct ip_packet *packet, uint8_t type
         return;
     }
 
-    outgoing_init(&out, ICMP_HEADER_BYTES, ICMP_CHECKSUM_AT, false);
-    uint8_t *header = outgoing_transport(&out);
-    header[0] = type;
-    header[1] = code;
-    store_be16(header + ICMP_CHECKSUM_AT, 0);
+    uint8_t *header = begin_message(&out, type, code);
     store_be32(header + 4, word);
     size_t room = smaller(ERROR_MAX_BYTES, route.mtu) - route.header_bytes - ICMP_HEADER_BYTES;
     outgoing_payload(&out, packet->header, smaller(room, packet->header_bytes + packet->length));

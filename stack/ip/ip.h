@@ -86,6 +86,13 @@ static inline bool ip_is_fragment(const struct ip_packet *packet)
     return packet->more_fragments || packet->fragment_offset > 0;
 }
 
+/* What becomes of a packet that is longer than a link of its path carries. */
+enum outgoing_length {
+    OUTGOING_WHOLE,        /* refused if it exceeds the route's MTU, dropped by a router (DF) */
+    OUTGOING_CUT_HERE,     /* goes in fragments if it exceeds the route's MTU, else with DF */
+    OUTGOING_CUT_ANYWHERE, /* by routers, too: of its size nobody would be told */
+};
+
 /*
  * A packet to be sent: the transport's header in `headers` behind room for the network's, and the
  * payload by reference. Set `header_bytes`, `checksum_at`, and the parts with outgoing_payload.
@@ -100,7 +107,7 @@ struct ip_outgoing {
     size_t header_bytes; /* of the transport's header */
     int checksum_at;     /* in it, with the field zero; or OUTGOING_NO_CHECKSUM */
     bool pseudo_header;  /* whether the checksum covers one (ICMPv4: no) */
-    bool may_fragment;   /* goes in fragments if it exceeds the MTU; else it is refused */
+    uint8_t too_long;    /* enum outgoing_length */
     uint8_t ecn;         /* IP_ECN_*, beside the TOS of the route */
     uint16_t gso_size;   /* payload bytes a segment, if this is a super-packet */
     size_t payload_bytes;
@@ -113,15 +120,15 @@ static inline uint8_t *outgoing_transport(struct ip_outgoing *out)
     return out->headers + OUTGOING_NETWORK_ROOM;
 }
 
-/* Sets the fields of a packet without payload, which may not be fragmented; the transport's header
- * is still to be written. */
+/* Sets the fields of a packet without payload, which stays whole; the transport's header is still
+ * to be written. */
 static inline void outgoing_init(struct ip_outgoing *out, size_t header_bytes, int checksum_at,
                                  bool pseudo_header)
 {
     out->header_bytes = header_bytes;
     out->checksum_at = checksum_at;
     out->pseudo_header = pseudo_header;
-    out->may_fragment = false;
+    out->too_long = OUTGOING_WHOLE;
     out->ecn = IP_ECN_NOT_ECT;
     out->gso_size = 0;
     out->payload_bytes = 0;
@@ -308,11 +315,12 @@ void ipv4_input(struct ip *, struct interface *, const void *packet, size_t leng
 
 /*
  * Sends a packet along a route: writes the network header, finishes the transport's checksum or
- * leaves it to the link. A packet that is longer than the route's MTU goes in fragments, if it may;
- * one that is not has DF set. A super-packet (`gso_size` is set and less than the payload) needs a
- * link with STRAIT_LINK_TSO4. Returns 0, or -1 with errno EMSGSIZE (the packet, or a segment of the
- * super-packet, is longer than the route's MTU and may not be fragmented, the packet is longer than
- * any, or the link takes no super-packet) or that of the link.
+ * leaves it to the link. A packet that is longer than the route's MTU goes in fragments, if it may.
+ * One that is not has DF set, unless routers may cut it and there may be one that has to: no path
+ * is taken to carry less than PATH_MTU_MIN. A super-packet (`gso_size` is set and less than the
+ * payload) needs a link with STRAIT_LINK_TSO4. Returns 0, or -1 with errno EMSGSIZE (the packet, or
+ * a segment of the super-packet, is longer than the route's MTU and may not be fragmented, the
+ * packet is longer than any, or the link takes no super-packet) or that of the link.
  */
 int ip_output(struct ip *, const struct route *, uint8_t protocol, struct ip_outgoing *);
 

@@ -14,8 +14,8 @@
  * A packet that goes out gets its header right in front of the transport's, and goes to the link in
  * the same call: nothing is allocated, nothing is queued, the payload is read once at most (by the
  * checksum, if the link does not compute it). It is atomic in the sense of RFC 6864, whole and with
- * DF set, unless it exceeds the MTU and its sender lets fragment.c cut it. A super-packet counts as
- * one here; the link cuts it.
+ * DF set, unless its sender lets fragment.c cut it where it exceeds the MTU, or routers as well. A
+ * super-packet counts as one here; the link cuts it.
  *
  * What is kept is bounded: fragments by the configuration, the tables by ip.h. The one timer is
  * that of fragments.
@@ -340,7 +340,7 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
 
     if (segment_bytes > route->mtu || total_bytes > IPV4_PACKET_MAX_BYTES ||
         (super && !(link->features & STRAIT_LINK_TSO4))) {
-        if (out->may_fragment && !super && total_bytes <= IPV4_PACKET_MAX_BYTES)
+        if (out->too_long != OUTGOING_WHOLE && !super && total_bytes <= IPV4_PACKET_MAX_BYTES)
             return output_fragments(ip, route, protocol, out);
         count(ip->core, ip_too_big);
         errno = EMSGSIZE;
@@ -354,8 +354,10 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
     }
     uint8_t *header = outgoing_transport(out) - IPV4_HEADER_BYTES;
     out->parts[0] = (struct iovec){.iov_base = header, .iov_len = headers_bytes};
-    /* An atomic packet needs no identification (RFC 6864 4). */
-    write_header(header, route, protocol, out->ecn, total_bytes, 0, IPV4_DONT_FRAGMENT);
+    bool atomic = out->too_long != OUTGOING_CUT_ANYWHERE || total_bytes <= PATH_MTU_MIN;
+    uint16_t id = atomic ? 0 : ip_next_id(ip, route, protocol); /* RFC 6864 4 */
+    write_header(header, route, protocol, out->ecn, total_bytes, id,
+                 atomic ? IPV4_DONT_FRAGMENT : 0);
     if (out->checksum_at != OUTGOING_NO_CHECKSUM)
         write_checksum(route, protocol, out, &offload);
     log_outgoing(ip, route, protocol, out);

@@ -310,7 +310,7 @@ static int send_parts(struct udp *u, const struct udp_endpoint *e, const struct 
     struct ip_outgoing out;
 
     outgoing_init(&out, UDP_HEADER_BYTES, CHECKSUM_AT, true);
-    out.may_fragment = true;
+    out.too_long = OUTGOING_CUT_HERE;
     for (int i = 0; i < count; i++)
         outgoing_payload(&out, parts[i].iov_base, parts[i].iov_len);
     uint8_t *header = outgoing_transport(&out);

@@ -151,7 +151,7 @@ static uint8_t pattern(size_t at)
 }
 
 /* Sends a UDP datagram of `bytes` payload, in three parts of odd lengths. */
-static int send_datagram(struct chain *c, size_t bytes, bool may_fragment)
+static int send_datagram(struct chain *c, size_t bytes, enum outgoing_length too_long)
 {
     static uint8_t payload[65536];
     struct node *sender = &c->nodes[0];
@@ -163,7 +163,7 @@ static int send_datagram(struct chain *c, size_t bytes, bool may_fragment)
     for (size_t i = 0; i < bytes; i++)
         payload[i] = pattern(i);
     outgoing_init(&out, 8, 6, true);
-    out.may_fragment = may_fragment;
+    out.too_long = (uint8_t)too_long;
     size_t cut = bytes / 3, again = bytes / 2;
     outgoing_payload(&out, payload, cut);
     outgoing_payload(&out, NULL, 0);
@@ -178,16 +178,21 @@ static int send_datagram(struct chain *c, size_t bytes, bool may_fragment)
 }
 
 /* Sends a datagram, which has to arrive whole. */
-static void expect_through(struct chain *c, size_t bytes)
+static void expect_through_as(struct chain *c, size_t bytes, enum outgoing_length too_long)
 {
     forget(c);
-    assert_int_equal(send_datagram(c, bytes, true), 0);
+    assert_int_equal(send_datagram(c, bytes, too_long), 0);
     assert_int_equal(c->received, 1);
     assert_int_equal(c->length, 8 + bytes);
     assert_true(c->checksum_right);
     for (size_t i = 0; i < bytes; i++)
         assert_int_equal(c->payload[8 + i], pattern(i));
     assert_int_equal(c->nodes[NODES - 1].ip.reassembly.bytes, 0);
+}
+
+static void expect_through(struct chain *c, size_t bytes)
+{
+    expect_through_as(c, bytes, OUTGOING_CUT_HERE);
 }
 
 /* ---- The wire -------------------------------------------------------------------------------- */
@@ -241,10 +246,10 @@ static void a_packet_that_may_not_be_fragmented_is_refused(void **state)
     struct chain *c = chain_new(576, 1500, 1500);
     (void)state;
 
-    assert_int_equal(send_datagram(c, 548, false), 0);
-    assert_int_equal(send_datagram(c, 549, false), -1);
+    assert_int_equal(send_datagram(c, 548, OUTGOING_WHOLE), 0);
+    assert_int_equal(send_datagram(c, 549, OUTGOING_WHOLE), -1);
     assert_int_equal(errno, EMSGSIZE);
-    assert_int_equal(send_datagram(c, 65508, true), -1);
+    assert_int_equal(send_datagram(c, 65508, OUTGOING_CUT_HERE), -1);
     assert_int_equal(errno, EMSGSIZE);
     assert_int_equal(c->nodes[0].sent, 1);
     assert_int_equal(c->nodes[0].core.counters[COUNTER_ip_too_big], 2);
@@ -259,7 +264,7 @@ static void fragments_end_with_the_first_that_the_link_refuses(void **state)
 
     c->nodes[0].right = lan->link;
     lan->fail_with = ENOBUFS;
-    assert_int_equal(send_datagram(c, 5000, true), -1);
+    assert_int_equal(send_datagram(c, 5000, OUTGOING_CUT_HERE), -1);
     assert_int_equal(errno, ENOBUFS);
     assert_int_equal(c->nodes[0].core.counters[COUNTER_link_send_failed], 1);
     assert_int_equal(c->nodes[0].core.counters[COUNTER_ip_fragments_out], 0);
@@ -322,10 +327,36 @@ static void a_whole_packet_is_not_cut_on_its_way_rfc1191_4(void **state)
     struct chain *c = chain_new(1500, 576, 576);
     (void)state;
 
-    assert_int_equal(send_datagram(c, 1000, true), 0);
+    assert_int_equal(send_datagram(c, 1000, OUTGOING_CUT_HERE), 0);
     assert_int_equal(c->received, 0);
     assert_int_equal(c->nodes[1].errors, 1);
     assert_int_equal(c->nodes[1].core.counters[COUNTER_ip_too_big], 1);
+    chain_free(c);
+}
+
+/* But for what is no longer than any path carries: that needs no identification. */
+static void what_routers_may_cut_gets_through_a_narrow_path(void **state)
+{
+    struct chain *c = chain_new(1500, 576, 576);
+    const struct node *sender = &c->nodes[0];
+    uint16_t ids[2];
+    (void)state;
+
+    for (int i = 0; i < 2; i++) {
+        expect_through_as(c, 1000, OUTGOING_CUT_ANYWHERE);
+        assert_int_equal(sender->sent, 1);
+        assert_int_equal(c->nodes[1].sent, 2);
+        assert_int_equal(load_be16(sender->log[0] + 6), 0);
+        ids[i] = load_be16(sender->log[0] + 4);
+    }
+    assert_int_not_equal(ids[0], ids[1]);
+    expect_through_as(c, 1473, OUTGOING_CUT_ANYWHERE);
+    assert_int_equal(sender->sent, 2);
+    expect_through_as(c, 553 - 28, OUTGOING_CUT_ANYWHERE);
+    assert_int_equal(load_be16(sender->log[0] + 6), 0);
+    expect_through_as(c, 552 - 28, OUTGOING_CUT_ANYWHERE);
+    assert_int_equal(load_be16(sender->log[0] + 6), 0x4000);
+    assert_int_equal(load_be16(sender->log[0] + 4), 0);
     chain_free(c);
 }
 
@@ -466,6 +497,7 @@ int main(void)
         cmocka_unit_test(every_size_around_the_edges_of_fragments_goes_through),
         cmocka_unit_test(two_hops_that_fragment_make_no_difference),
         cmocka_unit_test(a_whole_packet_is_not_cut_on_its_way_rfc1191_4),
+        cmocka_unit_test(what_routers_may_cut_gets_through_a_narrow_path),
         cmocka_unit_test(a_checksum_left_to_a_link_is_completed_before_cutting),
         cmocka_unit_test(options_with_the_copied_flag_stand_in_every_fragment_rfc791_3_1),
         cmocka_unit_test(an_identification_is_not_repeated_while_there_are_others_rfc6864_4_3),

@@ -166,6 +166,21 @@ static void a_reply_above_the_mtu_is_sent_in_fragments(void **state)
     assert_int_equal(counter(f, COUNTER_icmp_echo_answered), 2);
 }
 
+/* Too long for a path that the host knows nothing of: the router there may cut it. */
+static void a_long_reply_has_no_df(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t message[533] = {8};
+
+    mend_icmp(message, 532);
+    input_icmp(f, LAN_HOST, message, 532);
+    assert_int_equal(load_be16(f->lan->bytes + 6), 0x4000);
+    mend_icmp(message, 533);
+    input_icmp(f, LAN_HOST, message, 533);
+    assert_int_equal(f->lan->length, 553);
+    assert_int_equal(load_be16(f->lan->bytes + 6), 0);
+}
+
 static void a_reply_has_the_tos_of_the_request_without_ecn(void **state)
 {
     struct fixture *f = *state;
@@ -365,6 +380,7 @@ static void an_error_is_at_most_576_bytes_long_rfc1812_4_3_2_3(void **state)
     assert_int_equal(f->lan->length, 576);
     assert_int_equal(f->lan->sent, 3);
     assert_int_equal(lan_sum(f->lan->bytes + 20, 556), 0xffff);
+    assert_int_equal(load_be16(f->lan->bytes + 6), 0); /* no DF: there is no error about an error */
 }
 
 static void an_error_fits_the_smallest_mtu(void **state)
@@ -528,6 +544,7 @@ int main(void)
         TEST(an_empty_echo_request_is_answered),
         WITH(jumbo, an_echo_request_of_every_length_is_answered_with_its_data),
         TEST(a_reply_above_the_mtu_is_sent_in_fragments),
+        TEST(a_long_reply_has_no_df),
         TEST(a_reply_has_the_tos_of_the_request_without_ecn),
         TEST(a_broadcast_echo_request_is_ignored_rfc1122_3_2_2_6),
         TEST(a_message_cut_short_is_dropped),
