@@ -66,6 +66,7 @@
     X(udp_no_socket)                                                                               \
     X(udp_queue_full)                                                                              \
     X(udp_memory_short)                                                                            \
+    X(udp_cutting_allowed)                                                                         \
     X(tcp_segments_in)                                                                             \
     X(tcp_segments_out)                                                                            \
     X(tcp_header_wrong)                                                                            \

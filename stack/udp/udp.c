@@ -155,6 +155,17 @@ static bool too_big(struct udp *u, const struct ip_error *error)
 }
 
 /*
+ * A datagram of an endpoint without a peer was too big, or a stranger says so. To believe that the
+ * path is narrow would let him make the host cut all that it sends there; but without DF what comes
+ * next gets through, if it is.
+ */
+static void let_routers_cut(struct udp *u, struct udp_endpoint *e)
+{
+    e->cut_until_ns = u->core->now_ns + PATH_LIFETIME_NS;
+    count(u->core, udp_cutting_allowed);
+}
+
+/*
  * RFC 1122 4.1.3.3: the application hears of it, if it has said whom it talks to. Then a stranger
  * has to know both ports; of a socket that is not connected nobody remembers to whom it has sent,
  * and any message about its port would be believed. As in Linux, errors that may pass are not told,
@@ -169,6 +180,10 @@ static void udp_error(void *self, const struct ip_error *error)
     struct udp_endpoint *e = endpoint_at(u, &error->local, local_port);
     bool tell;
 
+    if (e != NULL && e->remote_port == 0 && ip_error_is_too_big(error)) {
+        let_routers_cut(u, e);
+        return;
+    }
     if (e == NULL || e->remote_port == 0 || !is_peer(e, &error->remote, remote_port)) {
         count(u->core, icmp_quote_unmatched);
         return;
@@ -310,7 +325,7 @@ static int send_parts(struct udp *u, const struct udp_endpoint *e, const struct 
     struct ip_outgoing out;
 
     outgoing_init(&out, UDP_HEADER_BYTES, CHECKSUM_AT, true);
-    out.too_long = OUTGOING_CUT_HERE;
+    out.too_long = u->core->now_ns < e->cut_until_ns ? OUTGOING_CUT_ANYWHERE : OUTGOING_CUT_HERE;
     for (int i = 0; i < count; i++)
         outgoing_payload(&out, parts[i].iov_base, parts[i].iov_len);
     uint8_t *header = outgoing_transport(&out);

@@ -35,6 +35,7 @@ struct udp_endpoint {
     size_t queued_bytes;    /* memory of the queue */
     size_t queue_max_bytes; /* an empty queue takes a datagram of any length */
     uint8_t ttl, tos;       /* of what is sent */
+    uint64_t cut_until_ns;  /* until then routers may cut what is sent: it goes without DF */
 };
 
 void udp_init(struct udp *, struct core *, struct ip *);
@@ -65,10 +66,11 @@ int udp_connect(struct udp *, struct udp_endpoint *, const struct address *, uin
 
 /*
  * Sends one datagram made of parts, to the peer if `remote` is NULL; in fragments, if it is longer
- * than the path's MTU, else with DF set. Returns 0, or -1 with errno: EDESTADDRREQ, EINVAL (port
- * 0), EACCES (a broadcast address), EMSGSIZE (more than 65507 bytes), ENOBUFS (no memory to gather
- * many parts), a pending error as ECONNREFUSED, EADDRINUSE (no free port), those of ip_route_find,
- * or the link's.
+ * than the path's MTU, else with DF set; without, for ten minutes after a router has said that a
+ * datagram of an endpoint without a peer was too big. Returns 0, or -1 with errno: EDESTADDRREQ,
+ * EINVAL (port 0), EACCES (a broadcast address), EMSGSIZE (more than 65507 bytes), ENOBUFS (no
+ * memory to gather many parts), a pending error as ECONNREFUSED, EADDRINUSE (no free port), those
+ * of ip_route_find, or the link's.
  */
 int udp_send(struct udp *, struct udp_endpoint *, const struct iovec *parts, int count,
              const struct address *remote, uint16_t port);

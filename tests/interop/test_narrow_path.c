@@ -15,9 +15,12 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -113,12 +116,65 @@ static void super_packets_get_through_a_narrow_path_rfc1191(void **state)
     check_narrow_path(*state, NULL);
 }
 
+/* The replies are too long for the path, and what they reply to is not. */
+static void pings_get_through_a_narrow_path(void **state)
+{
+    struct program *program = *state;
+    program_start(program, NULL);
+    struct place p = make_narrow_path();
+    assert_int_equal(setns(p.there, CLONE_NEWNET), 0);
+    command("timeout 10 ping -q -c 5 -i 0.01 -s 1400 " STRAIT_ADDRESS);
+    assert_int_equal(setns(p.here, CLONE_NEWNET), 0);
+    end_narrow_path(&p);
+    program_stop(program, SIGTERM);
+    assert_int_equal(program_counter(program, "icmp_echo_answered"), 5);
+}
+
+/* Sends a datagram that is echoed. Returns whether it comes back within `timeout_ms`. */
+static bool is_echoed(int fd, int timeout_ms)
+{
+    static uint8_t out[1400], in[sizeof(out) + 1];
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    memset(out, 0x5a, sizeof(out));
+    assert_int_equal(send(fd, out, sizeof(out), 0), sizeof(out));
+    if (poll(&wait, 1, timeout_ms) == 0)
+        return false;
+    assert_int_equal(recv(fd, in, sizeof(in), 0), sizeof(out));
+    assert_memory_equal(in, out, sizeof(out));
+    return true;
+}
+
+/* The server's socket is not connected: the first reply is lost, and tells it. */
+static void datagrams_get_through_a_narrow_path(void **state)
+{
+    struct program *program = *state;
+    program_start(program, NULL);
+    struct place p = make_narrow_path();
+    struct sockaddr_in to = address_of(STRAIT_ADDRESS, PORT_ECHO);
+    assert_int_equal(setns(p.there, CLONE_NEWNET), 0);
+    int fd = kernel_socket(SOCK_DGRAM);
+    assert_int_equal(setns(p.here, CLONE_NEWNET), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+
+    assert_false(is_echoed(fd, 100));
+    for (int i = 0; i < 5; i++)
+        assert_true(is_echoed(fd, WAIT_MS));
+    close(fd);
+    end_narrow_path(&p);
+    program_stop(program, SIGTERM);
+    assert_int_equal(program_counter(program, "udp_cutting_allowed"), 1);
+    assert_int_equal(program_counter(program, "ip_path_lowered"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, program_setup, program_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_stream_gets_through_a_narrow_path_rfc1191),
         TEST(super_packets_get_through_a_narrow_path_rfc1191),
+        TEST(pings_get_through_a_narrow_path),
+        TEST(datagrams_get_through_a_narrow_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

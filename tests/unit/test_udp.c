@@ -657,13 +657,60 @@ static void too_big_is_believed_of_nobody_elses_datagram_rfc5927_4(void **state)
     struct fixture *f = *state;
 
     bind_port(f, 7);
-    input_too_big(f, 600, 7, PEER_PORT); /* not connected: sent, perhaps, and forgotten */
     assert_int_equal(udp_connect(&f->udp, &f->endpoint, &f->peer, PEER_PORT), 0);
     input_too_big(f, 600, 8, PEER_PORT);
     input_too_big(f, 600, 7, PEER_PORT + 1);
     assert_int_equal(mtu_to_peer(f), 1500);
     assert_int_equal(f->endpoint.error, 0);
-    assert_int_equal(f->lan->core.counters[COUNTER_icmp_quote_unmatched], 3);
+    assert_int_equal(f->lan->core.counters[COUNTER_icmp_quote_unmatched], 2);
+}
+
+/* The field of flags and offset of a packet of `bytes` that goes to the peer. */
+static uint16_t flags_of_sent(struct fixture *f, size_t bytes)
+{
+    static char zeros[1500];
+    struct iovec part = {zeros, bytes - 28};
+
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(f->lan->length, bytes);
+    return load_be16(f->lan->bytes + 6);
+}
+
+/* Else all that an unconnected socket sends there would be lost for ever. */
+static void too_big_lets_routers_cut_what_an_unconnected_endpoint_sends(void **state)
+{
+    struct fixture *f = *state;
+
+    bind_port(f, 7);
+    assert_int_equal(flags_of_sent(f, 1028), 0x4000);
+    input_too_big(f, 600, 8, PEER_PORT); /* nobody's port */
+    assert_int_equal(flags_of_sent(f, 1028), 0x4000);
+    input_too_big(f, 600, 7, PEER_PORT);
+    assert_int_equal(flags_of_sent(f, 1028), 0);
+    uint16_t id = load_be16(f->lan->bytes + 4);
+    assert_int_equal(flags_of_sent(f, 1028), 0);
+    assert_int_not_equal(load_be16(f->lan->bytes + 4), id);
+    assert_int_equal(flags_of_sent(f, 552), 0x4000); /* that fits any path */
+    assert_int_equal(counter(f, COUNTER_udp_cutting_allowed), 1);
+
+    f->lan->core.now_ns += 600 * NS_PER_S - 1;
+    assert_int_equal(flags_of_sent(f, 1028), 0);
+    f->lan->core.now_ns += 1;
+    assert_int_equal(flags_of_sent(f, 1028), 0x4000);
+}
+
+/* Whoever guesses a port must not make the host cut its datagrams, or the segments of a stream. */
+static void too_big_about_an_unconnected_endpoint_narrows_no_path_rfc5927_7(void **state)
+{
+    struct fixture *f = *state;
+
+    bind_port(f, 7);
+    input_too_big(f, 600, 7, PEER_PORT);
+    assert_int_equal(mtu_to_peer(f), 1500);
+    assert_int_equal(f->endpoint.error, 0);
+    assert_int_equal(f->woken, 0);
+    assert_int_equal(counter(f, COUNTER_ip_path_lowered), 0);
+    lan_expect_nothing(f->lan);
 }
 
 /* ---- Bind and connect ------------------------------------------------------------------------ */
@@ -930,6 +977,8 @@ int main(void)
         TEST(only_hard_errors_are_told_rfc1122_3_2_2_1),
         TEST(a_datagram_that_was_too_big_is_told_and_the_path_narrowed_rfc1191_6_5),
         TEST(too_big_is_believed_of_nobody_elses_datagram_rfc5927_4),
+        TEST(too_big_lets_routers_cut_what_an_unconnected_endpoint_sends),
+        TEST(too_big_about_an_unconnected_endpoint_narrows_no_path_rfc5927_7),
         TEST(an_endpoint_is_bound_once_and_to_what_the_host_has),
         TEST(a_port_belongs_to_one_endpoint),
         TEST(port_0_is_any_port_of_the_range),
