@@ -13,9 +13,9 @@
 /* The largest packet that a link has to carry for this one: a super-packet is cut by the link. */
 static size_t largest_piece(const struct ip_packet *packet, size_t total_bytes)
 {
-    const struct strait_offload *offload = packet->offload;
+    size_t segment_bytes = (size_t)packet->offload->header_bytes + packet->offload->gso_size;
 
-    return offload->gso ? (size_t)offload->header_bytes + offload->gso_size : total_bytes;
+    return packet->offload->gso && segment_bytes < total_bytes ? segment_bytes : total_bytes;
 }
 
 /* Whether the link takes the packet, or its fragments, in the shape it has. */

@@ -28,6 +28,11 @@
 #include "ip/ip.h"
 #include "ip/ipv4.h"
 
+/* Of the transports, as much as a super-packet needs. */
+#define UDP_HEADER_BYTES   8
+#define TCP_HEADER_MIN     20
+#define TCP_DATA_OFFSET_AT 12
+
 void ip_init(struct ip *ip, struct core *core)
 {
     *ip = (struct ip){.core = core};
@@ -122,6 +127,28 @@ static enum counter examine_addresses(const struct ip *ip, struct ip_packet *pac
     return packet->local || goes_on(ip, packet) ? ACCEPTED : COUNTER_ip_not_for_us;
 }
 
+/* What a super-packet repeats in front of each segment (RFC 768, RFC 9293 3.1); 0 if the packet
+ * ends before that does. */
+static size_t repeated_bytes(const struct ip_packet *packet)
+{
+    size_t bytes = UDP_HEADER_BYTES;
+
+    if (packet->protocol == IPPROTO_TCP) {
+        if (packet->length < TCP_HEADER_MIN)
+            return 0;
+        bytes = (packet->payload[TCP_DATA_OFFSET_AT] >> 4) * 4u;
+    }
+    return bytes <= packet->length ? packet->header_bytes + bytes : 0;
+}
+
+/* A router tells the length of the segments from it, and a receiver their number. */
+static bool is_super_packet_of(uint8_t protocol, const struct strait_offload *offload,
+                               const struct ip_packet *packet)
+{
+    return packet->protocol == protocol && offload->gso_size > 0 &&
+           offload->header_bytes == repeated_bytes(packet);
+}
+
 /* Whether what stands beside the packet can be true of it (virtio 1.2, 5.1.6.4.1). */
 static bool offload_is_credible(const struct strait_offload *offload,
                                 const struct ip_packet *packet)
@@ -138,11 +165,11 @@ static bool offload_is_credible(const struct strait_offload *offload,
     }
     switch (offload->gso) {
     case STRAIT_GSO_NONE:
-        return true;
+        return offload->gso_size == 0;
     case STRAIT_GSO_TCP4:
-        return offload->gso_size > 0 && packet->protocol == IPPROTO_TCP;
+        return is_super_packet_of(IPPROTO_TCP, offload, packet);
     case STRAIT_GSO_UDP4:
-        return offload->gso_size > 0 && packet->protocol == IPPROTO_UDP;
+        return is_super_packet_of(IPPROTO_UDP, offload, packet);
     default:
         return false;
     }

@@ -302,8 +302,8 @@ static void a_checksum_field_behind_the_headers_is_a_lie(void **state)
     assert_int_equal(counter_of(state, COUNTER_link_offload_wrong), 1);
 }
 
-/* A TCP super-packet of 4000 bytes in segments of 1000. */
-static void super_packet(struct router *r)
+/* A TCP super-packet of 4000 bytes in segments of `gso_size`. */
+static void super_packet(struct router *r, uint16_t gso_size)
 {
     static uint8_t packet[4040];
     memset(packet, 0, sizeof(packet));
@@ -313,7 +313,7 @@ static void super_packet(struct router *r)
     lan_input(r->lan, packet, sizeof(packet),
               &(struct strait_offload){.checksum = STRAIT_CHECKSUM_PARTIAL,
                                        .gso = STRAIT_GSO_TCP4,
-                                       .gso_size = 1000,
+                                       .gso_size = gso_size,
                                        .header_bytes = 40,
                                        .checksum_start = 20,
                                        .checksum_offset = 16});
@@ -322,7 +322,7 @@ static void super_packet(struct router *r)
 static void a_super_packet_goes_on_whole_where_it_can_be_cut(void **state)
 {
     struct router *r = *state;
-    super_packet(r);
+    super_packet(r, 1000);
     assert_int_equal(r->lan->sent, 1);
     assert_int_equal(r->lan->length, 4040);
     assert_int_equal(r->lan->offload.gso_size, 1000);
@@ -332,7 +332,7 @@ static void a_super_packet_goes_on_whole_where_it_can_be_cut(void **state)
 static void a_super_packet_is_dropped_where_nobody_cuts_it(void **state)
 {
     struct router *r = *state;
-    super_packet(r);
+    super_packet(r, 1000);
     lan_expect_nothing(r->lan);
     assert_int_equal(counter_of(state, COUNTER_ip_too_big), 1);
 }
@@ -342,12 +342,22 @@ static void a_super_packet_of_segments_above_the_mtu_is_answered_rfc1191_4(void 
 {
     struct router *r = *state;
     r->far.mtu = 1039;
-    super_packet(r);
+    super_packet(r, 1000);
     assert_int_equal(r->lan->sent, 1);
     assert_int_equal(r->lan->bytes[20], 3);
     assert_int_equal(r->lan->bytes[21], 4);
     assert_int_equal(load_be32(r->lan->bytes + 24), 1039);
     assert_int_equal(counter_of(state, COUNTER_ip_too_big), 1);
+}
+
+/* What it is cut into is never longer than it is itself. */
+static void a_super_packet_of_one_segment_has_its_own_length(void **state)
+{
+    struct router *r = *state;
+    r->far.mtu = 4040;
+    super_packet(r, 60000);
+    assert_int_equal(r->lan->length, 4040);
+    assert_int_equal(counter_of(state, COUNTER_ip_forwarded), 1);
 }
 
 int main(void)
@@ -371,6 +381,7 @@ int main(void)
         TEST(a_super_packet_goes_on_whole_where_it_can_be_cut, setup_offload),
         TEST(a_super_packet_is_dropped_where_nobody_cuts_it, setup_offload_to_plain),
         TEST(a_super_packet_of_segments_above_the_mtu_is_answered_rfc1191_4, setup_offload),
+        TEST(a_super_packet_of_one_segment_has_its_own_length, setup_offload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -356,6 +356,7 @@ static void an_offload_that_cannot_be_true_is_dropped(void **state)
     } lies[] = {
         {IPPROTO_TCP, {.checksum = 3}},
         {IPPROTO_TCP, {.gso = 3, .gso_size = 8}},
+        {IPPROTO_TCP, {.gso = STRAIT_GSO_NONE, .gso_size = 8}},
         {IPPROTO_TCP, {.gso = STRAIT_GSO_TCP4, .gso_size = 0}},
         {IPPROTO_UDP, {.gso = STRAIT_GSO_UDP4, .gso_size = 0}},
         {IPPROTO_UDP, {.gso = STRAIT_GSO_TCP4, .gso_size = 8}},
@@ -373,6 +374,52 @@ static void an_offload_that_cannot_be_true_is_dropped(void **state)
     for (size_t i = 0; i < count; i++)
         input_offload(*state, lies[i].protocol, lies[i].offload);
     expect_dropped(*state, COUNTER_link_offload_wrong, count);
+}
+
+/* What a router would cut into segments of another length than it was told. */
+static void a_super_packet_that_lies_about_its_headers_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t packet[20 + 20 + 24] = {0};
+    struct strait_offload offload = {.checksum = STRAIT_CHECKSUM_VALID, .gso_size = 8};
+
+    for (unsigned i = 0; i < 2; i++) {
+        bool tcp = i == 0;
+        uint16_t truth = tcp ? 40 : 28;
+        lan_hex(packet, sizeof(packet),
+                tcp ? "45 00 00 40 12 34 00 00 40 06 00 00 0a 07 00 01 0a 07 00 02"
+                    : "45 00 00 40 12 34 00 00 40 11 00 00 0a 07 00 01 0a 07 00 02");
+        lan_mend(packet);
+        packet[32] = 5 << 4; /* the data offset */
+        offload.gso = tcp ? STRAIT_GSO_TCP4 : STRAIT_GSO_UDP4;
+        for (unsigned lie = 0; lie <= UINT16_MAX; lie++) {
+            offload.header_bytes = (uint16_t)lie;
+            if (lie != truth)
+                lan_input(f->lan, packet, sizeof(packet), &offload);
+        }
+    }
+    expect_dropped(f, COUNTER_link_offload_wrong, 2 * UINT16_MAX);
+}
+
+/* One that ends before its headers do. */
+static void a_super_packet_without_its_headers_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t packet[20 + 59];
+    struct strait_offload offload = {.checksum = STRAIT_CHECKSUM_VALID, .gso_size = 8};
+
+    lan_hex(packet, sizeof(packet), PACKET);
+    memset(packet + 20, 15 << 4, sizeof(packet) - 20); /* a data offset of 60 bytes */
+    for (uint8_t length = 0; length < 60; length++) {
+        bool tcp = length >= 8;
+        packet[3] = (uint8_t)(20 + length);
+        packet[9] = tcp ? IPPROTO_TCP : IPPROTO_UDP;
+        lan_mend(packet);
+        offload.gso = tcp ? STRAIT_GSO_TCP4 : STRAIT_GSO_UDP4;
+        offload.header_bytes = tcp ? 20 + 60 : 20 + 8;
+        lan_input(f->lan, packet, 20u + length, &offload);
+    }
+    expect_dropped(f, COUNTER_link_offload_wrong, 60);
 }
 
 /* A checksum is over the whole packet, and a super-packet is whole. */
@@ -664,6 +711,8 @@ int main(void)
         TEST(options_of_what_is_not_for_this_host_are_not_judged),
         TEST(an_unknown_protocol_is_answered_as_unreachable_rfc1122_3_2_2_1),
         TEST(an_offload_that_cannot_be_true_is_dropped),
+        TEST(a_super_packet_that_lies_about_its_headers_is_dropped),
+        TEST(a_super_packet_without_its_headers_is_dropped),
         TEST(an_offload_of_a_fragment_cannot_be_true),
         TEST(a_checksum_that_the_link_vouches_for_is_right),
         TEST(a_checksum_covers_the_pseudo_header_and_every_byte_rfc768),

@@ -474,6 +474,7 @@ static void a_super_packet_is_received_as_its_datagrams(void **state)
     struct strait_offload offload = {.checksum = STRAIT_CHECKSUM_PARTIAL,
                                      .gso = STRAIT_GSO_UDP4,
                                      .gso_size = 4,
+                                     .header_bytes = 28,
                                      .checksum_start = 20,
                                      .checksum_offset = 6};
 
@@ -497,8 +498,10 @@ static void a_super_packet_for_nobody_is_answered_once(void **state)
 {
     struct fixture *f = *state;
     uint8_t packet[64];
-    struct strait_offload offload = {
-        .checksum = STRAIT_CHECKSUM_VALID, .gso = STRAIT_GSO_UDP4, .gso_size = 4};
+    struct strait_offload offload = {.checksum = STRAIT_CHECKSUM_VALID,
+                                     .gso = STRAIT_GSO_UDP4,
+                                     .gso_size = 4,
+                                     .header_bytes = 28};
 
     size_t length = write_datagram(packet, LAN_PEER, PEER_PORT, 7, 10);
     lan_input(f->lan, packet, length, &offload);
