@@ -32,12 +32,13 @@ static bool link_takes(const struct strait_link *link, const struct ip_packet *p
  */
 static bool complete_checksum(const struct iovec *parts, int count, struct strait_offload *offload)
 {
+    uint8_t *headers = parts[0].iov_base;
     size_t at = (size_t)offload->checksum_start + offload->checksum_offset;
 
     if (at + 2 > parts[0].iov_len)
         return false;
     uint64_t sum = checksum_add_parts(0, parts, count, offload->checksum_start);
-    store_be16((uint8_t *)parts[0].iov_base + at, (uint16_t)~checksum_fold(sum));
+    store_be16(headers + at, ipv4_transport_checksum(headers[IPV4_PROTOCOL_AT], sum));
     offload->checksum = STRAIT_CHECKSUM_COMPLETE;
     return true;
 }

@@ -295,11 +295,8 @@ static void compute_checksum(const struct route *route, uint8_t protocol, struct
 {
     uint64_t sum = outgoing_pseudo_sum(route, protocol, out);
     size_t skipped = out->parts[0].iov_len - out->header_bytes;
-    uint16_t checksum =
-        (uint16_t)~checksum_fold(checksum_add_parts(sum, out->parts, out->count, skipped));
-    /* Zero would mean that there is none (RFC 768); to the sum, 0xffff is the same. */
-    store_be16(outgoing_transport(out) + out->checksum_at,
-               checksum == 0 && protocol == IPPROTO_UDP ? 0xffff : checksum);
+    sum = checksum_add_parts(sum, out->parts, out->count, skipped);
+    store_be16(outgoing_transport(out) + out->checksum_at, ipv4_transport_checksum(protocol, sum));
 }
 
 /* Finishes the transport's checksum, or leaves it to a link that is able to. */

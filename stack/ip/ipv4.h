@@ -4,6 +4,7 @@
 #ifndef IP_IPV4_H
 #define IP_IPV4_H
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,16 @@ static inline void ipv4_write_checksum(uint8_t *header, size_t header_bytes)
     store_be16(header + IPV4_CHECKSUM_AT, 0);
     uint64_t sum = checksum_add(0, header, header_bytes);
     store_be16(header + IPV4_CHECKSUM_AT, (uint16_t)~checksum_fold(sum));
+}
+
+/*
+ * The checksum of a transport from the sum over all that it covers. In UDP zero would mean that
+ * there is none (RFC 768); to the sum, 0xffff is the same.
+ */
+static inline uint16_t ipv4_transport_checksum(uint8_t protocol, uint64_t sum)
+{
+    uint16_t checksum = (uint16_t)~checksum_fold(sum);
+    return checksum == 0 && protocol == IPPROTO_UDP ? 0xffff : checksum;
 }
 
 #endif

@@ -275,6 +275,17 @@ static void a_partial_checksum_is_completed_for_a_plain_link(void **state)
     assert_int_equal(r->lan->offload.checksum, STRAIT_CHECKSUM_COMPLETE);
 }
 
+static void a_udp_checksum_of_zero_is_completed_as_ffff_rfc768(void **state)
+{
+    struct router *r = *state;
+    uint8_t packet[32];
+    size_t length =
+        lan_hex(packet, sizeof(packet), HEADER_64 " 03 e8 07 d0 00 0c cc 2e 69 1d be ef");
+    lan_input(r->lan, packet, length, &partial);
+    /* 03e8 + 07d0 + 000c + cc2e + 691d + beef = 1fffe; fffe + 1 = ffff, complemented 0 */
+    lan_expect_hex(r->lan, HEADER_63 " 03 e8 07 d0 00 0c ff ff 69 1d be ef");
+}
+
 static void a_partial_checksum_is_left_to_a_link_that_completes_it(void **state)
 {
     struct router *r = *state;
@@ -376,6 +387,7 @@ int main(void)
         TEST(a_fragment_goes_on_unread, setup),
         TEST(broadcast_and_multicast_stay_rfc1812_5_3_4, setup),
         TEST(a_partial_checksum_is_completed_for_a_plain_link, setup_offload_to_plain),
+        TEST(a_udp_checksum_of_zero_is_completed_as_ffff_rfc768, setup_offload_to_plain),
         TEST(a_partial_checksum_is_left_to_a_link_that_completes_it, setup_offload),
         TEST(a_checksum_field_behind_the_headers_is_a_lie, setup_offload_to_plain),
         TEST(a_super_packet_goes_on_whole_where_it_can_be_cut, setup_offload),
