@@ -337,6 +337,23 @@ static void an_unknown_protocol_is_answered_as_unreachable_rfc1122_3_2_2_1(void 
     assert_int_equal(lan->bytes[21], 2); /* protocol unreachable */
 }
 
+/* The inner packet would be taken, and comes from a host that the gate would not have let in. */
+static void ip_in_ip_is_not_opened(void **state)
+{
+    struct fixture *f = *state;
+    struct lan *lan = f->lan;
+
+    lan_input_hex(lan, "45 00 00 30 12 34 00 00 40 04 54 86 0a 07 00 01 0a 07 00 02"
+                       "45 00 00 1c 12 34 00 00 40 fd de a7 7f 00 00 01 0a 07 00 02"
+                       "01 02 03 04 05 06 07 08");
+    assert_int_equal(f->received, 0);
+    assert_int_equal(lan->core.counters[COUNTER_ip_protocol_unknown], 1);
+    assert_int_equal(lan->sent, 1);
+    assert_int_equal(lan->bytes[20], 3);
+    assert_int_equal(lan->bytes[21], 2);
+    assert_int_equal(load_be32(lan->bytes + 16), LAN_PEER);
+}
+
 /* ---- In: offload ----------------------------------------------------------------------------- */
 
 static void input_offload(struct fixture *f, uint8_t protocol, struct strait_offload offload)
@@ -710,6 +727,7 @@ int main(void)
         TEST(options_that_lie_about_their_length_are_a_parameter_problem_rfc1122_3_2_2_5),
         TEST(options_of_what_is_not_for_this_host_are_not_judged),
         TEST(an_unknown_protocol_is_answered_as_unreachable_rfc1122_3_2_2_1),
+        TEST(ip_in_ip_is_not_opened),
         TEST(an_offload_that_cannot_be_true_is_dropped),
         TEST(a_super_packet_that_lies_about_its_headers_is_dropped),
         TEST(a_super_packet_without_its_headers_is_dropped),

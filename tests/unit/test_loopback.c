@@ -165,6 +165,18 @@ static void move_bytes(struct host *h, int from, int to, size_t total)
     free(bytes);
 }
 
+/* One turn, of which a link sees the end: it takes in no more than the queue holds. */
+static void turn(struct host *h)
+{
+    uint64_t packets = counter(h, "link_packets_in"), bytes = counter(h, "link_bytes_in");
+
+    strait_dispatch(h->stack);
+    uint64_t next_ns = strait_advance(h->stack, h->now_ns);
+    assert_in_range(counter(h, "link_packets_in") - packets, 0, 1024);
+    assert_in_range(counter(h, "link_bytes_in") - bytes, 0, 4 << 20);
+    h->now_ns = next_ns == STRAIT_NEVER ? h->now_ns : next_ns;
+}
+
 static void expect_end(struct host *h, int fd)
 {
     char byte;
@@ -239,6 +251,52 @@ static void a_super_packet_stays_whole(void **state)
     assert_int_equal(strait_recv(h->stack, server, bytes, sizeof(bytes), 0), sizeof(bytes));
     assert_in_range(counter(h, "link_packets_in") - before, 2, 8); /* with what acknowledges */
     assert_int_equal(counter(h, "tcp_retransmitted_segments"), 0);
+}
+
+/* Sends what the socket takes of `total` bytes, of which `sent` have gone. Returns how many have.
+ */
+static size_t send_more(struct host *h, int fd, size_t sent, size_t total)
+{
+    static const uint8_t bytes[PIECE];
+
+    while (sent < total) {
+        size_t left = total - sent;
+        ssize_t n = strait_send(h->stack, fd, bytes, left < PIECE ? left : PIECE, 0);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    return sent;
+}
+
+/* Their windows together are larger than the queue: what it drops is sent again. */
+static void ten_busy_streams_end_and_leave_links_their_turn(void **state)
+{
+    enum { STREAMS = 10, TOTAL = 10000000 };
+    struct host *h = *state;
+    static uint8_t bytes[PIECE];
+    int listener = make_listener(h), client[STREAMS], server[STREAMS];
+    size_t sent[STREAMS] = {0}, received = 0;
+
+    for (int i = 0; i < STREAMS; i++) {
+        client[i] = make(h, SOCK_STREAM, 0, 0);
+        server[i] = open_connection(h, listener, client[i], INADDR_LOOPBACK);
+    }
+    for (int turns = 0; received < (size_t)STREAMS * TOTAL; turns++) {
+        assert_true(turns < TURNS_MAX);
+        for (int i = 0; i < STREAMS; i++) {
+            sent[i] = send_more(h, client[i], sent[i], TOTAL);
+            ssize_t n;
+            while ((n = strait_recv(h->stack, server[i], bytes, PIECE, 0)) > 0)
+                received += (size_t)n;
+        }
+        turn(h);
+    }
+    assert_true(counter(h, "ip_loopback_full") > 0);
+    for (int i = 0; i < STREAMS; i++) {
+        assert_int_equal(strait_close(h->stack, client[i]), 0);
+        expect_end(h, server[i]);
+    }
 }
 
 static void a_closed_port_refuses_a_stream(void **state)
@@ -426,6 +484,7 @@ int main(void)
         TEST(a_bound_loopback_address_is_the_source),
         TEST(a_bound_loopback_address_reaches_no_other_host_rfc1122_3_2_1_3),
         TEST(a_super_packet_stays_whole),
+        TEST(ten_busy_streams_end_and_leave_links_their_turn),
         TEST(a_closed_port_refuses_a_stream),
         TEST(a_socket_connects_to_itself_rfc9293_3_5),
         TEST(a_blocking_call_waits_for_its_own_host),

@@ -494,6 +494,43 @@ static void a_super_packet_is_received_as_its_datagrams(void **state)
     assert_int_equal(counter(f, COUNTER_udp_datagrams_in), 3);
 }
 
+/* The queue ends what a lie about their size begins, and is as good as before when it is read. */
+static void a_super_packet_of_tiny_datagrams_is_bounded_by_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t packet[65535];
+    char bytes[64];
+    struct strait_offload offload = {.checksum = STRAIT_CHECKSUM_VALID,
+                                     .gso = STRAIT_GSO_UDP4,
+                                     .gso_size = 1,
+                                     .header_bytes = 28};
+
+    bind_port(f, 7);
+    f->endpoint.queue_max_bytes = 10 * POOL_SMALL_BYTES;
+    size_t length = write_datagram(packet, LAN_PEER, PEER_PORT, 7, 65507);
+    lan_input(f->lan, packet, length, &offload);
+    assert_int_equal(counter(f, COUNTER_udp_datagrams_in), 10);
+    assert_int_equal(counter(f, COUNTER_udp_queue_full), 65507 - 10);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(receive(f, bytes), 1);
+    expect_empty(f);
+}
+
+/* The checksum is one for them all: none of the datagrams is received. */
+static void a_super_packet_with_a_wrong_checksum_is_dropped_whole(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t packet[64];
+    struct strait_offload offload = {.gso = STRAIT_GSO_UDP4, .gso_size = 4, .header_bytes = 28};
+
+    bind_port(f, 7);
+    size_t length = write_datagram(packet, LAN_PEER, PEER_PORT, 7, 10);
+    store_be16(packet + 26, 0x1234);
+    lan_input(f->lan, packet, length, &offload);
+    assert_int_equal(counter(f, COUNTER_udp_checksum_wrong), 1);
+    expect_empty(f);
+}
+
 static void a_super_packet_for_nobody_is_answered_once(void **state)
 {
     struct fixture *f = *state;
@@ -973,6 +1010,8 @@ int main(void)
         WITH(jumbo, the_longest_datagram_is_received_whole),
         TEST(a_closed_endpoint_returns_all_memory_and_its_port),
         TEST(a_super_packet_is_received_as_its_datagrams),
+        TEST(a_super_packet_of_tiny_datagrams_is_bounded_by_the_queue),
+        TEST(a_super_packet_with_a_wrong_checksum_is_dropped_whole),
         TEST(a_super_packet_for_nobody_is_answered_once),
         TEST(port_unreachable_is_told_once_to_a_connected_endpoint_rfc1122_4_1_3_3),
         TEST(an_error_does_not_hide_a_datagram),
