@@ -54,8 +54,10 @@ bool sequence_acceptable(const struct segment *s, uint32_t rcv_nxt, uint32_t win
     bool starts_inside = seq_ge(s->seq, rcv_nxt) && seq_lt(s->seq, rcv_nxt + window);
     if (span == 0) /* a peer that has filled the window stands at the edge with its bare ACK */
         return starts_inside || (s->seq == rcv_nxt + window && !(s->flags & TCP_RST));
-    return starts_inside || (seq_ge(last, rcv_nxt) && seq_lt(last, rcv_nxt + window)) ||
-           (seq_lt(s->seq, rcv_nxt) && seq_ge(last, rcv_nxt + window));
+    /* One that begins before the window and ends behind it is longer: what is half the number space
+     * away only looks so. */
+    bool covers = span > window && seq_lt(s->seq, rcv_nxt) && seq_ge(last, rcv_nxt + window);
+    return starts_inside || (seq_ge(last, rcv_nxt) && seq_lt(last, rcv_nxt + window)) || covers;
 }
 
 bool timestamp_is_old(const struct segment *s, uint32_t ts_recent)

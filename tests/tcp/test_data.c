@@ -285,6 +285,20 @@ static void a_fin_beyond_the_window_is_not_taken_rfc9293_3_10_7_4(void **state)
     app_recv_end(s);
 }
 
+/* Where the numbers wrap, what is old and what is to come meet: neither is at the window. */
+static void a_fin_half_the_number_space_away_is_not_taken_rfc9293_3_10_7_4(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    recv(s, "F. 2147483649:2147483749(100) ack 1"); /* 1 + 2^31 */
+    s->flow->remote_fin = false;
+    expect(s, ". 1:1(0) ack 1");
+    app_recv_fails(s, EAGAIN);
+    recv(s, ". 1:11(10) ack 1");
+    app_recv(s, 10);
+    expect_after(s, 40, ". 1:1(0) ack 11");
+}
+
 static void a_bare_ack_at_the_right_edge_is_taken_rfc9293_a_2(void **state)
 {
     struct script *s = *state;
@@ -818,6 +832,7 @@ int main(void)
         TEST(data_beyond_the_window_is_dropped_and_acknowledged_rfc9293_3_10_7_4),
         TEST(data_is_trimmed_to_the_window_rfc9293_3_10_7_4),
         TEST(a_fin_beyond_the_window_is_not_taken_rfc9293_3_10_7_4),
+        TEST(a_fin_half_the_number_space_away_is_not_taken_rfc9293_3_10_7_4),
         TEST(a_bare_ack_at_the_right_edge_is_taken_rfc9293_a_2),
         TEST(an_acknowledgement_is_delayed_by_40_ms_rfc9293_3_8_6_3),
         TEST(every_second_full_segment_is_acknowledged_rfc9293_3_8_6_3),
