@@ -3,7 +3,7 @@
 
 MODE ?= release
 MODES := release debug asan
-ifeq ($(filter $(MODE),$(MODES)),)
+ifeq ($(filter $(MODE),$(MODES) fuzz),)
 $(error MODE is one of: $(MODES))
 endif
 
@@ -20,6 +20,10 @@ CFLAGS_debug := -O0 -g3
 # What the sanitizers find ends the program: a test that only prints would pass.
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+# The mode of the fuzz targets, with clang: `make fuzz` chooses it. clang reads more into -Wconversion
+# than gcc, which has checked the same files.
+CFLAGS_fuzz := -O2 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -Wno-implicit-int-conversion
 CFLAGS := $(CFLAGS_$(MODE))
 STRAIT_CFLAGS := -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC -Istack -Iapps -MMD -MP
 STRAIT_LDFLAGS := -pthread
@@ -38,9 +42,10 @@ APP_SRC := $(filter-out apps/strait.c,$(wildcard apps/*.c apps/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TCP_SRC := $(wildcard tests/tcp/test_*.c)
 SIM_SRC := tests/sim/streams.c $(wildcard tests/sim/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
-TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(INTEROP_SRC) $(ORACLE_SRC)
+TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC)
 HARNESS_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -55,11 +60,14 @@ APP_OBJ := $(call objects,$(APP_SRC))
 UNIT := $(call programs,$(UNIT_SRC))
 TCP := $(call programs,$(TCP_SRC))
 SIM := $(call programs,$(SIM_SRC))
+CORPUS := $(call programs,$(FUZZ_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp sim same hashes interop oracle asan mutants lint layers requirements header fmt clean help
+.PHONY: all lib tests test unit tcp sim same hashes corpus fuzzers fuzz interop oracle asan mutants
+.PHONY: lint layers requirements header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -145,19 +153,41 @@ same: ## the same seeds give the same worlds in the builds of every MODE
 
 hashes: $(hashes)
 
+corpus: $(CORPUS) ## the committed inputs of the fuzz targets
+	$(call run,$(CORPUS))
+
+# libFuzzer calls the target that gives the program its name.
+$(OUT)/fuzz_%: $(call objects,$(filter tests/fuzz/%,$(HARNESS_SRC))) $(LIB_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -fsanitize=fuzzer \
+		-Wl,--defsym=LLVMFuzzerTestOneInput=$(@F) -o $@ $^
+
+fuzzers: ## builds the fuzz targets, with clang
+ifeq ($(MODE),fuzz)
+fuzzers: $(FUZZERS)
+# The way through the stack is what guides the fuzzer, not that through the harness.
+$(LIB_OBJ): CFLAGS += -fsanitize=fuzzer-no-link
+else
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzzers
+endif
+
+TIME ?= 60
+fuzz: fuzzers ## runs each fuzz target for TIME seconds (60)
+	scripts/fuzz $(TIME)
+
 interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
 	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) scripts/sandbox)
 
 oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(INTEROP) $(ORACLE) $(EXAMPLE) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 ifeq ($(MODE),release)
 test: layers requirements header
 endif
-test: unit tcp sim interop oracle ## all tests of this MODE
+test: unit tcp sim corpus interop oracle ## all tests of this MODE
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
