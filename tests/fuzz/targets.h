@@ -16,6 +16,7 @@
 int fuzz_packet(const uint8_t *bytes, size_t length);
 int fuzz_states(const uint8_t *bytes, size_t length);
 int fuzz_options(const uint8_t *bytes, size_t length);
+int fuzz_reassembly(const uint8_t *bytes, size_t length);
 int fuzz_aware(const uint8_t *bytes, size_t length);
 
 /*

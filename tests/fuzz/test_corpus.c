@@ -72,6 +72,12 @@ static void bytes_as_options(void **state)
     run_all("options", fuzz_options);
 }
 
+static void fragments_against_the_model(void **state)
+{
+    (void)state;
+    run_all("reassembly", fuzz_reassembly);
+}
+
 static void streams_through_a_hostile_middle(void **state)
 {
     (void)state;
@@ -110,6 +116,7 @@ int main(void)
         cmocka_unit_test(packets_into_a_listening_host),
         cmocka_unit_test(packets_into_every_state),
         cmocka_unit_test(bytes_as_options),
+        cmocka_unit_test(fragments_against_the_model),
         cmocka_unit_test(streams_through_a_hostile_middle),
         cmocka_unit_test(the_corpus_has_a_way_into_every_state),
     };
