@@ -151,7 +151,9 @@ static bool is_duplicate_report(const struct connection *c, const struct segment
 static bool take_block(struct tcp *tcp, struct connection *c, uint32_t ack,
                        const struct sack_block *b)
 {
-    if (seq_ge(b->left, b->right) || seq_le(b->left, ack) || seq_gt(b->right, c->snd_nxt)) {
+    uint32_t from = b->left - ack, to = b->right - ack; /* RFC 2018 3: in what is sent above ACK */
+
+    if (from == 0 || from >= to || to > c->snd_nxt - ack) {
         count(tcp->core, tcp_sack_wrong);
         return false;
     }

@@ -650,6 +650,7 @@ static void blocks_that_cannot_be_are_counted_and_ignored_rfc2018_5(void **state
         "13141:14602", /* above SND.NXT */
         "14601:16061", /* what was never sent */
         "1461:2147485000",
+        "1461:2147498250", /* half the number space above SND.NXT */
     };
     struct script *s = *state;
     established_sack(s);
