@@ -36,7 +36,8 @@ static void partial_ack(struct tcp *tcp, struct connection *c, uint32_t bytes)
     /* RFC 6582 3.2, 3: the next hole is sent at once ... */
     if (!c->sack || seq_ge(c->snd_una, c->high_rxt))
         send_first_again(tcp, c);
-    c->timer_restart = !c->partial_acked; /* only the first partial one restarts the timer */
+    /* Without SACK only the first partial one restarts the timer; with it, RFC 6675 6. */
+    c->timer_restart = c->sack || !c->partial_acked;
     c->partial_acked = true;
     if (c->sack) {
         c->beyond_cwnd = sack_left_path(c);

@@ -466,6 +466,26 @@ static void a_partial_acknowledgement_sends_the_next_hole_rfc6582_3_2(void **sta
     quiet(s, 1000);
 }
 
+static void each_partial_acknowledgement_restarts_the_timer_rfc6675_6(void **state)
+{
+    struct script *s = *state;
+    established_sack(s);
+    send_ten(s);
+    recv(s, ". 1:1(0) ack 1 <sack %u:%u %u:%u %u:%u>", SEG(7), SEG(10), SEG(3), SEG(6), SEG(1),
+         SEG(2));
+    expect(s, ". %u:%u(1460) ack 1", SEG(0), SEG(1));
+    expect(s, ". %u:%u(1460) ack 1", SEG(2), SEG(3));
+    expect(s, ". %u:%u(1460) ack 1", SEG(6), SEG(7));
+    after(s, 150); /* the RTO is 200 ms */
+    recv(s, ". 1:1(0) ack %u <sack %u:%u %u:%u>", SEG(2), SEG(7), SEG(10), SEG(3), SEG(6));
+    after(s, 150);
+    recv(s, ". 1:1(0) ack %u <sack %u:%u>", SEG(6), SEG(7), SEG(10));
+    after(s, 150);
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    quiet(s, 1000);
+    assert_int_equal(counter(s, "tcp_retransmission_timeouts"), 0);
+}
+
 static void a_hole_is_sent_without_what_is_behind_it_rfc6675_4(void **state)
 {
     struct script *s = *state;
@@ -823,6 +843,7 @@ int main(void)
         TEST(all_that_is_lost_is_sent_again_at_once_rfc6675_5_c),
         TEST(recovery_keeps_the_pipe_within_half_the_window_rfc6675_5),
         TEST(a_partial_acknowledgement_sends_the_next_hole_rfc6582_3_2),
+        TEST(each_partial_acknowledgement_restarts_the_timer_rfc6675_6),
         TEST(a_hole_is_sent_without_what_is_behind_it_rfc6675_4),
         TEST(a_loss_right_behind_a_recovery_is_repaired_rfc6675_5),
         TEST(a_timeout_forgets_what_was_reported_rfc2018_5),
