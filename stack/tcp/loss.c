@@ -109,6 +109,18 @@ static void enter_recovery(struct tcp *tcp, struct connection *c)
     c->beyond_cwnd = c->sack ? sack_left_path(c) : 0;
 }
 
+/*
+ * RFC 6582 3.2, 3: a segment has left the path. No more than those that were outstanding can, lest
+ * duplicates that somebody forges open the window (RFC 5681 3.2).
+ */
+static void inflate(struct connection *c)
+{
+    struct congestion *cc = &c->congestion;
+
+    if (cc->cwnd < cc->ssthresh + (c->recover - c->snd_una))
+        cc->cwnd += c->mss;
+}
+
 void loss_duplicate_ack(struct tcp *tcp, struct connection *c)
 {
     count(tcp->core, tcp_duplicate_acks_in);
@@ -117,7 +129,7 @@ void loss_duplicate_ack(struct tcp *tcp, struct connection *c)
     if (c->in_recovery && c->sack)
         c->beyond_cwnd = sack_left_path(c);
     else if (c->in_recovery)
-        c->congestion.cwnd += c->mss; /* RFC 6582 3.2, 3: a segment has left the path */
+        inflate(c);
     else if (has_to_recover(c))
         enter_recovery(tcp, c);
     else if (!c->after_timeout) /* RFC 3042 2 */

@@ -449,6 +449,31 @@ static void dupacks_below_recover_do_not_start_recovery_again_rfc6582_3_2(void *
     assert_int_equal(counter(s, "tcp_fast_retransmits"), 0);
 }
 
+static void forged_duplicates_let_no_more_out_than_was_outstanding_rfc5681_3_2(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    send_ten(s);
+    app_send(s, 30 * MSS);
+    for (unsigned i = 10; i < 12; i++) { /* limited transmit */
+        recv(s, ". 1:1(0) ack 1");
+        expect_segments(s, i, i + 1);
+    }
+    recv(s, ". 1:1(0) ack 1");
+    expect_segments(s, 0, 1);
+    /* Twelve are outstanding, ssthresh is five: the inflation ends at 17. */
+    for (unsigned i = 4; i < 1000; i++) {
+        recv(s, ". 1:1(0) ack 1");
+        if (i >= 8 && i <= 12) /* 5 + 8 = 13, and so on */
+            expect_segments(s, i + 4, i + 5);
+    }
+    expect_nothing(s);
+    recv(s, ". 1:1(0) ack %u", SEG(12)); /* the window is ssthresh, and as many are in flight */
+    expect_nothing(s);
+    recv(s, ". 1:1(0) ack %u", SEG(13));
+    expect_segments(s, 17, 18);
+}
+
 /* ---- Numbers that are far apart: RFC 9293 3.4 ----------------------------------------------- */
 
 static int swallow(struct strait_link *link, const struct iovec *parts, int count,
@@ -544,6 +569,7 @@ int main(void)
         TEST(a_partial_ack_retransmits_the_next_hole_rfc6582_3_2),
         TEST(a_full_ack_ends_recovery_with_half_the_window_rfc6582_3_2),
         TEST(dupacks_below_recover_do_not_start_recovery_again_rfc6582_3_2),
+        TEST(forged_duplicates_let_no_more_out_than_was_outstanding_rfc5681_3_2),
         TEST(after_half_of_the_sequence_space_a_loss_is_still_repaired_fast_rfc6582_3_2),
         TEST(after_half_of_the_sequence_space_nagle_holds_nothing_back_rfc9293_3_7_4),
     };
