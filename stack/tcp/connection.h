@@ -120,6 +120,7 @@ struct connection {
     bool rtt_timing : 1;    /* rtt_seq is being timed */
     bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
     bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
+    bool resend_first : 1;  /* in recovery: what follows snd_una goes again at the next turn */
     bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
     bool urgent : 1;        /* snd_up is ahead of what was acknowledged */
     bool ecn : 1;           /* both sides understand ECN (in SYN-SENT: it is asked for) */
@@ -402,12 +403,15 @@ void output_reset_reply(struct tcp *, const struct tuple *, const struct segment
 /* ---- loss.c ---- */
 
 /* New data was acknowledged: `bytes` of them, with `flight` outstanding before. */
-void loss_acked(struct tcp *, struct connection *, uint32_t bytes, uint32_t flight);
+void loss_acked(struct connection *, uint32_t bytes, uint32_t flight);
 
 /* A duplicate acknowledgement (RFC 5681 2; with SACK, RFC 6675 2). */
 void loss_duplicate_ack(struct tcp *, struct connection *);
 
-/* In a recovery with SACK: sends again what is lost, as far as the congestion window allows. */
+/*
+ * In a recovery: sends again what follows SND.UNA, if that is due, and with SACK what else is lost,
+ * as far as the congestion window allows.
+ */
 void loss_fill_holes(struct tcp *, struct connection *);
 
 /* The retransmission timer has expired on data. */

@@ -210,7 +210,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
         sack_acknowledged(c);
     if (c->ecn)
         ecn_take_ack(tcp, c, s, flight);
-    loss_acked(tcp, c, bytes, flight);
+    loss_acked(c, bytes, flight);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);
     return acked > bytes ? fin_acknowledged(tcp, c) : true;

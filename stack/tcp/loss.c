@@ -24,25 +24,18 @@ static uint32_t lesser(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static void send_first_again(struct tcp *tcp, struct connection *c)
-{
-    c->high_rxt = c->snd_una + output_retransmit(tcp, c, c->snd_una, sack_first_hole(c));
-}
-
-static void partial_ack(struct tcp *tcp, struct connection *c, uint32_t bytes)
+static void partial_ack(struct connection *c, uint32_t bytes)
 {
     struct congestion *cc = &c->congestion;
 
-    /* RFC 6582 3.2, 3: the next hole is sent at once ... */
-    if (!c->sack || seq_ge(c->snd_una, c->high_rxt))
-        send_first_again(tcp, c);
+    /* RFC 6582 3.2, 3: the next hole is sent at once, unless that was done already ... */
+    if (seq_ge(c->snd_una, c->high_rxt))
+        c->resend_first = true;
     /* Without SACK only the first partial one restarts the timer; with it, RFC 6675 6. */
     c->timer_restart = c->sack || !c->partial_acked;
     c->partial_acked = true;
-    if (c->sack) {
-        c->beyond_cwnd = sack_left_path(c);
+    if (c->sack)
         return;
-    }
     /* ... and the window deflated by what has left. */
     cc->cwnd = cc->cwnd > bytes + cc->mss ? cc->cwnd - bytes : cc->mss;
     if (bytes >= cc->mss)
@@ -59,7 +52,7 @@ static void leave_recovery(struct connection *c)
     c->in_recovery = false;
 }
 
-void loss_acked(struct tcp *tcp, struct connection *c, uint32_t bytes, uint32_t flight)
+void loss_acked(struct connection *c, uint32_t bytes, uint32_t flight)
 {
     c->duplicate_acks = 0;
     c->beyond_cwnd = 0;
@@ -68,7 +61,7 @@ void loss_acked(struct tcp *tcp, struct connection *c, uint32_t bytes, uint32_t 
         if (seq_ge(c->snd_una, c->recover))
             leave_recovery(c);
         else
-            partial_ack(tcp, c, bytes);
+            partial_ack(c, bytes);
         return;
     }
     if (c->after_timeout) {
@@ -104,9 +97,10 @@ static void enter_recovery(struct tcp *tcp, struct connection *c)
     c->recover = c->snd_nxt;
     c->in_recovery = true;
     c->partial_acked = false;
+    c->resend_first = true;
+    c->high_rxt = c->snd_una;
     cc->cwnd = cc->ssthresh + (c->sack ? 0 : DUPLICATE_ACKS * c->mss);
-    send_first_again(tcp, c);
-    c->beyond_cwnd = c->sack ? sack_left_path(c) : 0;
+    c->beyond_cwnd = 0;
 }
 
 /*
@@ -117,7 +111,7 @@ static void inflate(struct connection *c)
 {
     struct congestion *cc = &c->congestion;
 
-    if (cc->cwnd < cc->ssthresh + (c->recover - c->snd_una))
+    if (!c->sack && cc->cwnd < cc->ssthresh + (c->recover - c->snd_una))
         cc->cwnd += c->mss;
 }
 
@@ -126,9 +120,7 @@ void loss_duplicate_ack(struct tcp *tcp, struct connection *c)
     count(tcp->core, tcp_duplicate_acks_in);
     if (c->duplicate_acks < UINT8_MAX)
         c->duplicate_acks++;
-    if (c->in_recovery && c->sack)
-        c->beyond_cwnd = sack_left_path(c);
-    else if (c->in_recovery)
+    if (c->in_recovery)
         inflate(c);
     else if (has_to_recover(c))
         enter_recovery(tcp, c);
@@ -140,6 +132,13 @@ void loss_fill_holes(struct tcp *tcp, struct connection *c)
 {
     uint32_t seq, length;
 
+    if (c->resend_first) {
+        c->resend_first = false;
+        c->high_rxt = c->snd_una + output_retransmit(tcp, c, c->snd_una, sack_first_hole(c));
+    }
+    if (!c->sack)
+        return;
+    c->beyond_cwnd = sack_left_path(c);
     /* RFC 6675 5 (C): while the pipe has room for a segment */
     while (c->congestion.cwnd + c->beyond_cwnd >= in_flight(c) + c->mss &&
            sack_next_lost(c, c->high_rxt, &seq, &length)) {

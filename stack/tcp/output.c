@@ -363,7 +363,7 @@ bool output_run(struct tcp *tcp, struct connection *c)
             output_syn(tcp, c);
         return false;
     }
-    if (c->in_recovery && c->sack)
+    if (c->in_recovery)
         loss_fill_holes(tcp, c);
     while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
         uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);

@@ -38,7 +38,7 @@ static void take_progress(struct check *check, struct seen *seen, uint64_t ack)
     if (!r->on)
         return;
     r->over = ack >= r->end || timeouts(check, seen) != r->timeouts;
-    if (!r->over && (!sack_is_agreed(seen) || ack >= r->resent))
+    if (!r->over && ack >= r->resent)
         owe(check, r, ack);
 }
 

@@ -449,6 +449,23 @@ static void dupacks_below_recover_do_not_start_recovery_again_rfc6582_3_2(void *
     assert_int_equal(counter(s, "tcp_fast_retransmits"), 0);
 }
 
+static void parts_of_an_acknowledgement_repeat_nothing_twice_rfc6582_3_2(void **state)
+{
+    struct script *s = *state;
+    established_rtt(s, 100);
+    send_ten(s);
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    expect(s, ". 1:1461(1460) ack 1");
+    for (unsigned i = 2; i <= MSS; i++) /* ACK division: each is a partial acknowledgement */
+        recv(s, ". 1:1(0) ack %u", i);
+    expect_nothing(s);
+    recv(s, ". 1:1(0) ack %u", SEG(1));
+    expect(s, ". %u:%u(1460) ack 1", SEG(1), SEG(2));
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    quiet(s, 1000);
+}
+
 static void forged_duplicates_let_no_more_out_than_was_outstanding_rfc5681_3_2(void **state)
 {
     struct script *s = *state;
@@ -472,6 +489,21 @@ static void forged_duplicates_let_no_more_out_than_was_outstanding_rfc5681_3_2(v
     expect_nothing(s);
     recv(s, ". 1:1(0) ack %u", SEG(13));
     expect_segments(s, 17, 18);
+}
+
+static void what_a_batch_acknowledges_in_the_end_is_not_sent_again(void **state)
+{
+    struct script *s = *state;
+    established_rtt(s, 100);
+    send_ten(s);
+    begin_batch(s);
+    for (unsigned i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    recv(s, ". 1:1(0) ack %u", SEG(2)); /* the first had only been late */
+    end_batch(s);
+    expect(s, ". %u:%u(1460) ack 1", SEG(2), SEG(3));
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    quiet(s, 1000);
 }
 
 /* ---- Numbers that are far apart: RFC 9293 3.4 ----------------------------------------------- */
@@ -569,7 +601,9 @@ int main(void)
         TEST(a_partial_ack_retransmits_the_next_hole_rfc6582_3_2),
         TEST(a_full_ack_ends_recovery_with_half_the_window_rfc6582_3_2),
         TEST(dupacks_below_recover_do_not_start_recovery_again_rfc6582_3_2),
+        TEST(parts_of_an_acknowledgement_repeat_nothing_twice_rfc6582_3_2),
         TEST(forged_duplicates_let_no_more_out_than_was_outstanding_rfc5681_3_2),
+        TEST(what_a_batch_acknowledges_in_the_end_is_not_sent_again),
         TEST(after_half_of_the_sequence_space_a_loss_is_still_repaired_fast_rfc6582_3_2),
         TEST(after_half_of_the_sequence_space_nagle_holds_nothing_back_rfc9293_3_7_4),
     };

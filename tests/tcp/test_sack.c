@@ -408,7 +408,7 @@ static void news_count_beside_data_and_windows_rfc6675_2(void **state)
     recv(s, ". 101:201(100) ack 1 win 50000 <sack 1461:1481>");
     expect(s, ". %u:%u(0) ack 201", SEG(10), SEG(10));
     recv(s, ". 201:301(100) ack 1 win 40000 <sack 1461:1491>");
-    expect(s, ". 1:1461(1460) ack 201"); /* before its text is taken */
+    expect(s, ". 1:1461(1460) ack 301");
 }
 
 static void all_that_is_lost_is_sent_again_at_once_rfc6675_5_c(void **state)
