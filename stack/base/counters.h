@@ -108,6 +108,7 @@
     X(tcp_dsacks_in)                                                                               \
     X(tcp_sack_wrong)                                                                              \
     X(tcp_sack_limited)                                                                            \
+    X(tcp_sack_reneged)                                                                            \
     X(tcp_delayed_acks)                                                                            \
     X(tcp_duplicate_acks_in)                                                                       \
     X(tcp_retransmitted_segments)                                                                  \

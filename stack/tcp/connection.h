@@ -414,6 +414,12 @@ void loss_duplicate_ack(struct tcp *, struct connection *);
  */
 void loss_fill_holes(struct tcp *, struct connection *);
 
+/*
+ * After a timeout: takes snd_resend over what the peer has reported since, and accounts for that.
+ * Returns how many bytes from there on it has not reported, UINT32_MAX if there is no limit.
+ */
+uint32_t loss_pass_over(struct connection *);
+
 /* The retransmission timer has expired on data. */
 void loss_timeout(struct tcp *, struct connection *);
 
@@ -453,8 +459,8 @@ bool sack_report(struct tcp *, struct connection *, uint32_t length, struct tcp_
 /* Takes the blocks of an acknowledgement. Returns whether they tell of more bytes than before. */
 bool sack_take(struct tcp *, struct connection *, const struct segment *);
 
-/* SND.UNA has moved. */
-void sack_acknowledged(struct connection *);
+/* SND.UNA has moved: forgets what lies below it, and everything if the peer has taken some back. */
+void sack_acknowledged(struct tcp *, struct connection *);
 
 /* Whether what follows SND.UNA is to be taken for lost (RFC 6675 4, IsLost). */
 bool sack_first_is_lost(const struct connection *);
@@ -468,8 +474,14 @@ uint32_t sack_left_path(const struct connection *);
  */
 bool sack_next_lost(const struct connection *, uint32_t from, uint32_t *seq, uint32_t *length);
 
-/* Bytes from SND.UNA to the first block above it. */
-uint32_t sack_first_hole(const struct connection *);
+/*
+ * Moves *seq, at or above SND.UNA, to the end of the block that it stands in, if it does. Returns
+ * the bytes from there to the next block, UINT32_MAX if none follows.
+ */
+uint32_t sack_hole(const struct connection *, uint32_t *seq);
+
+/* Bytes that are SACKed below `seq`. */
+uint32_t sack_bytes_below(const struct connection *, uint32_t seq);
 
 /* ---- ecn.c ---- */
 

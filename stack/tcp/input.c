@@ -207,7 +207,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     c->retries = 0;
     c->soft_error = 0;
     if (c->sacked.count > 0)
-        sack_acknowledged(c);
+        sack_acknowledged(tcp, c);
     if (c->ecn)
         ecn_take_ack(tcp, c, s, flight);
     loss_acked(c, bytes, flight);

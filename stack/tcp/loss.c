@@ -2,8 +2,8 @@
 /*
  * Loss recovery: limited transmit (RFC 3042), fast retransmit and fast recovery, of NewReno (RFC
  * 6582) or with SACK (RFC 6675), and what a timeout does (RFC 5681 3.1, RFC 6298 5.4 to 5.7). After
- * a timeout everything from snd_una is sent again as the window opens, unless acknowledgements show
- * that it has arrived; so it is after a router has said that it was too big (RFC 1191 6.4).
+ * a timeout everything from snd_una is sent again as the window opens, but for what the peer
+ * reports from then on; so it is after a router has said that it was too big (RFC 1191 6.4).
  *
  * NewReno inflates cwnd by what has left the path. With SACK it is known what has, and cwnd is left
  * alone: `beyond_cwnd` is how much more than cwnd may lie between snd_una and snd_nxt, so that what
@@ -130,11 +130,12 @@ void loss_duplicate_ack(struct tcp *tcp, struct connection *c)
 
 void loss_fill_holes(struct tcp *tcp, struct connection *c)
 {
-    uint32_t seq, length;
+    uint32_t seq = c->snd_una, length;
 
     if (c->resend_first) {
         c->resend_first = false;
-        c->high_rxt = c->snd_una + output_retransmit(tcp, c, c->snd_una, sack_first_hole(c));
+        length = sack_hole(c, &seq);
+        c->high_rxt = seq + output_retransmit(tcp, c, seq, length);
     }
     if (!c->sack)
         return;
@@ -147,6 +148,15 @@ void loss_fill_holes(struct tcp *tcp, struct connection *c)
     }
 }
 
+uint32_t loss_pass_over(struct connection *c)
+{
+    if (c->sacked.count == 0 || seq_ge(c->snd_resend, c->snd_nxt))
+        return UINT32_MAX;
+    uint32_t length = sack_hole(c, &c->snd_resend);
+    c->beyond_cwnd = sack_bytes_below(c, c->snd_resend);
+    return length;
+}
+
 /* Lets everything that is in flight be sent again, as far as the window lets it. */
 static void send_again(struct tcp *tcp, struct connection *c)
 {
@@ -155,7 +165,6 @@ static void send_again(struct tcp *tcp, struct connection *c)
     c->after_timeout = true;
     c->duplicate_acks = 0;
     c->beyond_cwnd = 0;
-    ranges_clear(&c->sacked); /* RFC 2018 5: the peer may have dropped it again */
     c->snd_resend = c->snd_una;
     output_queue(tcp, c);
 }
@@ -167,6 +176,7 @@ void loss_timeout(struct tcp *tcp, struct connection *c)
     ecn_window_reduced(c);
     c->ecn_paused = false;
     c->congestion.cwnd = c->mss;
+    ranges_clear(&c->sacked); /* RFC 2018 8: the peer may have dropped it again */
     send_again(tcp, c);
 }
 

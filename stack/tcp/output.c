@@ -339,13 +339,15 @@ static bool sends_data(const struct connection *c)
 }
 
 /* Decides on the next segment. Returns false if nothing is to be sent now. */
-static bool next_to_send(const struct connection *c, struct plan *plan)
+static bool next_to_send(struct connection *c, struct plan *plan)
 {
     if (!sends_data(c))
         return false;
+    uint32_t most = c->after_timeout ? loss_pass_over(c) : UINT32_MAX;
     uint32_t end = output_end_seq(c);
     uint32_t waiting = seq_lt(c->snd_resend, end) ? end - c->snd_resend : 0;
 
+    waiting = waiting < most ? waiting : most;
     plan->length = waiting ? data_to_send(c, waiting) : 0;
     plan->fin = c->fin_queued && c->snd_resend + plan->length == end &&
                 usable(c, c->snd_wnd) > plan->length;
@@ -369,7 +371,7 @@ bool output_run(struct tcp *tcp, struct connection *c)
         uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
         c->snd_resend += span;
         if (span % c->mss != 0)
-            c->snd_small_end = c->snd_resend;
+            c->snd_small_end = seq_max(c->snd_small_end, c->snd_resend);
         sent += span;
     }
     c->push = more; /* it holds for what was queued, however many turns that takes */

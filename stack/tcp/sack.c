@@ -157,11 +157,10 @@ static bool take_block(struct tcp *tcp, struct connection *c, uint32_t ack,
         count(tcp->core, tcp_sack_wrong);
         return false;
     }
-    uint32_t left = seq_max(b->left, c->snd_una); /* an old segment may tell what is acked now */
-    if (seq_ge(left, b->right))
+    if (seq_le(b->left, c->snd_una)) /* of an old segment: acknowledged by now, or taken back */
         return false;
-    uint64_t start = (uint64_t)sent_position(c, left);
-    uint64_t end = start + (b->right - left);
+    uint64_t start = (uint64_t)sent_position(c, b->left);
+    uint64_t end = start + (b->right - b->left);
     if (ranges_overlap(&c->sacked, start, end) == end - start)
         return false;
     if (!ranges_add(&c->sacked, start, end, TCP_RANGES_MAX)) {
@@ -182,12 +181,20 @@ bool sack_take(struct tcp *tcp, struct connection *c, const struct segment *s)
     return news;
 }
 
-void sack_acknowledged(struct connection *c)
+void sack_acknowledged(struct tcp *tcp, struct connection *c)
 {
-    if (c->snd_una == c->snd_nxt)
-        ranges_clear(&c->sacked);
-    else
-        ranges_remove_below(&c->sacked, c->send.start);
+    struct ranges *r = &c->sacked;
+
+    if (c->snd_una == c->snd_nxt) {
+        ranges_clear(r);
+        return;
+    }
+    ranges_remove_below(r, c->send.start);
+    /* An acknowledgement that ends where something is reported takes that back: RFC 2018 8. */
+    if (r->count > 0 && r->list[0].start == c->send.start) {
+        count(tcp->core, tcp_sack_reneged);
+        ranges_clear(r);
+    }
 }
 
 /*
@@ -224,28 +231,29 @@ uint32_t sack_left_path(const struct connection *c)
     return (uint32_t)left;
 }
 
-bool sack_next_lost(const struct connection *c, uint32_t from, uint32_t *seq, uint32_t *length)
+uint32_t sack_hole(const struct connection *c, uint32_t *seq)
 {
-    const struct range *end = lost_below(c);
-    uint64_t start = (uint64_t)sent_position(c, seq_max(from, c->snd_una));
+    uint64_t start = (uint64_t)sent_position(c, *seq);
     const struct range *next = ranges_above(&c->sacked, start);
 
     if (next && next->start <= start) {
+        *seq += (uint32_t)(next->end - start);
         start = next->end;
         next = ranges_above(&c->sacked, start);
     }
-    if (!end || start >= end->start)
-        return false;
-    CHECK(next); /* `end`, if no other is nearer */
-    *seq = c->snd_una + (uint32_t)(start - c->send.start);
-    *length = (uint32_t)(next->start - start);
-    return true;
+    return next ? (uint32_t)(next->start - start) : UINT32_MAX;
 }
 
-uint32_t sack_first_hole(const struct connection *c)
+uint32_t sack_bytes_below(const struct connection *c, uint32_t seq)
 {
-    const struct range *next = ranges_above(&c->sacked, c->send.start);
+    return (uint32_t)ranges_overlap(&c->sacked, 0, (uint64_t)sent_position(c, seq));
+}
 
-    return next && next->start > c->send.start ? (uint32_t)(next->start - c->send.start)
-                                               : UINT32_MAX;
+bool sack_next_lost(const struct connection *c, uint32_t from, uint32_t *seq, uint32_t *length)
+{
+    const struct range *end = lost_below(c);
+
+    *seq = seq_max(from, c->snd_una);
+    *length = sack_hole(c, seq);
+    return end && (uint64_t)sent_position(c, *seq) < end->start;
 }

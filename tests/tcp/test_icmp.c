@@ -236,6 +236,21 @@ static void what_is_acknowledged_meanwhile_is_not_sent_again(void **state)
     expect_narrow(s, SEG(1), SEG(3));
 }
 
+static void what_is_reported_to_have_arrived_is_not_sent_again(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .sack = true);
+    struct quote first = send_full(s, 3);
+    recv(s, ". 1:1(0) ack 1 <sack %u:%u>", SEG(1), SEG(2));
+    too_big(s, NARROW, &first);
+    expect(s, ". 1:561(560) ack 1");
+    expect(s, ". 561:1121(560) ack 1");
+    expect(s, ". 1121:1461(340) ack 1");
+    expect_narrow(s, SEG(2), SEG(3));
+    recv(s, ". 1:1(0) ack %u", SEG(3));
+    quiet(s, 1000);
+}
+
 static void duplicates_of_what_is_sent_again_start_no_recovery(void **state)
 {
     struct script *s = *state;
@@ -680,6 +695,7 @@ int main(void)
         TEST(a_router_that_tells_no_mtu_means_the_next_plateau_rfc1191_5),
         TEST(below_the_floor_the_mss_is_that_of_the_floor),
         TEST(what_is_acknowledged_meanwhile_is_not_sent_again),
+        TEST(what_is_reported_to_have_arrived_is_not_sent_again),
         TEST(duplicates_of_what_is_sent_again_start_no_recovery),
         TEST(the_retransmission_timer_starts_again_with_the_pieces_rfc6298_5_1),
         TEST(a_recovery_ends_with_it_and_keeps_no_inflated_window),
