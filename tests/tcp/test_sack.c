@@ -653,6 +653,48 @@ static void what_an_old_acknowledgement_reports_is_no_error_rfc2018_5(void **sta
     assert_int_equal(counter(s, "tcp_sack_wrong"), 0);
 }
 
+/* A connection whose tenth segment from now ends 7300 bytes behind the wrap of Strait's numbers. */
+static void established_before_the_wrap(struct script *s)
+{
+    established_sack(s);
+    uint32_t ticks = UINT32_MAX - 7300 - s->flow->local_iss; /* of 4 us: RFC 9293 3.4.1 */
+    remake(s);
+    after(s, ticks * UINT64_C(4) / 1000);
+    established_sack(s);
+    assert_true(s->flow->local_iss > s->flow->local_iss + SEG(6));
+    assert_true(s->flow->local_iss < s->flow->local_iss + SEG(4));
+}
+
+static void losses_across_the_wrap_are_repaired_rfc9293_3_4(void **state)
+{
+    struct script *s = *state;
+    established_before_the_wrap(s);
+    send_ten(s);
+    recv(s, ". 1:1(0) ack 1 <sack %u:%u %u:%u %u:%u>", SEG(6), SEG(10), SEG(1), SEG(4), SEG(5),
+         SEG(5) + 10);
+    expect(s, ". %u:%u(1460) ack 1", SEG(0), SEG(1));
+    expect(s, ". %u:%u(1460) ack 1", SEG(4), SEG(5));
+    expect(s, ". %u:%u(1450) ack 1", SEG(5) + 10, SEG(6));
+    recv(s, ". 1:1(0) ack %u <sack %u:%u>", SEG(5) + 10, SEG(6), SEG(10));
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    assert_int_equal(counter(s, "tcp_sack_wrong"), 0);
+    quiet(s, 1000);
+}
+
+static void a_timeout_across_the_wrap_is_repaired_rfc9293_3_4(void **state)
+{
+    struct script *s = *state;
+    established_before_the_wrap(s);
+    send_ten(s);
+    expect_between(s, 200, 201, ". 1:1461(1460) ack 1");
+    recv(s, ". 1:1(0) ack %u <sack %u:%u>", SEG(4), SEG(6), SEG(9));
+    expect_segments(s, 4, 6);
+    recv(s, ". 1:1(0) ack %u", SEG(9));
+    expect(s, "P. %u:%u(1460) ack 1", SEG(9), SEG(10));
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    quiet(s, 1000);
+}
+
 /* ---- Limited transmit: RFC 3042 ------------------------------------------------------------- */
 
 static void two_duplicates_let_a_new_segment_go_each_rfc3042_2(void **state)
@@ -924,6 +966,8 @@ int main(void)
         TEST(what_is_reported_stays_until_it_is_acknowledged_rfc2018_8),
         TEST(a_duplicate_report_is_no_news_rfc2883_4),
         TEST(what_an_old_acknowledgement_reports_is_no_error_rfc2018_5),
+        TEST(losses_across_the_wrap_are_repaired_rfc9293_3_4),
+        TEST(a_timeout_across_the_wrap_is_repaired_rfc9293_3_4),
         TEST(two_duplicates_let_a_new_segment_go_each_rfc3042_2),
         TEST(limited_transmit_leaves_the_window_as_it_was_rfc3042_2),
         TEST(limited_transmit_obeys_the_peers_window_rfc3042_2),
