@@ -510,6 +510,50 @@ static void a_loss_right_behind_a_recovery_is_repaired_rfc6675_5(void **state)
     assert_int_equal(counter(s, "tcp_fast_retransmits"), 2);
 }
 
+static void a_window_that_closes_does_not_hinder_a_recovery_rfc9293_3_8_6(void **state)
+{
+    struct script *s = *state;
+    established_sack(s);
+    send_ten(s);
+    app_send(s, MSS);
+    recv(s, ". 1:1(0) ack 1 win 0 <sack %u:%u>", SEG(1), SEG(10));
+    expect(s, ". %u:%u(1460) ack 1", SEG(0), SEG(1)); /* old data: MAY-7; and nothing new */
+    recv(s, ". 1:1(0) ack %u win 0", SEG(10));
+    expect_between(s, 200, 201, ". %u:%u(1) ack 1", SEG(10), SEG(10) + 1);
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    expect(s, "P. %u:%u(1460) ack 1", SEG(10), SEG(11));
+}
+
+static void a_lost_fin_is_sent_again_in_a_recovery_rfc6582_3_2(void **state)
+{
+    struct script *s = *state;
+    established_sack(s);
+    send_ten(s);
+    app_shutdown(s, SHUT_WR);
+    expect(s, "F. %u:%u(0) ack 1", SEG(10), SEG(10));
+    recv_sacked(s, 1, 1, 10);
+    expect(s, ". %u:%u(1460) ack 1", SEG(0), SEG(1));
+    recv(s, ". 1:1(0) ack %u", SEG(10));
+    expect(s, "F. %u:%u(0) ack 1", SEG(10), SEG(10));
+    recv(s, ". 1:1(0) ack %u", SEG(10) + 1);
+    quiet(s, 1000);
+}
+
+static void a_reported_fin_is_not_sent_again_in_a_recovery_rfc6675_4(void **state)
+{
+    struct script *s = *state;
+    established_sack(s);
+    send_ten(s);
+    app_shutdown(s, SHUT_WR);
+    expect(s, "F. %u:%u(0) ack 1", SEG(10), SEG(10));
+    recv(s, ". 1:1(0) ack 1 <sack %u:%u %u:%u>", SEG(9), SEG(10) + 1, SEG(1), SEG(8));
+    expect(s, ". %u:%u(1460) ack 1", SEG(0), SEG(1));
+    recv(s, ". 1:1(0) ack %u <sack %u:%u>", SEG(8), SEG(9), SEG(10) + 1);
+    expect(s, ". %u:%u(1460) ack 1", SEG(8), SEG(9));
+    recv(s, ". 1:1(0) ack %u", SEG(10) + 1);
+    quiet(s, 1000);
+}
+
 static void a_timeout_forgets_what_was_reported_rfc2018_5(void **state)
 {
     struct script *s = *state;
@@ -958,6 +1002,9 @@ int main(void)
         TEST(each_partial_acknowledgement_restarts_the_timer_rfc6675_6),
         TEST(a_hole_is_sent_without_what_is_behind_it_rfc6675_4),
         TEST(a_loss_right_behind_a_recovery_is_repaired_rfc6675_5),
+        TEST(a_window_that_closes_does_not_hinder_a_recovery_rfc9293_3_8_6),
+        TEST(a_lost_fin_is_sent_again_in_a_recovery_rfc6582_3_2),
+        TEST(a_reported_fin_is_not_sent_again_in_a_recovery_rfc6675_4),
         TEST(a_timeout_forgets_what_was_reported_rfc2018_5),
         TEST(what_is_reported_after_a_timeout_is_passed_over_rfc2018_5),
         TEST(a_short_hole_is_filled_alone_after_a_timeout_rfc2018_5),
