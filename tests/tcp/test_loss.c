@@ -7,10 +7,7 @@
  */
 #include <stdlib.h>
 
-#include "fixtures.h"
-
-#define MSS    1460
-#define SEG(n) (1 + (n)*MSS) /* the sequence number at which the n-th segment begins, from 0 */
+#include "flight.h"
 
 /* Passive open with this round trip. */
 static void established_rtt(struct script *s, unsigned rtt_ms)
@@ -19,12 +16,6 @@ static void established_rtt(struct script *s, unsigned rtt_ms)
     after(s, rtt_ms);
     recv(s, ". 1:1(0) ack 1");
     app_accept(s);
-}
-
-/* Ten full segments are sent: all of the initial window. The last has PSH. */
-static void send_ten(struct script *s)
-{
-    send_and_expect(s, 10 * MSS, MSS, 1);
 }
 
 /* ---- The retransmission timer: RFC 6298 ----------------------------------------------------- */
@@ -204,14 +195,6 @@ static void after_a_timeout_an_ack_of_everything_ends_the_repetition(void **stat
     recv(s, ". 1:1(0) ack %u", SEG(10)); /* only the first was missing */
     quiet(s, 1000);
     send_and_expect(s, 100, MSS, 1);
-}
-
-/* Strait sends segments first to last - 1, and no more. */
-static void expect_segments(struct script *s, unsigned first, unsigned last)
-{
-    for (unsigned i = first; i < last; i++)
-        expect(s, ". %u:%u(1460) ack 1", SEG(i), SEG(i + 1));
-    expect_nothing(s);
 }
 
 static void after_a_timeout_the_threshold_is_half_the_flight_rfc5681_3_1(void **state)
@@ -507,16 +490,6 @@ static void what_a_batch_acknowledges_in_the_end_is_not_sent_again(void **state)
 }
 
 /* ---- Numbers that are far apart: RFC 9293 3.4 ----------------------------------------------- */
-
-static int swallow(struct strait_link *link, const struct iovec *parts, int count,
-                   const struct strait_offload *offload)
-{
-    (void)link;
-    (void)parts;
-    (void)count;
-    (void)offload;
-    return 0;
-}
 
 /*
  * More than 2^31 bytes are sent and acknowledged, all in full segments and without a loss. Each
