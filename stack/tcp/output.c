@@ -216,8 +216,12 @@ void output_challenge_ack(struct tcp *tcp, struct connection *c)
 
 void output_reset(struct tcp *tcp, struct connection *c)
 {
-    if (!connection_is_open(c) || c->state == STATE_SYN_SENT)
-        return; /* RFC 9293 3.10.5: there is nobody to tell */
+    bool both_closed = c->state == STATE_CLOSING || c->state == STATE_LAST_ACK;
+    bool fin_sent = seq_gt(c->snd_nxt, output_end_seq(c));
+
+    /* RFC 9293 3.10.5: there is nobody to tell, or nothing that both FINs have not told. */
+    if (!connection_is_open(c) || c->state == STATE_SYN_SENT || (both_closed && fin_sent))
+        return;
     struct segment s = next_segment(tcp, c, bare_seq(c), 0, TCP_RST | TCP_ACK);
     count(tcp->core, tcp_resets_out);
     send_control(tcp, c, &s);

@@ -239,6 +239,51 @@ static void close_with_linger_0_resets_rfc9293_3_10_5(void **state)
     quiet(s, 10000);
 }
 
+static void once_both_have_closed_an_abort_says_nothing_rfc9293_3_10_5(void **state)
+{
+    struct script *s = *state;
+    closing(s);
+    app_linger(s, 0);
+    app_close(s);
+    quiet(s, 10000);
+    recv(s, ". 2:2(0) ack 2"); /* the connection is gone */
+    expect(s, "R 2:2(0)");
+    remake(s);
+    last_ack(s);
+    app_linger(s, 0);
+    app_close(s);
+    quiet(s, 10000);
+    remake(s);
+    established(s);
+    recv(s, "PF. 1:11(10) ack 1");
+    expect(s, ". 1:1(0) ack 12");
+    app_shutdown(s, SHUT_WR);
+    expect(s, "F. 1:1(0) ack 12");
+    app_close(s); /* with data that was not read */
+    quiet(s, 10000);
+}
+
+static void an_abort_resets_while_the_own_fin_waits_rfc9293_3_10_5(void **state)
+{
+    struct script *s = *state;
+    for (unsigned first = 0; first < 2; first++) { /* the peer: LAST-ACK; or Strait: CLOSING */
+        remake(s);
+        established_with(s, .window = 1000);
+        app_send(s, 1100);
+        expect(s, ". 1:1001(1000) ack 1"); /* our FIN stands behind what the window holds back */
+        if (first)
+            app_shutdown(s, SHUT_WR);
+        recv(s, "F. 1:1(0) ack 1");
+        expect(s, ". 1001:1001(0) ack 2");
+        if (!first)
+            app_shutdown(s, SHUT_WR);
+        app_linger(s, 0);
+        app_close(s);
+        expect(s, "R. 1001:1001(0) ack 2");
+        quiet(s, 10000);
+    }
+}
+
 static void data_for_an_orphan_is_reset_rfc9293_3_10_4(void **state)
 {
     struct script *s = *state;
@@ -660,6 +705,8 @@ int main(void)
         TEST(the_fin_of_last_ack_is_retransmitted_rfc6298_5),
         TEST(close_with_unread_data_resets_rfc2525_2_17),
         TEST(close_with_linger_0_resets_rfc9293_3_10_5),
+        TEST(once_both_have_closed_an_abort_says_nothing_rfc9293_3_10_5),
+        TEST(an_abort_resets_while_the_own_fin_waits_rfc9293_3_10_5),
         TEST(data_for_an_orphan_is_reset_rfc9293_3_10_4),
         TEST(a_reset_ends_the_connection_in_every_state_rfc9293_3_10_7_4),
         TEST(a_reset_in_established_is_told_once_and_drops_what_waits_rfc9293_3_10_7_4),
