@@ -146,7 +146,10 @@ static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
         output_stateless(tcp, &h->entry.tuple, &s);
 }
 
-/* The challenge of RFC 5961 3.2 and 4.2: who really lost the connection answers it with a RST. */
+/*
+ * The ACK that answers what is not acceptable (RFC 9293 3.10.7.4, first), and the challenge of RFC
+ * 5961 3.2 and 4.2: who really lost the connection answers it with a RST.
+ */
 static void challenge(struct tcp *tcp, struct half_open *h)
 {
     uint32_t limit = tcp->core->config.receive_buffer_bytes;
@@ -407,8 +410,8 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
     if ((h->timestamps && !(s->flags & TCP_RST) && timestamp_is_old(s, h->ts_recent)) ||
         !sequence_acceptable(s, rcv_nxt, window)) {
         count(tcp->core, tcp_sequence_unacceptable);
-        if (!(s->flags & TCP_RST) && output_may_challenge(tcp->core, &h->challenge_after_ns))
-            send_syn_ack(tcp, h); /* its ACK is the one that is asked for here */
+        if (!(s->flags & TCP_RST))
+            challenge(tcp, h);
         return false;
     }
     if (s->flags & TCP_RST) {
