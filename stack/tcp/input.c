@@ -83,12 +83,15 @@ static void note_timestamp(struct connection *c, const struct segment *s, uint64
     c->ts_recent_at_ns = now_ns;
 }
 
-/* An unacceptable segment is answered, at a limited pace if it carried nothing (RFC 5961 7). */
+/*
+ * An unacceptable segment is answered: with text or a FIN as often as it comes, since a peer that
+ * sends again waits for it; any other at the pace of RFC 5961 7.
+ */
 static void answer_unacceptable(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     if (s->flags & TCP_RST)
         return;
-    if (segment_span(s) == 0) {
+    if (segment_span(s) == 0 || (s->flags & TCP_SYN)) {
         output_challenge_ack(tcp, c);
         return;
     }

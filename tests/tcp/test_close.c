@@ -403,8 +403,10 @@ static void challenge_acks_are_limited_for_each_connection_rfc5961_7(void **stat
     expect(s, ". 1:1(0) ack 1");
     for (unsigned i = 0; i < 10; i++)
         recv(s, "R 2:2(0)");
+    for (unsigned i = 0; i < 10; i++)
+        recv(s, "S 5000000:5000000(0) <mss 1460>");
     expect_nothing(s);
-    assert_int_equal(counter(s, "tcp_challenge_acks_limited"), 10);
+    assert_int_equal(counter(s, "tcp_challenge_acks_limited"), 20);
     on(s, 1);
     recv(s, "R 2:2(0)");
     expect(s, ". 1:1(0) ack 1");
