@@ -330,7 +330,7 @@ static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct s
 {
     bool has_ack = s->flags & TCP_ACK;
 
-    if (has_ack && s->ack != c->iss + 1) {
+    if (has_ack && (seq_le(s->ack, c->iss) || seq_gt(s->ack, c->snd_nxt))) {
         count(tcp->core, tcp_ack_unacceptable);
         output_reset_reply(tcp, &c->entry.tuple, s);
         return;

@@ -455,6 +455,23 @@ static void an_ack_without_syn_is_dropped_in_syn_sent_rfc9293_3_10_7_3(void **st
     expect(s, ". 1:1(0) ack 1");
 }
 
+static void an_answer_to_a_syn_that_waits_to_be_sent_is_reset_rfc9293_3_10_7_3(void **state)
+{
+    struct script *s = *state;
+    syn_sent(s);
+    uint32_t iss = s->flow->local_iss;
+    uint16_t port = s->flow->local_port;
+    remake(s);
+    begin_batch(s);
+    app_connect(s); /* at the same time, so with the same numbers */
+    s->flow->local_iss = iss;
+    s->flow->local_port = port;
+    recv(s, "S. 0:0(0) ack 1 <mss 1460>");
+    end_batch(s);
+    expect(s, "R 1:1(0)");
+    expect(s, "S 0:0(0) <*>");
+}
+
 static void data_on_a_syn_ack_is_taken_rfc9293_3_10_7_3(void **state)
 {
     struct script *s = *state;
@@ -829,6 +846,7 @@ int main(void)
         TEST(a_reset_that_does_not_acknowledge_the_syn_is_ignored_rfc9293_3_10_7_3),
         TEST(a_wrong_ack_in_syn_sent_is_reset_rfc9293_3_10_7_3),
         TEST(an_ack_without_syn_is_dropped_in_syn_sent_rfc9293_3_10_7_3),
+        TEST(an_answer_to_a_syn_that_waits_to_be_sent_is_reset_rfc9293_3_10_7_3),
         TEST(data_on_a_syn_ack_is_taken_rfc9293_3_10_7_3),
         TEST(close_in_syn_sent_ends_it_without_a_word_rfc9293_3_10_4),
         TEST(port_unreachable_refuses_rfc9293_3_9_2_2),
