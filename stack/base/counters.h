@@ -94,6 +94,8 @@
     X(tcp_timestamp_old)                                                                           \
     X(tcp_ack_unacceptable)                                                                        \
     X(tcp_ack_missing)                                                                             \
+    X(tcp_syn_missing)                                                                             \
+    X(tcp_text_ignored)                                                                            \
     X(tcp_syn_in_window)                                                                           \
     X(tcp_reset_in_window)                                                                         \
     X(tcp_challenge_acks)                                                                          \

@@ -271,6 +271,43 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
     return true;
 }
 
+/* ---- Urgent pointer, text and FIN, sixth to eighth ---- */
+
+/* Returns false if the connection has ended by it. */
+static bool take_text(struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    bool wanted = c->state == STATE_ESTABLISHED || c->state == STATE_FIN_WAIT_1 ||
+                  c->state == STATE_FIN_WAIT_2;
+
+    if (!wanted) { /* the peer's FIN has come: nothing stands behind it */
+        count(tcp->core, tcp_text_ignored);
+        return true;
+    }
+    if (s->flags & TCP_URG) /* MUST-66: even where the window is shut */
+        receive_urgent(tcp, c, s);
+    if (segment_span(s) == 0)
+        return true;
+    if (c->orphan && s->length > 0 && seq_gt(s->seq + s->length, c->rcv_nxt)) {
+        count(tcp->core, tcp_data_after_close); /* RFC 9293 3.6.1, SHLD-3 */
+        connection_abort(tcp, c, ECONNRESET);
+        return false;
+    }
+    if (c->ecn && s->length > 0)
+        ecn_take_text(tcp, c, s);
+    receive_text(tcp, c, s);
+    if (c->state == STATE_FIN_WAIT_2 && receive_fin_taken(c)) {
+        connection_time_wait(tcp, c);
+        return false;
+    }
+    return true;
+}
+
+/* Whether there is something for take_text. */
+static bool brings_text(const struct segment *s)
+{
+    return s->length > 0 || (s->flags & (TCP_FIN | TCP_URG));
+}
+
 /* ---- Opening ---- */
 
 static void established(struct tcp *tcp, struct connection *c, const struct segment *s)
@@ -313,16 +350,15 @@ static void take_syn(struct tcp *tcp, struct connection *c, const struct segment
 /* The peer's SYN has come with the ACK of ours. */
 static void established_by_syn_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
+    struct segment rest = *s; /* what follows the SYN: on at the sixth step */
+
     established(tcp, c, s);
-    if (s->flags & TCP_URG)
-        receive_urgent(tcp, c, s);
-    if (s->length > 0 || (s->flags & TCP_FIN)) { /* what follows the SYN: on at the sixth step */
-        struct segment rest = *s;
-        rest.seq++;
-        rest.flags &= (uint8_t)~TCP_SYN;
-        receive_text(tcp, c, &rest);
-    }
-    output_queue(tcp, c);
+    rest.seq++;
+    rest.flags &= (uint8_t)~TCP_SYN;
+    if (rest.urgent > 0)
+        rest.urgent--;
+    if (!brings_text(&rest) || take_text(tcp, c, &rest))
+        output_queue(tcp, c);
 }
 
 /* RFC 9293 3.10.7.3 */
@@ -343,8 +379,10 @@ static void syn_sent_input(struct tcp *tcp, struct connection *c, const struct s
         }
         return;
     }
-    if (!(s->flags & TCP_SYN))
+    if (!(s->flags & TCP_SYN)) {
+        count(tcp->core, tcp_syn_missing);
         return;
+    }
     take_syn(tcp, c, s);
     c->ecn = c->ecn && has_ack && ecn_is_agreed(s->flags);
     c->ecn_capable = c->ecn && c->retries < TCP_ECN_SYNS; /* RFC 3168 6.1.1: all SYNs asked */
@@ -371,12 +409,6 @@ static bool syn_received_ack(struct tcp *tcp, struct connection *c, const struct
 
 /* ---- A segment for a connection ---- */
 
-static bool takes_text(const struct connection *c)
-{
-    return c->state == STATE_ESTABLISHED || c->state == STATE_FIN_WAIT_1 ||
-           c->state == STATE_FIN_WAIT_2;
-}
-
 void connection_input(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     if (c->state == STATE_SYN_SENT) {
@@ -395,23 +427,8 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
         return;
     if (!take_ack(tcp, c, s))
         return;
-    if ((s->flags & TCP_URG) && takes_text(c)) /* MUST-66: even where the window is shut */
-        receive_urgent(tcp, c, s);
-    if (takes_text(c) && (s->length > 0 || (s->flags & TCP_FIN))) {
-        if (c->orphan && s->length > 0 && seq_gt(s->seq + s->length, c->rcv_nxt)) {
-            count(tcp->core, tcp_data_after_close); /* RFC 9293 3.6.1, SHLD-3 */
-            connection_abort(tcp, c, ECONNRESET);
-            return;
-        }
-        if (c->ecn && s->length > 0)
-            ecn_take_text(tcp, c, s);
-        receive_text(tcp, c, s);
-        if (c->state == STATE_FIN_WAIT_2 && receive_fin_taken(c)) {
-            connection_time_wait(tcp, c);
-            return;
-        }
-    }
-    output_queue(tcp, c);
+    if (!brings_text(s) || take_text(tcp, c, s))
+        output_queue(tcp, c);
 }
 
 /* ---- From IP ---- */

@@ -188,6 +188,7 @@ static void data_after_a_fin_is_not_taken_rfc9293_3_10_7_4(void **state)
     recv(s, ". 1:11(10) ack 1"); /* in the place of the FIN */
     app_recv_end(s);
     quiet(s, 1000);
+    assert_int_equal(counter(s, "tcp_text_ignored"), 2);
     send_and_expect(s, 10, MSS, 2);
 }
 

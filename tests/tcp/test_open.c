@@ -451,6 +451,7 @@ static void an_ack_without_syn_is_dropped_in_syn_sent_rfc9293_3_10_7_3(void **st
     recv(s, ". 0:0(0) ack 1");
     recv(s, "F. 0:10(10) ack 1");
     expect_nothing(s);
+    assert_int_equal(counter(s, "tcp_syn_missing"), 2);
     recv(s, "S. 0:0(0) ack 1 <mss 1460>");
     expect(s, ". 1:1(0) ack 1");
 }
@@ -587,6 +588,18 @@ static void the_syn_ack_of_a_simultaneous_open_may_bring_data_rfc9293_3_10_7_4(v
     recv(s, "S. 0:10(10) ack 1 win 65535 <mss 1460>");
     app_recv(s, 10);
     expect_after(s, 40, ". 1:1(0) ack 11");
+}
+
+static void data_on_the_syn_ack_of_a_simultaneous_open_resets_an_orphan_rfc9293_3_6_1(void **state)
+{
+    struct script *s = *state;
+    syn_sent(s);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    app_close(s);
+    recv(s, "S. 0:10(10) ack 1 win 65535 <mss 1460>"); /* nobody will read it: SHLD-3 */
+    expect(s, "R. 1:1(0) ack 1");
+    assert_int_equal(counter(s, "tcp_data_after_close"), 1);
 }
 
 static void a_challenge_in_simultaneous_open_stands_behind_the_syn_rfc9293_a_2(void **state)
@@ -857,6 +870,7 @@ int main(void)
         TEST(simultaneous_open_leaves_no_timer_of_the_syn_rfc6298_5_2),
         TEST(a_fin_queued_in_simultaneous_open_goes_when_it_completes_rfc9293_3_10_4),
         TEST(the_syn_ack_of_a_simultaneous_open_may_bring_data_rfc9293_3_10_7_4),
+        TEST(data_on_the_syn_ack_of_a_simultaneous_open_resets_an_orphan_rfc9293_3_6_1),
         TEST(a_challenge_in_simultaneous_open_stands_behind_the_syn_rfc9293_a_2),
         TEST(a_rst_after_simultaneous_open_refuses_rfc9293_3_10_7_4),
         TEST(a_listener_offers_only_what_it_was_offered_rfc7323_2_2_and_3_2),
