@@ -330,7 +330,8 @@ STRAIT_API int strait_getsockname(struct strait *, int fd, struct sockaddr *, so
 STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, socklen_t *);
 
 /*
- * SOL_SOCKET: SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR (all read only);
+ * SOL_SOCKET: SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR (all read only;
+ * of a stream that goes on SO_ERROR tells, once, what an ICMP error said of it, as in Linux);
  * SO_REUSEADDR (kept, but changes nothing: connections in TIME-WAIT never stand in the way of a
  * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
  * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP); SO_KEEPALIVE

@@ -28,7 +28,7 @@ static int refuse(int error)
 
 /* ---- Reading ---- */
 
-/* The pending error, which is told once. */
+/* The pending error, which is told once; or what hinders a connection without having ended it. */
 static int take_error(struct socket *s)
 {
     int error = 0;
@@ -37,6 +37,8 @@ static int take_error(struct socket *s)
         s->endpoint->error = 0;
     } else if (socket_has_connection(s)) {
         error = tcp_take_error(s->connection);
+        if (!error)
+            error = tcp_take_soft_error(s->connection);
     }
     return error;
 }

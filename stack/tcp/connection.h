@@ -132,7 +132,7 @@ struct connection {
     bool ecn_paused : 1;    /* new text waits for the timer: RFC 3168 6.1.2 */
 
     int error;      /* errno to be reported once */
-    int soft_error; /* errno that explains a timeout, should it come to one before progress does */
+    int soft_error; /* errno that explains a timeout, unless progress or the user comes first */
 
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */

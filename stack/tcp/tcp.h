@@ -131,6 +131,10 @@ bool tcp_is_closed(const struct connection *);
 /* The pending error (an errno), which is cleared by this; 0 if none. */
 int tcp_take_error(struct connection *);
 
+/* What an ICMP error says may hinder a connection that lives (RFC 9293 3.9.1.8), as an errno, told
+ * once; 0 if nothing, or if the peer has taken something since. */
+int tcp_take_soft_error(struct connection *);
+
 struct tcp_names {
     struct address local, remote;
     uint16_t local_port, remote_port;

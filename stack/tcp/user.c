@@ -24,6 +24,14 @@ int tcp_take_error(struct connection *c)
     return error;
 }
 
+int tcp_take_soft_error(struct connection *c)
+{
+    int error = c->soft_error;
+
+    c->soft_error = 0;
+    return error;
+}
+
 /* ---- OPEN ---- */
 
 /* A local port whose tuple is free: RFC 6056 3.3.3, hashed by the destination. */

@@ -549,7 +549,6 @@ static void what_may_pass_only_explains_the_timeout_rfc9293_3_9_2_2(void **state
         app_connect(s);
         struct quote syn = quote(s, expect(s, "S 0:0(0) <*>"));
         icmp_error(s, meanings[i].type, meanings[i].code, 0, &syn);
-        app_error(s, 0); /* MUST-56 */
         for (unsigned j = 0; j < 7; j++)
             expect_between(s, 1, 121000, "S 0:0(0) <*>");
         quiet(s, 121000);
@@ -571,7 +570,7 @@ static void what_may_pass_does_not_hinder_the_opening_rfc9293_3_9_2_2(void **sta
         icmp_error(s, meanings[i].type, meanings[i].code, 0, &syn);
         recv(s, "S. 0:0(0) ack 1 <mss 1460>");
         expect(s, ". 1:1(0) ack 1");
-        app_events(s, POLLOUT);
+        app_events(s, POLLOUT); /* MUST-56 */
         app_error(s, 0);
         app_close(s);
         expect(s, "F. 1:1(0) ack 1");
@@ -589,7 +588,24 @@ static void an_open_connection_survives_every_error_rfc5927_5_2(void **state)
             if (type != 8) /* a request for an echo is answered */
                 icmp_error(s, (uint8_t)type, (uint8_t)code, 68, &q);
     app_events(s, POLLOUT);
+    recv(s, "P. 1:11(10) ack 101");
     app_error(s, 0);
+    app_recv(s, 10);
+    expect_between(s, 40, 41, ". 101:101(0) ack 11");
+}
+
+static void the_user_who_asks_is_told_once_what_hinders_rfc9293_3_9_1_8(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    app_send(s, 100);
+    struct quote q = quote(s, expect(s, "P. 1:101(100) ack 1"));
+    for (size_t i = 0; i < MEANINGS; i++) {
+        icmp_error(s, meanings[i].type, meanings[i].code, 0, &q);
+        app_events(s, POLLOUT); /* nothing comes unasked: SHLD-20 */
+        app_error(s, meanings[i].error == ETIMEDOUT ? 0 : meanings[i].error);
+        app_error(s, 0);
+    }
     recv(s, "P. 1:11(10) ack 101");
     app_recv(s, 10);
     expect_between(s, 40, 41, ". 101:101(0) ack 11");
@@ -616,6 +632,7 @@ static void an_error_before_an_acknowledgement_explains_nothing_after_it(void **
     struct quote q = quote(s, expect(s, "P. 1:101(100) ack 1"));
     icmp_error(s, UNREACHABLE, 1, 0, &q);
     recv(s, ". 1:1(0) ack 101"); /* it has passed */
+    app_error(s, 0);
     app_send(s, 100);
     expect(s, "P. 101:201(100) ack 1");
     for (unsigned i = 0; i < 15; i++)
@@ -715,6 +732,7 @@ int main(void)
         TEST(what_may_pass_only_explains_the_timeout_rfc9293_3_9_2_2),
         TEST(what_may_pass_does_not_hinder_the_opening_rfc9293_3_9_2_2),
         TEST(an_open_connection_survives_every_error_rfc5927_5_2),
+        TEST(the_user_who_asks_is_told_once_what_hinders_rfc9293_3_9_1_8),
         TEST(an_error_explains_why_an_open_connection_timed_out_rfc1122_4_2_3_9),
         TEST(an_error_before_an_acknowledgement_explains_nothing_after_it),
         TEST(an_error_about_an_old_syn_is_ignored_rfc5927_4_1),
