@@ -19,72 +19,96 @@ enum option_kind {
 #define TIMESTAMPS_BYTES     10
 
 /* RFC 2018 3: pairs of edges; what they mean is for the sender of the data to check. */
-static void parse_sack(struct reader *body, struct tcp_options *options)
+static bool parse_sack(struct reader *body, struct tcp_options *options)
 {
     size_t blocks = body->left / TCP_SACK_BLOCK_BYTES;
 
     if (body->left % TCP_SACK_BLOCK_BYTES != 0 || blocks > TCP_SACK_BLOCKS_MAX)
-        return;
+        return false;
     for (size_t i = 0; i < blocks; i++) {
         options->sack[i].left = read_be32(body);
         options->sack[i].right = read_be32(body);
     }
     options->sack_count = (uint8_t)blocks;
+    return true;
 }
 
-static void parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_t flags,
+static void parse_scale(struct reader *body, struct tcp_options *options)
+{
+    uint8_t scale = read_u8(body);
+
+    options->scale = scale > TCP_SCALE_MAX ? TCP_SCALE_MAX : scale; /* RFC 7323 2.3 */
+    options->has_scale = true;
+}
+
+static void parse_timestamps(struct reader *body, struct tcp_options *options)
+{
+    options->timestamp = read_be32(body);
+    options->echo = read_be32(body);
+    options->has_timestamps = true;
+}
+
+/* Returns false, and takes nothing, if the size is not one of this kind. */
+static bool parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_t flags,
                          struct tcp_options *options)
 {
+    bool syn = flags & TCP_SYN; /* some have a meaning there alone, SACK everywhere else */
+    bool right = true;
+
     switch (kind) {
     case OPTION_MSS:
-        if (size == MSS_BYTES && (flags & TCP_SYN))
+        right = size == MSS_BYTES;
+        if (right && syn)
             options->mss = read_be16(body);
         break;
     case OPTION_SCALE:
-        if (size == SCALE_BYTES && (flags & TCP_SYN)) {
-            uint8_t scale = read_u8(body);
-            options->scale = scale > TCP_SCALE_MAX ? TCP_SCALE_MAX : scale; /* RFC 7323 2.3 */
-            options->has_scale = true;
-        }
+        right = size == SCALE_BYTES;
+        if (right && syn)
+            parse_scale(body, options);
         break;
     case OPTION_SACK_PERMITTED:
-        if (size == SACK_PERMITTED_BYTES && (flags & TCP_SYN))
+        right = size == SACK_PERMITTED_BYTES;
+        if (right && syn)
             options->sack_permitted = true;
         break;
     case OPTION_SACK:
-        if (!(flags & TCP_SYN))
-            parse_sack(body, options);
+        if (!syn)
+            right = parse_sack(body, options);
         break;
     case OPTION_TIMESTAMPS:
-        if (size == TIMESTAMPS_BYTES) {
-            options->timestamp = read_be32(body);
-            options->echo = read_be32(body);
-            options->has_timestamps = true;
-        }
+        right = size == TIMESTAMPS_BYTES;
+        if (right)
+            parse_timestamps(body, options);
         break;
     default:
         break;
     }
+    return right;
 }
 
-/* Returns false if an option's length cannot be; those before it are kept (RFC 9293 3.1, MUST-7).
+/*
+ * Returns false if an option's length is wrong (RFC 9293 3.1, MUST-7). One that is not of its kind
+ * is passed over; one that cannot be is the last to be read.
  */
 static bool parse_options(struct reader r, uint8_t flags, struct tcp_options *options)
 {
+    bool right = true;
+
     while (r.left > 0) {
         uint8_t kind = read_u8(&r);
         if (kind == OPTION_END)
-            return true;
+            return right;
         if (kind == OPTION_NOP)
             continue;
         uint8_t size = read_u8(&r);
         if (r.short_of || size < 2 || (size_t)(size - 2) > r.left)
             return false;
         struct reader body = reader_over(r.at, (size_t)(size - 2));
-        parse_option(kind, size, &body, flags, options);
+        if (!parse_option(kind, size, &body, flags, options))
+            right = false;
         read_bytes(&r, (size_t)(size - 2));
     }
-    return true;
+    return right;
 }
 
 bool segment_parse(struct core *core, const struct ip_packet *packet, struct segment *s)

@@ -356,7 +356,14 @@ static struct tcp_options expected_of(unsigned kind, unsigned size)
     return o;
 }
 
-/* Each kind with each length: an unknown kind, or an odd length that fits, is skipped (MUST-6). */
+/* Whether the kind is one that is understood, and has another length. In a SYN, SACK is not. */
+static bool is_of_a_wrong_size(unsigned kind, unsigned size)
+{
+    static const unsigned sizes[] = {[2] = 4, [3] = 3, [4] = 2, [8] = 10};
+    return kind < sizeof(sizes) / sizeof(sizes[0]) && sizes[kind] && size != sizes[kind];
+}
+
+/* Each kind with each length: an unknown kind, or a wrong length that fits, is skipped (MUST-6). */
 static void each_kind_with_each_length_is_read_skipped_or_wrong(void **state)
 {
     struct fixture *f = *state;
@@ -369,10 +376,29 @@ static void each_kind_with_each_length_is_read_skipped_or_wrong(void **state)
             bytes[20] = (uint8_t)kind;
             bytes[21] = (uint8_t)size;
             bool fits = size >= 2 && size <= OPTIONS_MAX;
-            take_bytes(f, bytes, sizeof(bytes), !fits);
+            take_bytes(f, bytes, sizeof(bytes), !fits || is_of_a_wrong_size(kind, size));
             struct tcp_options expected = expected_of(kind, size);
             expect_options(f, &expected);
         }
+    }
+}
+
+/* 8n+2 bytes; what follows is read all the same. */
+static void a_sack_option_is_whole_blocks_or_skipped_rfc2018_3(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t bytes[TCP_HEADER_BYTES + OPTIONS_MAX];
+
+    for (unsigned size = 2; size <= OPTIONS_MAX - 10; size++) {
+        memset(bytes, 1, sizeof(bytes));
+        lan_hex(bytes, sizeof(bytes), NUMBERS "f010 2000 0000 0000");
+        bytes[20] = 5;
+        bytes[21] = (uint8_t)size;
+        bytes[20 + size] = 8;
+        bytes[21 + size] = 10;
+        take_bytes(f, bytes, sizeof(bytes), size % 8 != 2);
+        assert_int_equal(f->segment.options.sack_count, size % 8 == 2 ? size / 8 : 0);
+        assert_true(f->segment.options.has_timestamps);
     }
 }
 
@@ -618,6 +644,7 @@ int main(void)
         TEST(an_option_does_not_reach_into_the_payload),
         TEST(a_wrong_length_ends_the_options_and_keeps_those_before_rfc9293_3_1_must_7),
         TEST(each_kind_with_each_length_is_read_skipped_or_wrong),
+        TEST(a_sack_option_is_whole_blocks_or_skipped_rfc2018_3),
 
         TEST(a_right_checksum_is_taken_rfc9293_3_1),
         TEST(each_wrong_bit_is_seen_by_the_checksum),
