@@ -202,7 +202,7 @@ C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 layers: $(LIB_OBJ) $(BESIDE_OBJ) $(APP_OBJ) ## includes run downward, the core does no I/O and holds no state
 	scripts/layers $(OBJ)
 
-requirements: ## each requirement of RFC 9293 has its test or its reason
+requirements: ## each requirement of RFC 9293, hostile letter and lesson has its test or its reason
 	scripts/requirements
 
 # The compiler is no dependency: where there is none, this is said and passed over.
