@@ -92,6 +92,7 @@
     X(tcp_time_wait_reused)                                                                        \
     X(tcp_sequence_unacceptable)                                                                   \
     X(tcp_timestamp_old)                                                                           \
+    X(tcp_timestamp_missing)                                                                       \
     X(tcp_ack_unacceptable)                                                                        \
     X(tcp_ack_missing)                                                                             \
     X(tcp_syn_missing)                                                                             \

@@ -72,6 +72,17 @@ static bool paws_refuses(const struct connection *c, const struct segment *s, ui
     return now_ns - c->ts_recent_at_ns < TCP_PAWS_IDLE_NS; /* RFC 7323 5.5 */
 }
 
+/*
+ * RFC 7323 3.2: who has agreed to timestamps sends them, so this is an old duplicate of a
+ * connection without, or a guess that would get around PAWS. Some hosts leave it out of their first
+ * ACK; a SYN is of a peer that has started anew.
+ */
+static bool lacks_timestamp(const struct connection *c, const struct segment *s)
+{
+    return c->timestamps && !s->options.has_timestamps && !(s->flags & (TCP_SYN | TCP_RST)) &&
+           c->state != STATE_SYN_RECEIVED;
+}
+
 /* RFC 7323 4.3 (2): only from a segment that covers what was acknowledged last. */
 static void note_timestamp(struct connection *c, const struct segment *s, uint64_t now_ns)
 {
@@ -120,6 +131,10 @@ static bool acceptable(struct tcp *tcp, struct connection *c, const struct segme
 {
     uint64_t now_ns = tcp->core->now_ns;
 
+    if (lacks_timestamp(c, s)) {
+        count(tcp->core, tcp_timestamp_missing);
+        return false;
+    }
     if (paws_refuses(c, s, now_ns)) {
         count(tcp->core, tcp_timestamp_old);
         answer_unacceptable(tcp, c, s);

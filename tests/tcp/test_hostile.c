@@ -236,6 +236,25 @@ static void a_timestamp_that_jumps_ahead_shuts_out_older_ones_rfc7323_5_3(void *
 
 /* A peer that opens by a byte at a time gets a byte for each timeout, and not for each of its ACKs.
  * RFC 9293 3.8.6.2.1 (4). */
+static void what_lacks_its_timestamp_is_dropped_rfc7323_3_2(void **state)
+{
+    struct script *s = *state;
+    established_with(s, .timestamps = true);
+    send_and_expect(s, 100, MSS - 12, 1);
+    recv(s, "P. 1:11(10) ack 101 <>");
+    recv(s, "F. 1:1(0) ack 101 <>");
+    recv(s, ". 9999:9999(0) ack 9999 <>");
+    app_events(s, POLLOUT);
+    assert_int_equal(counter(s, "tcp_timestamp_missing"), 3);
+    recv(s, "P. 1:11(10) ack 101");
+    app_recv(s, 10);
+    expect_after(s, 40, ". 101:101(0) ack 11");
+    recv(s, "S 5000000:5000000(0) <mss 1460>"); /* a peer that has started anew */
+    expect(s, ". 101:101(0) ack 11");
+    recv(s, "R 11:11(0) <>");
+    app_recv_fails(s, ECONNRESET);
+}
+
 static void one_byte_windows_are_served_slowly_rfc9293_3_8_6_2_1(void **state)
 {
     struct script *s = *state;
@@ -320,6 +339,7 @@ int main(void)
         TEST(text_with_a_guessed_ack_is_not_taken_rfc5961_5_2),
         TEST(a_guess_does_not_set_the_timestamp_rfc5961_5_2),
         TEST(a_timestamp_that_jumps_ahead_shuts_out_older_ones_rfc7323_5_3),
+        TEST(what_lacks_its_timestamp_is_dropped_rfc7323_3_2),
         TEST(one_byte_windows_are_served_slowly_rfc9293_3_8_6_2_1),
         TEST(two_zero_window_ends_do_not_loop_rfc9293_3_8_6_1),
         TEST(an_mss_of_0_counts_as_none_rfc9293_3_7_1),
