@@ -378,7 +378,7 @@ bool output_run(struct tcp *tcp, struct connection *c)
             c->snd_small_end = seq_max(c->snd_small_end, c->snd_resend);
         sent += span;
     }
-    c->push = more; /* it holds for what was queued, however many turns that takes */
+    c->push = c->push && more; /* it holds for what was queued, however many turns that takes */
     /* What carried data counts as no duplicate (RFC 5681 2), so those that are owed go bare. */
     for (; c->duplicate_acks_owed > 0; c->duplicate_acks_owed--)
         output_ack(tcp, c);

@@ -291,7 +291,7 @@ struct tcp_names tcp_names(const struct connection *c)
 void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
 {
     c->nodelay = on;
-    if (!on || !connection_is_open(c))
+    if (!on || !connection_is_open(c) || tcp_is_opening(c) || c->snd_resend == output_end_seq(c))
         return;
     c->push = true; /* what Nagle held goes now; as Linux, even out of a cork */
     output_queue(tcp, c);
