@@ -83,9 +83,86 @@ void duty_acknowledged(struct check *check, struct seen *seen, uint64_t ack, boo
     r->window = seen->packet.window;
 }
 
-void duty_sent(struct seen *seen, uint64_t start, uint64_t end)
+/* ---- Holding what is short, while the application says that more comes: TCP_CORK, MSG_MORE ----
+ */
+
+#define CORK_NS (CHECK_NS_PER_S / 5)
+
+/* Whether a cookie, or what the host was told of a path, may have made its segments smaller. */
+static bool segments_are_smaller(const struct check *check, const struct seen *seen)
+{
+    return check_counter(check, host_of(check, seen), "tcp_cookies_accepted") > 0 ||
+           check_counter(check, host_of(check, seen), "ip_path_lowered") > 0;
+}
+
+static void check_cork(struct check *check, struct seen *seen, uint64_t start, uint64_t end)
+{
+    const struct scenario_side *plan =
+        &check->scenario->connections[seen->connection].side[seen->side];
+    const struct packet *p = &seen->packet;
+    const struct side *x = seen->x;
+
+    if (plan->more == MORE_NONE || plan->urgent || p->length == 0 || start < x->sent_end ||
+        x->shut || x->closed || p->pieces > 1 || end >= x->allowed || end != x->written + 1)
+        return;
+    bool is_short = p->length + p->option_bytes < check_mss(check, seen);
+    if (is_short && !segments_are_smaller(check, seen) && check->now_ns - x->unsent_ns < CORK_NS)
+        VIOLATED("sends %" PRIu32 " bytes alone, though it was told that more comes", p->length);
+}
+
+/* ---- Keep-alives: RFC 9293 3.8.4 ---- */
+
+/* A segment below what was acknowledged, which the peer has to answer. */
+static void check_keepalive(struct check *check, struct seen *seen, uint64_t start)
+{
+    uint64_t interval_ns =
+        CHECK_NS_PER_S *
+        check->scenario->connections[seen->connection].side[seen->side].keepalive_s;
+    struct side *x = seen->x;
+
+    if (packet_span(&seen->packet) > 0 || start >= x->acked_surely)
+        return;
+    if (interval_ns == 0)
+        VIOLATED("sends a keep-alive, for which nobody has asked");
+    else if (x->sent_end > x->acked)
+        VIOLATED("sends a keep-alive while %" PRIu64 " bytes are in flight",
+                 x->sent_end - x->acked);
+    else if (check->now_ns - x->probe_ns < interval_ns)
+        VIOLATED("sends keep-alives faster than every %" PRIu64 " s", interval_ns / CHECK_NS_PER_S);
+    x->probe_ns = check->now_ns;
+}
+
+/* ---- Urgent data: RFC 9293 3.8.5 ---- */
+
+static void check_urgent(struct check *check, struct seen *seen, uint64_t start)
+{
+    const struct packet *p = &seen->packet;
+    const struct side *x = seen->x;
+    uint64_t pointer = start + p->urgent;
+
+    if (p->flags & PACKET_SYN)
+        return;
+    if (!(p->flags & PACKET_URG)) {
+        if (start < x->urgent_end && x->acked < x->urgent_end && start >= x->acked)
+            VIOLATED("does not say that bytes up to %" PRIu64 " are urgent", x->urgent_end);
+        return;
+    }
+    if (p->pieces > 1)
+        VIOLATED("sends a super-packet with an urgent pointer");
+    if (pointer != x->urgent_end && !(p->urgent == UINT16_MAX && pointer < x->urgent_end))
+        VIOLATED("says that bytes up to %" PRIu64 " are urgent, which are those up to %" PRIu64,
+                 pointer, x->urgent_end);
+}
+
+/* ---- What is sent ---- */
+
+void duty_sent(struct check *check, struct seen *seen, uint64_t start, uint64_t end)
 {
     struct recovery *r = &seen->x->recovery;
+
+    check_cork(check, seen, start, end);
+    check_keepalive(check, seen, start);
+    check_urgent(check, seen, start);
 
     if (end == start || (seen->packet.flags & PACKET_SYN))
         return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the checkers know; private to check.c (applications), check_wire.c (packets), check_sack.c
- * (selective acknowledgements) and check_duty.c (what has to be done at once).
+ * (selective acknowledgements), check_ecn.c (congestion notification), check_path.c (ICMP) and
+ * check_duty.c (what has to be done at once, or not too soon).
  */
 #ifndef TESTS_SIM_CHECK_STATE_H
 #define TESTS_SIM_CHECK_STATE_H
@@ -55,7 +56,9 @@ struct side {
     uint64_t written, read; /* bytes of the stream */
     uint64_t read_ns;       /* when it last read */
     uint64_t closed_ns;
-    bool has_to_reset; /* it has closed with unread data */
+    uint64_t unsent_ns;  /* since when something that was written has not been sent */
+    uint64_t urgent_end; /* own: behind the last urgent byte; 0: there is none */
+    bool has_to_reset;   /* it has closed with unread data */
 
     /* What it has sent */
     bool syn_sent, scaled, stamped, sack, reset_sent;
@@ -88,6 +91,12 @@ struct side {
     uint64_t silence_ns;   /* the longest time between two */
     uint64_t progress_ns;  /* when a flight began or was last acknowledged further */
     uint64_t fin_acked_ns;
+    uint64_t heard_ns;   /* when something came that it cannot have refused */
+    uint64_t waiting_ns; /* since when the peer has taken nothing of what it was to take */
+    bool patience_over;  /* its user's time for the peer may have passed */
+    uint64_t probe_ns;   /* when it last sent a keep-alive */
+    uint32_t path_mtu;   /* as it was told by ICMP; 0: it was not */
+    uint64_t path_told_ns;
 
     struct recovery recovery;
     struct ecn ecn;
@@ -101,7 +110,10 @@ struct connection {
 struct host {
     struct strait *stack; /* NULL: it is down */
     bool has_crashed, has_unlistened;
-    bool error_arrived; /* an ICMP error that says that a packet did not arrive */
+    bool error_arrived; /* an ICMP error */
+    bool path_told;     /* one that may be believed, of the MTU of a path */
+    uint64_t errors_ns; /* since when `errors` ICMP errors were sent, for a second */
+    uint32_t errors;
     uint64_t segments_out, packets_out, bytes_out, packets_in; /* of this life, on the wire */
 };
 
@@ -137,6 +149,9 @@ bool check_was_short(const struct check *, uint32_t host);
 /* Whether a limit or a fault explains that connections were not accepted on this host. */
 bool check_may_refuse(const struct check *, uint32_t connection, uint32_t side);
 
+/* Whether the user has set a time that may be over: TCP_USER_TIMEOUT, or keep-alives. */
+bool check_lost_patience(const struct check *, uint32_t connection, uint32_t side);
+
 /* The position of a number, counted from `start`, near a position that is known. */
 static inline uint64_t position_near(uint32_t number, uint32_t start, uint64_t near)
 {
@@ -157,7 +172,7 @@ static inline uint64_t must_have(const struct check *check, const struct side *x
     return check->now_ns > x->floor_ns ? in_order(&x->surely) : x->floor;
 }
 
-/* ---- check_duty.c ---- */
+/* ---- check_wire.c ---- */
 
 /* One packet, and whose it is. */
 struct seen {
@@ -167,11 +182,19 @@ struct seen {
     struct side *x, *y; /* that side, and its peer */
 };
 
+/* The payload that a segment of the side may have, if it has no options. */
+uint32_t check_mss(const struct check *, const struct seen *);
+
+/* Finds the connection of a packet, or of one that has its ports, which the host sends or gets. */
+bool check_find(struct check *, uint32_t host, bool sent, struct seen *);
+
+/* ---- check_duty.c ---- */
+
 /* An acknowledgement has come, of everything below `ack`; `surely` if it cannot be refused. */
 void duty_acknowledged(struct check *, struct seen *, uint64_t ack, bool surely);
 
 /* The side sends [start, end). */
-void duty_sent(struct seen *, uint64_t start, uint64_t end);
+void duty_sent(struct check *, struct seen *, uint64_t start, uint64_t end);
 
 /* A packet has come. */
 void duty_delivered(struct check *, struct seen *);
@@ -204,5 +227,17 @@ void ecn_sent(struct check *, struct seen *, uint64_t start, uint64_t end);
 
 /* A segment has come; `surely` if it brings text that the side cannot refuse. */
 void ecn_delivered(const struct check *, struct seen *, bool surely);
+
+/* ---- check_path.c ---- */
+
+/* A packet that is not of TCP has come to a host, or is sent by it. */
+void path_delivered(struct check *, uint32_t host, const void *packet, size_t length);
+void path_error_sent(struct check *, uint32_t host, const void *packet, size_t length);
+
+/* The side sends a segment. */
+void path_sent(struct check *, const struct seen *);
+
+/* Everything is over. */
+void path_at_rest(struct check *, uint32_t host);
 
 #endif

@@ -4,20 +4,17 @@
  * a segment, two bounds are kept: what it may have taken, and what it cannot have refused.
  */
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "base/seq.h"
 #include "check_state.h"
 #include "packet.h"
 
-#define IP_HEADER_BYTES 20 /* Strait sends no options */
-
 #define TIME_WAIT_NS (60 * CHECK_NS_PER_S) /* 2 MSL; it may be over in the last second */
 #define FIN_WAIT_NS  (60 * CHECK_NS_PER_S)
 #define SILENCE_NS   (60 * CHECK_NS_PER_S) /* after it a host may have given up */
 
-static bool find_connection(struct check *check, uint32_t host, bool sent, struct seen *seen)
+bool check_find(struct check *check, uint32_t host, bool sent, struct seen *seen)
 {
     uint16_t local = sent ? seen->packet.source_port : seen->packet.destination_port;
     uint16_t remote = sent ? seen->packet.destination_port : seen->packet.source_port;
@@ -49,7 +46,7 @@ static uint32_t mtu_of(const struct check *check, uint32_t host)
 }
 
 /* The payload that a segment of this side may have, if it has no options. */
-static uint32_t mss_of(const struct check *check, const struct seen *seen)
+uint32_t check_mss(const struct check *check, const struct seen *seen)
 {
     uint32_t mtu = mtu_of(check, check_host_of(check, seen->connection, seen->side));
     uint32_t limit = mtu - PACKET_HEADERS_BYTES;
@@ -66,12 +63,13 @@ static void check_size(struct check *check, const struct seen *seen)
     if (!p->whole)
         VIOLATED("sends a packet whose lengths or checksums are wrong");
     /* RFC 9293 3.7.1: what the options take is missing to the text. */
-    if (p->length > 0 && p->largest + p->option_bytes > mss_of(check, seen))
+    if (p->length > 0 && p->largest + p->option_bytes > check_mss(check, seen))
         VIOLATED("sends a segment of %" PRIu32 " bytes and %" PRIu32
                  " of options, more than the MSS of %" PRIu32,
-                 p->largest, p->option_bytes, mss_of(check, seen));
+                 p->largest, p->option_bytes, check_mss(check, seen));
     if (p->pieces == 1 && p->total > mtu)
         VIOLATED("sends a packet of %" PRIu32 " bytes on a link of %" PRIu32, p->total, mtu);
+    path_sent(check, seen);
     if (p->pieces > 1 && !check->scenario->net.tso)
         VIOLATED("sends a super-packet on a link that takes none");
 }
@@ -96,7 +94,7 @@ static void take_syn_sent(struct check *check, struct seen *seen)
     x->stamped = p->stamped;
     x->sack = p->sack_permitted;
     x->sent_end = 1;
-    x->syn_ns = x->progress_ns = check->now_ns;
+    x->syn_ns = x->progress_ns = x->waiting_ns = check->now_ns;
 }
 
 /*
@@ -126,6 +124,8 @@ static const char *reset_reason(const struct check *check, const struct seen *se
     if (x->error != 0 || x->reset_arrived || x->silence_ns >= SILENCE_NS ||
         check->now_ns - x->arrival_ns >= SILENCE_NS)
         return "its end has failed";
+    if (x->patience_over)
+        return "it has lost its patience";
     if (seen->both->wire_over)
         return "the connection has begun anew";
     if (!x->opened)
@@ -193,7 +193,7 @@ static void check_fin(struct check *check, struct seen *seen, uint64_t end)
 static uint64_t initial_window(const struct check *check, const struct seen *seen)
 {
     static const uint64_t bytes = 14600, segments = 10;
-    uint64_t mss = mss_of(check, seen) - (seen->packet.stamped ? PACKET_TIMESTAMPS_BYTES : 0);
+    uint64_t mss = check_mss(check, seen) - (seen->packet.stamped ? PACKET_TIMESTAMPS_BYTES : 0);
     uint64_t least = 2 * mss > bytes ? 2 * mss : bytes;
     uint64_t limited = seen->x->duplicates < 2 ? seen->x->duplicates : 2; /* RFC 3042 2 */
 
@@ -208,7 +208,7 @@ static void check_span(struct check *check, struct seen *seen)
     uint64_t start = position_near(p->seq, x->iss, x->sent_end);
     uint64_t end = start + packet_span(p);
 
-    duty_sent(seen, start, end);
+    duty_sent(check, seen, start, end);
     ecn_sent(check, seen, start, end);
     if (start > x->sent_end)
         VIOLATED("skips from %" PRIu64 " to %" PRIu64, x->sent_end, start);
@@ -336,7 +336,7 @@ static void take_window(struct check *check, struct seen *seen, uint64_t ack, bo
     } else if (ack > x->acked) {
         x->acked = ack;
         x->duplicates = 0;
-        x->progress_ns = check->now_ns;
+        x->progress_ns = x->waiting_ns = check->now_ns;
     }
     if (!surely)
         return;
@@ -393,6 +393,8 @@ static void packet_delivered(struct check *check, struct seen *seen)
     bool newest = is_newest(x, p, ack);
     bool surely = newest && x->opened && start == known && known == in_order(&x->surely);
     duty_delivered(check, seen);
+    if (surely)
+        x->heard_ns = check->now_ns;
     if (p->flags & PACKET_ACK) {
         duty_acknowledged(check, seen, ack, surely);
         take_window(check, seen, ack, surely);
@@ -411,7 +413,7 @@ static void forged_delivered(struct check *check, uint32_t host, struct seen *se
 {
     const struct packet *p = &seen->packet;
 
-    if (p->length == 0 || !find_connection(check, host, false, seen) || !seen->y->syn_sent)
+    if (p->length == 0 || !check_find(check, host, false, seen) || !seen->y->syn_sent)
         return;
     uint64_t start = position_near(p->seq, seen->y->iss, in_order(&seen->x->arrived));
     sack_arrived(seen->x, start, start + p->length);
@@ -436,14 +438,6 @@ static void log_packet(struct check *check, const struct seen *seen, bool sent)
                p->whole ? "" : ", damaged");
 }
 
-/* Destination unreachable or time exceeded (RFC 792). */
-static bool is_error(const uint8_t *ip, size_t length)
-{
-    const uint8_t *icmp = ip + IP_HEADER_BYTES;
-
-    return length > IP_HEADER_BYTES && ip[9] == IPPROTO_ICMP && (icmp[0] == 3 || icmp[0] == 11);
-}
-
 void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent,
                   const void *packet, size_t length, const struct strait_offload *offload)
 {
@@ -454,24 +448,31 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
     bool is_tcp = packet_read(&seen.packet, packet, length, offload);
     if (sent && seen.packet.id == PACKET_FORGED)
         return;
-    h->error_arrived |= !sent && is_error(packet, length);
     h->packets_in += !sent;
     h->packets_out += sent;
     h->bytes_out += sent ? length : 0;
     h->segments_out += sent && is_tcp ? seen.packet.pieces : 0;
-    if (!is_tcp)
+    if (!is_tcp) {
+        if (sent)
+            path_error_sent(check, host, packet, length);
+        else
+            path_delivered(check, host, packet, length);
         return;
+    }
     if (seen.packet.id == PACKET_FORGED) {
         forged_delivered(check, host, &seen);
         return;
     }
-    if (!find_connection(check, host, sent, &seen)) {
+    if (!check_find(check, host, sent, &seen)) {
         if (sent && !check->corruption)
             check_violated(check, host, -1, "sends a packet from port %u to port %u",
                            seen.packet.source_port, seen.packet.destination_port);
         return;
     }
     log_packet(check, &seen, sent);
+    if (check->scenario->connections[seen.connection].own)
+        check_violated(check, seen.connection, (int)seen.side, "uses a link to reach itself");
+    seen.x->patience_over |= check_lost_patience(check, seen.connection, seen.side);
     if (sent)
         packet_sent(check, &seen);
     else if (seen.packet.whole)

@@ -103,6 +103,7 @@ bool packet_read(struct packet *p, const void *bytes, size_t length,
     p->ack = load_be32(tcp + 8);
     p->flags = tcp[13];
     p->window = load_be16(tcp + 14);
+    p->urgent = load_be16(tcp + 18);
     p->total = (uint32_t)length;
 
     size_t header_bytes = (size_t)(tcp[12] >> 4) * 4;

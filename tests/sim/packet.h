@@ -13,6 +13,7 @@
 #define PACKET_SYN 0x02
 #define PACKET_RST 0x04
 #define PACKET_ACK 0x10
+#define PACKET_URG 0x20
 #define PACKET_ECE 0x40
 #define PACKET_CWR 0x80
 
@@ -34,6 +35,7 @@ struct packet {
     uint32_t seq, ack;
     uint8_t flags;
     uint16_t window; /* as in the header */
+    uint16_t urgent; /* the pointer */
     uint16_t mss;    /* 0: absent */
     uint8_t scale;   /* PACKET_SCALE_NONE: absent */
     bool stamped;

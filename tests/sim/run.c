@@ -101,6 +101,7 @@ static void add_hosts(struct run *run)
         config.sack = !h->no_sack;
         config.timestamps = !h->no_timestamps;
         config.window_scaling = !h->no_scaling;
+        config.syn_cookies = !h->no_cookies;
         if (h->ecn > 0)
             config.ecn = (uint8_t)(h->ecn - 1);
         run->hosts[i] = world_add_host(run->world, names[i], &config, &app);
@@ -145,14 +146,12 @@ static struct world_link *add_link(struct run *run, uint32_t index, struct world
 static void add_links(struct run *run)
 {
     const struct scenario *s = run->scenario;
-    uint32_t hops = s->net.hops, largest = 0;
+    uint32_t hops = s->net.hops, inner = scenario_inner_mtu(s);
 
-    for (uint32_t i = 0; i < scenario_host_count(s); i++)
-        largest = scenario_mtu(s, i) > largest ? scenario_mtu(s, i) : largest;
     for (uint32_t i = 0; i < hops; i++) {
         struct world_host *left = i == 0 ? run->hosts[0] : run->routers[i - 1];
         struct world_host *right = i == hops - 1 ? run->hosts[1] : run->routers[i];
-        uint32_t mtu = i == 0 ? scenario_mtu(s, 0) : i == hops - 1 ? scenario_mtu(s, 1) : largest;
+        uint32_t mtu = i == 0 ? scenario_mtu(s, 0) : i == hops - 1 ? scenario_mtu(s, 1) : inner;
         add_link(run, i, left, right, mtu);
     }
     run->probes[0] = (struct probe){run, 0, run->links[0], 0};

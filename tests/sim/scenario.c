@@ -155,6 +155,8 @@ static const char *unusable(const struct scenario *s)
     for (uint32_t i = 0; i < scenario_host_count(s); i++)
         if (s->hosts[i].mtu < MTU_MIN || s->hosts[i].mtu > UINT16_MAX)
             return "each host needs an mtu, 68 to 65535";
+    if (s->net.inner_mtu > 0 && (s->net.inner_mtu < MTU_MIN || s->net.inner_mtu > UINT16_MAX))
+        return "inner_mtu has to be 68 to 65535";
     for (uint32_t i = 0; i < s->connection_count; i++)
         if (s->connections[i].pair > (s->net.second ? 1 : 0) || s->connections[i].from > 1)
             return "a connection is between hosts that do not exist";
@@ -262,6 +264,7 @@ static void draw_net(struct prng *r, struct scenario *s)
 {
     static const uint32_t hops[] = {1, 1, 1, 2, 2, 3, 3, 4};
     static const uint32_t mtus[] = {576, 1280, 1500, 1500, 1500, 9000, 65535};
+    static const uint32_t inner_mtus[] = {552, 576, 1006, 1280, 1492, 4352};
 
     s->net.hops = hops[below(r, 8)];
     s->net.second = s->net.hops > 1 && chance(r, 30);
@@ -270,6 +273,8 @@ static void draw_net(struct prng *r, struct scenario *s)
     uint32_t mtu = mtus[below(r, 7)];
     for (uint32_t i = 0; i < scenario_host_count(s); i++)
         s->hosts[i].mtu = chance(r, 80) ? mtu : mtus[below(r, 7)];
+    if (s->net.hops > 2 && chance(r, 50))
+        s->net.inner_mtu = inner_mtus[below(r, 6)];
     bool mild = chance(r, 15);
     for (uint32_t i = 0; i < scenario_link_count(s) && !mild; i++)
         for (int way = 0; way < 2; way++)
@@ -284,8 +289,9 @@ static void draw_host(struct prng *r, struct scenario_host *h)
         h->receive_bytes = between_orders(r, 2048, 4 << 20);
     if (chance(r, 25))
         h->memory_bytes = between_orders(r, 65536, 4 << 20);
-    if (chance(r, 10))
+    if (chance(r, 15))
         h->half_open_max = between(r, 1, 4);
+    h->no_cookies = chance(r, 25);
     if (chance(r, 10))
         h->connections_max = between(r, 1, 8);
     if (chance(r, 10))
@@ -365,6 +371,14 @@ static void draw_side(struct prng *r, const struct scenario *s, struct scenario_
     if (chance(r, 20))
         side->read_delay_ms = between_orders(r, 10, 20000);
     side->nodelay = chance(r, 30);
+    side->urgent = chance(r, 5);
+    /* A buffer that holds less than a segment would be sent from once in a while only. */
+    if (own->send_bytes == 0 && chance(r, 15))
+        side->more = chance(r, 50) ? MORE_CORK : MORE_FLAG;
+    if (chance(r, 15))
+        side->keepalive_s = between_orders(r, 1, 30);
+    if (!c->own && chance(r, 7))
+        side->user_timeout_ms = between_orders(r, 2000, 60000);
 }
 
 static uint32_t draw_early_end(struct prng *r, uint32_t total)
@@ -379,7 +393,8 @@ static void draw_connection(struct prng *r, const struct scenario *s, struct sce
     c->at_ms = chance(r, 50) ? below(r, 100) : below(r, s->net.heal_ms);
     c->pair = s->net.second ? below(r, 2) : 0;
     c->from = below(r, 2);
-    c->simultaneous = chance(r, 8);
+    c->own = chance(r, 5);
+    c->simultaneous = !c->own && chance(r, 8);
     bool both = chance(r, 50);
     uint32_t writer = below(r, 2);
     for (uint32_t i = 0; i < 2; i++)
@@ -453,6 +468,7 @@ static void make_clean(struct prng *r, struct scenario *s)
         for (int side = 0; side < 2; side++)
             if (s->connections[i].side[side].end >= END_ABANDON)
                 s->connections[i].side[side].end = END_SHUTDOWN;
+    s->net.inner_mtu = 0;
     memset(s->faults, 0, sizeof(s->faults));
     s->fault_count = 0;
 }
@@ -486,6 +502,17 @@ uint32_t scenario_mtu(const struct scenario *s, uint32_t host)
     if (s->net.hops == 1 && s->hosts[1 - host].mtu < mtu)
         return s->hosts[1 - host].mtu;
     return mtu;
+}
+
+uint32_t scenario_inner_mtu(const struct scenario *s)
+{
+    uint32_t largest = 0;
+
+    if (s->net.inner_mtu > 0)
+        return s->net.inner_mtu;
+    for (uint32_t i = 0; i < scenario_host_count(s); i++)
+        largest = scenario_mtu(s, i) > largest ? scenario_mtu(s, i) : largest;
+    return largest;
 }
 
 bool scenario_path_is_clean(const struct scenario_path *p)

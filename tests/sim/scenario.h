@@ -27,17 +27,22 @@
 /* The longest delay of a path that is still clean: far below the shortest timeout. */
 #define SCENARIO_CLEAN_DELAY_US 40000
 
+#define SCENARIO_KEEPALIVES 3 /* that are not answered, and the connection ends */
+
 /* Every field is a number; 0 is left out of the line. X(name). */
 
 /*
  * hops: links between a and b. second: whether c and d are there. tso: all links take super-packets
- * and leave checksums undone. heal_ms: when all faults end, from the start of the world.
+ * and leave checksums undone. heal_ms: when all faults end, from the start of the world. inner_mtu:
+ * of the links between routers; 0 is the largest of the hosts'.
  */
-#define SCENARIO_NET_FIELDS(X) X(seed_high) X(seed_low) X(hops) X(second) X(tso) X(heal_ms)
+#define SCENARIO_NET_FIELDS(X)                                                                     \
+    X(seed_high) X(seed_low) X(hops) X(second) X(tso) X(heal_ms) X(inner_mtu)
 
 /*
  * An end host; 0 is the stack's default. backlog 0: 128. accept_ms: between two accepts. no_sack,
  * no_timestamps, no_scaling: what it neither offers nor accepts. ecn: 1 and an enum strait_ecn.
+ * no_cookies: it drops SYNs when its half-open records are full.
  */
 #define SCENARIO_HOST_FIELDS(X)                                                                    \
     X(mtu)                                                                                         \
@@ -46,7 +51,8 @@
     X(memory_bytes)                                                                                \
     X(half_open_max)                                                                               \
     X(connections_max)                                                                             \
-    X(time_wait_max) X(backlog) X(accept_ms) X(no_sack) X(no_timestamps) X(no_scaling) X(ecn)
+    X(time_wait_max)                                                                               \
+    X(backlog) X(accept_ms) X(no_sack) X(no_timestamps) X(no_scaling) X(ecn) X(no_cookies)
 
 /* One direction of a link: see link/impair.h. */
 #define SCENARIO_PATH_FIELDS(X)                                                                    \
@@ -61,20 +67,27 @@
 
 /*
  * at_ms: when it is opened. pair: 0 is a and b, 1 is c and d. from: which of the two opens it.
- * simultaneous: both connect.
+ * simultaneous: both connect. own: the one that opens it is both of its sides.
  */
-#define SCENARIO_CONNECTION_FIELDS(X) X(at_ms) X(pair) X(from) X(simultaneous)
+#define SCENARIO_CONNECTION_FIELDS(X) X(at_ms) X(pair) X(from) X(simultaneous) X(own)
 
 /*
  * One end of a connection. It writes `bytes` in pieces of write_bytes with write_ms between them,
  * reads in pieces of read_bytes with read_ms between them, for the first time after read_delay_ms,
  * and ends as `end` (enum scenario_end) says; where that is early, after end_bytes read and
- * written.
+ * written. more: an enum scenario_more. urgent: each piece is. keepalive_s: after so long a silence
+ * it asks whether the peer is there, SCENARIO_KEEPALIVES times as far apart; 0: it does not.
+ * user_timeout_ms: TCP_USER_TIMEOUT.
  */
 #define SCENARIO_SIDE_FIELDS(X)                                                                    \
     X(bytes)                                                                                       \
     X(write_bytes)                                                                                 \
-    X(write_ms) X(read_bytes) X(read_ms) X(read_delay_ms) X(end) X(end_bytes) X(nodelay)
+    X(write_ms)                                                                                    \
+    X(read_bytes)                                                                                  \
+    X(read_ms)                                                                                     \
+    X(read_delay_ms)                                                                               \
+    X(end)                                                                                         \
+    X(end_bytes) X(nodelay) X(more) X(urgent) X(keepalive_s) X(user_timeout_ms)
 
 /*
  * kind is an enum scenario_fault; it begins at at_ms and ends after for_ms, at the latest when all
@@ -103,6 +116,12 @@ enum scenario_end {
     END_CLOSE,    /* close when all is written and all that the peer will write is read */
     END_ABANDON,  /* close early, whatever is not read or not written */
     END_RESET,    /* the same with SO_LINGER 0: a RST */
+};
+
+enum scenario_more {
+    MORE_NONE,
+    MORE_CORK, /* TCP_CORK is on all the time */
+    MORE_FLAG, /* MSG_MORE with each piece */
 };
 
 struct scenario_side {
@@ -174,11 +193,12 @@ static inline uint32_t scenario_link_count(const struct scenario *s)
 /* The end host (0 to 3) that is side 0 or 1 of a connection. */
 static inline uint32_t scenario_host_of(const struct scenario_connection *c, uint32_t side)
 {
-    return c->pair * 2 + (c->from ^ side);
+    return c->pair * 2 + (c->from ^ (c->own ? 0 : side));
 }
 
-/* The MTU of the link of an end host; the links between routers take the largest. */
+/* The MTU of the link of an end host, and of the links between routers. */
 uint32_t scenario_mtu(const struct scenario *, uint32_t host);
+uint32_t scenario_inner_mtu(const struct scenario *);
 
 /* Whether a path does nothing to packets but to carry them, and that soon. */
 bool scenario_path_is_clean(const struct scenario_path *);

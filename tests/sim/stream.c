@@ -159,10 +159,13 @@ static void write_some(struct stream *s)
     struct check *check = a->streams->check;
     uint64_t left = s->plan->bytes - s->written;
     size_t length = piece(s->plan->write_bytes);
+    int flags = s->plan->more == MORE_FLAG ? MSG_MORE : 0;
 
+    if (s->plan->urgent)
+        flags |= MSG_OOB;
     length = left < length ? (size_t)left : length;
-    ssize_t n = strait_send(a->stack, s->fd,
-                            check_content(check, s->connection, s->side, s->written), length, 0);
+    ssize_t n = strait_send(
+        a->stack, s->fd, check_content(check, s->connection, s->side, s->written), length, flags);
     if (n < 0) {
         if (errno != EAGAIN)
             fail(s, errno);
@@ -293,12 +296,27 @@ static struct sockaddr_in address_of(const struct stream *s, uint32_t side)
     };
 }
 
+static void set_option(const struct stream *s, int level, int name, uint32_t value)
+{
+    int number = (int)value;
+
+    CHECK(strait_setsockopt(s->application->stack, s->fd, level, name, &number, sizeof(number)) ==
+          0);
+}
+
 static void set_options(const struct stream *s)
 {
-    int on = s->plan->nodelay != 0;
+    const struct scenario_side *plan = s->plan;
 
-    CHECK(strait_setsockopt(s->application->stack, s->fd, IPPROTO_TCP, TCP_NODELAY, &on,
-                            sizeof(on)) == 0);
+    set_option(s, IPPROTO_TCP, TCP_NODELAY, plan->nodelay != 0);
+    set_option(s, IPPROTO_TCP, TCP_CORK, plan->more == MORE_CORK);
+    set_option(s, IPPROTO_TCP, TCP_USER_TIMEOUT, plan->user_timeout_ms);
+    if (plan->keepalive_s == 0)
+        return;
+    set_option(s, IPPROTO_TCP, TCP_KEEPIDLE, plan->keepalive_s);
+    set_option(s, IPPROTO_TCP, TCP_KEEPINTVL, plan->keepalive_s);
+    set_option(s, IPPROTO_TCP, TCP_KEEPCNT, SCENARIO_KEEPALIVES);
+    set_option(s, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 static void open_connection(struct stream *s)
