@@ -64,7 +64,7 @@ void path_delivered(struct check *check, uint32_t host, const void *packet, size
 
     if (!read_error(packet, length, &error))
         return;
-    check->hosts[host].error_arrived = true;
+    check->hosts[host].error_arrived |= error.type != PARAMETER_PROBLEM;
     const uint8_t *tcp = error.quote + IP_HEADER_BYTES;
     if (error.type != UNREACHABLE || error.code != FRAGMENTATION_NEEDED ||
         error.quote[9] != IPPROTO_TCP)

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "base/ranges.h"
 #include "check.h"
 #include "packet.h"
@@ -33,7 +34,8 @@ struct scene {
     struct scenario scenario;
     struct check *check;
     uint64_t now_ns;
-    bool sack; /* both SYNs permit it */
+    bool sack;    /* both SYNs permit it */
+    uint16_t mss; /* of both SYNs */
 };
 
 /* A packet; `seq` and `ack` count from the SYNs, which are at 0. */
@@ -44,6 +46,7 @@ struct said {
     uint64_t shift;         /* how far the bytes are off from those that belong there */
     struct range blocks[2]; /* of SACK, as many as are not empty */
     uint8_t ecn;            /* the field of IP */
+    uint16_t urgent;        /* the pointer */
 };
 
 static const void *content(struct scene *scene, int from, uint64_t position)
@@ -54,12 +57,13 @@ static const void *content(struct scene *scene, int from, uint64_t position)
 /* Returns their length. */
 static size_t make_options(const struct scene *scene, uint8_t *to, int from, const struct said *s)
 {
-    static const uint8_t of_syn[] = {2, 4, 500 >> 8, 500 & 0xff, 1, 1, 4, 2}; /* MSS, SACK */
+    static const uint8_t of_syn[] = {2, 4, 0, 0, 1, 1, 4, 2}; /* MSS, SACK */
     uint32_t iss = from == A ? ISS_B : ISS_A;
     size_t count = s->blocks[1].end > 0 ? 2 : s->blocks[0].end > 0;
 
     if (s->flags & PACKET_SYN) {
         memcpy(to, of_syn, sizeof(of_syn));
+        store_be16(to + 2, scene->mss);
         return scene->sack ? 8 : 4;
     }
     if (count == 0)
@@ -93,6 +97,7 @@ static size_t make(struct scene *scene, uint8_t *packet, int from, const struct 
     tcp[12] = (uint8_t)(header_bytes / 4 << 4);
     tcp[13] = s->flags;
     store_be16(tcp + 14, (uint16_t)s->window);
+    store_be16(tcp + 18, s->urgent);
     if (s->length > 0)
         memcpy(tcp + header_bytes, content(scene, from, s->seq - 1 + s->shift), s->length);
     packet_seal(packet, 20 + header_bytes + s->length);
@@ -142,6 +147,7 @@ static struct scene *open_connection(bool sack, uint8_t asks, uint8_t agrees)
 
     assert_non_null(scene);
     scene->sack = sack;
+    scene->mss = 500;
     scene->scenario.net.hops = 1;
     scene->scenario.hosts[A].mtu = scene->scenario.hosts[B].mtu = 1500;
     scene->scenario.connection_count = 1;
@@ -314,11 +320,28 @@ static void a_timeout_after_a_long_while_is_right(void **state)
     assert_clean(scene);
 }
 
-/* A router says to a that its packet has not arrived; what it quotes is not looked at. */
+/* A router's error about the segment of A at `seq`, which comes to A. */
+static void get_an_icmp_error_about(struct scene *scene, uint8_t type, uint8_t code, uint16_t mtu,
+                                    uint32_t seq)
+{
+    const struct said said = {.flags = PACKET_ACK, .seq = seq, .ack = 1};
+    uint8_t quoted[4096], packet[56] = {0x45, [3] = sizeof(packet), [8] = 64, [9] = IPPROTO_ICMP};
+    uint8_t *icmp = packet + 20;
+
+    make(scene, quoted, A, &said);
+    icmp[0] = type;
+    icmp[1] = code;
+    store_be16(icmp + 6, mtu);
+    memcpy(icmp + 8, quoted, 28);
+    store_be16(icmp + 2, (uint16_t)~checksum_fold(checksum_add(0, icmp, 36)));
+    store_be16(packet + 10, (uint16_t)~checksum_fold(checksum_add(0, packet, 20)));
+    scene->now_ns += MS;
+    check_packet(scene->check, scene->now_ns, A, false, packet, sizeof(packet), NULL);
+}
+
 static void get_an_icmp_error(struct scene *scene, uint8_t type)
 {
-    uint8_t packet[20 + 8 + 28] = {[0] = 0x45, [9] = 1, [20] = type};
-    check_packet(scene->check, scene->now_ns, A, false, packet, sizeof(packet), NULL);
+    get_an_icmp_error_about(scene, type, 0, 0, 1);
 }
 
 static void unreachable_without_an_icmp_error_is_found(void **state)
@@ -754,6 +777,167 @@ static void a_reflected_syn_is_found(void **state)
 
 #define WITH_ECN(test) cmocka_unit_test_setup_teardown(test, set_up_ecn, tear_down)
 
+/* ---- What the path, the user and the clock allow ---- */
+
+static struct scenario_side *plan_of_a(struct scene *scene)
+{
+    return &scene->scenario.connections[0].side[A];
+}
+
+/* a has 600 bytes in flight, in one segment. */
+static void send_six_hundred(struct scene *scene)
+{
+    struct said syn = {.flags = PACKET_SYN | PACKET_ACK, .ack = 1, .window = WINDOW};
+
+    check_free(scene->check);
+    scene->check = check_new(&scene->scenario);
+    scene->mss = 1460;
+    check_started(scene->check, scene->now_ns, 0, A);
+    passes(scene, A, PACKET_SYN, 0, 0, WINDOW, 0);
+    see(scene, B, true, B, &syn);
+    see(scene, A, false, B, &syn);
+    check_opened(scene->check, scene->now_ns, 0, A);
+    writes(scene, A, 800);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 600);
+}
+
+static void a_segment_larger_than_its_path_is_found(void **state)
+{
+    struct scene *scene = *state;
+    send_six_hundred(scene);
+    get_an_icmp_error_about(scene, 3, 4, 576, 1);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 537);
+    assert_found(scene, "sends a packet of 577 bytes on a path of which it was told 576");
+}
+
+static void a_segment_that_its_path_carries_is_right(void **state)
+{
+    struct scene *scene = *state;
+    send_six_hundred(scene);
+    get_an_icmp_error_about(scene, 3, 4, 576, 1);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 536);
+    assert_clean(scene);
+}
+
+static void who_does_not_believe_a_quote_of_nothing_in_flight_is_right(void **state)
+{
+    struct scene *scene = *state;
+    send_six_hundred(scene);
+    get_an_icmp_error_about(scene, 3, 4, 576, 601);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 600);
+    assert_clean(scene);
+}
+
+static void a_short_segment_out_of_a_cork_is_found(void **state)
+{
+    struct scene *scene = *state;
+    plan_of_a(scene)->more = MORE_CORK;
+    writes(scene, A, 100);
+    scene->now_ns += 198 * MS;
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    assert_found(scene, "sends 100 bytes alone");
+}
+
+static void a_short_segment_after_200_ms_is_right(void **state)
+{
+    struct scene *scene = *state;
+    plan_of_a(scene)->more = MORE_CORK;
+    writes(scene, A, 100);
+    scene->now_ns += 200 * MS;
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    assert_clean(scene);
+}
+
+static void keep_alives_that_come_too_fast_are_found(void **state)
+{
+    struct scene *scene = *state;
+    plan_of_a(scene)->keepalive_s = 2;
+    send_a_hundred(scene);
+    scene->now_ns += 2 * S;
+    sends(scene, A, PACKET_ACK, 100, 1, WINDOW, 0);
+    scene->now_ns += 2 * S - 2 * MS;
+    sends(scene, A, PACKET_ACK, 100, 1, WINDOW, 0);
+    assert_found(scene, "sends keep-alives faster than every 2 s");
+}
+
+static void keep_alives_that_nobody_wants_are_found(void **state)
+{
+    struct scene *scene = *state;
+    send_a_hundred(scene);
+    sends(scene, A, PACKET_ACK, 100, 1, WINDOW, 0);
+    assert_found(scene, "sends a keep-alive, for which nobody has asked");
+}
+
+static void a_keep_alive_amid_data_is_found(void **state)
+{
+    struct scene *scene = *state;
+    plan_of_a(scene)->keepalive_s = 2;
+    send_a_hundred(scene);
+    sends(scene, A, PACKET_ACK, 101, 1, WINDOW, 100);
+    scene->now_ns += 2 * S;
+    sends(scene, A, PACKET_ACK, 100, 1, WINDOW, 0);
+    assert_found(scene, "sends a keep-alive while 100 bytes are in flight");
+}
+
+static void a_timeout_of_the_user_is_right_after_its_time(void **state)
+{
+    struct scene *scene = *state;
+    plan_of_a(scene)->user_timeout_ms = 5000;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    check_error(scene->check, scene->now_ns + 5 * S, 0, A, ETIMEDOUT);
+    assert_clean(scene);
+}
+
+static void a_timeout_of_the_user_before_its_time_is_found(void **state)
+{
+    struct scene *scene = *state;
+    plan_of_a(scene)->user_timeout_ms = 5000;
+    writes(scene, A, 100);
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 100);
+    check_error(scene->check, scene->now_ns + 5 * S - 10 * MS, 0, A, ETIMEDOUT);
+    assert_found(scene, "not tried for long enough");
+}
+
+static void say_urgent(struct scene *scene, uint8_t flags, uint16_t urgent)
+{
+    struct said s = {
+        .flags = flags, .seq = 1, .ack = 1, .window = WINDOW, .length = 50, .urgent = urgent};
+
+    plan_of_a(scene)->urgent = 1;
+    writes(scene, A, 100);
+    see(scene, A, true, A, &s);
+}
+
+static void an_urgent_pointer_behind_the_last_urgent_byte_is_right(void **state)
+{
+    struct scene *scene = *state;
+    say_urgent(scene, PACKET_ACK | PACKET_URG, 100);
+    assert_clean(scene);
+}
+
+static void an_urgent_pointer_to_another_byte_is_found(void **state)
+{
+    struct scene *scene = *state;
+    say_urgent(scene, PACKET_ACK | PACKET_URG, 99);
+    assert_found(scene, "says that bytes up to 100 are urgent, which are those up to 101");
+}
+
+static void silence_about_urgent_data_is_found(void **state)
+{
+    struct scene *scene = *state;
+    say_urgent(scene, PACKET_ACK, 0);
+    assert_found(scene, "does not say that bytes up to 101 are urgent");
+}
+
+static void a_host_that_uses_a_link_to_reach_itself_is_found(void **state)
+{
+    struct scene *scene = *state;
+    scene->scenario.connections[0].own = 1;
+    sends(scene, A, PACKET_ACK, 1, 1, WINDOW, 0);
+    assert_found(scene, "uses a link to reach itself");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -806,6 +990,20 @@ int main(void)
         WITH_CONNECTION(text_that_may_be_marked_without_an_agreement_is_found),
         cmocka_unit_test(an_agreement_that_nobody_has_asked_for_is_found),
         cmocka_unit_test(a_reflected_syn_is_found),
+        WITH_CONNECTION(a_segment_larger_than_its_path_is_found),
+        WITH_CONNECTION(a_segment_that_its_path_carries_is_right),
+        WITH_CONNECTION(who_does_not_believe_a_quote_of_nothing_in_flight_is_right),
+        WITH_CONNECTION(a_short_segment_out_of_a_cork_is_found),
+        WITH_CONNECTION(a_short_segment_after_200_ms_is_right),
+        WITH_CONNECTION(keep_alives_that_come_too_fast_are_found),
+        WITH_CONNECTION(keep_alives_that_nobody_wants_are_found),
+        WITH_CONNECTION(a_keep_alive_amid_data_is_found),
+        WITH_CONNECTION(a_timeout_of_the_user_is_right_after_its_time),
+        WITH_CONNECTION(a_timeout_of_the_user_before_its_time_is_found),
+        WITH_CONNECTION(an_urgent_pointer_behind_the_last_urgent_byte_is_right),
+        WITH_CONNECTION(an_urgent_pointer_to_another_byte_is_found),
+        WITH_CONNECTION(silence_about_urgent_data_is_found),
+        WITH_CONNECTION(a_host_that_uses_a_link_to_reach_itself_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
