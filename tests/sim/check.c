@@ -383,7 +383,7 @@ void check_stranger(struct check *check, uint64_t now_ns, uint32_t host, uint16_
 {
     check->now_ns = now_ns;
     /* A late duplicate brings a cookie back as its original did: RFC 4987 3.6 */
-    if (check_counter(check, host, "tcp_cookies_accepted") > 0) {
+    if (port != PACKET_FORGED_PORT && check_counter(check, host, "tcp_cookies_accepted") > 0) {
         check_note(check, host, -1, "has accepted a duplicate from port %u", port);
         return;
     }

@@ -73,12 +73,15 @@ void path_delivered(struct check *check, uint32_t host, const void *packet, size
         (struct packet){.source_port = load_be16(tcp), .destination_port = load_be16(tcp + 2)};
     if (!check_find(check, host, true, &seen) || !seen.x->syn_sent || seen.both->wire_over)
         return;
-    uint32_t seq = load_be32(tcp + 4), mtu = error.mtu > MTU_LEAST ? error.mtu : MTU_LEAST;
+    uint32_t seq = load_be32(tcp + 4), size = load_be16(error.quote + 2);
+    uint32_t mtu = error.mtu > MTU_LEAST ? error.mtu : MTU_LEAST;
     check_note(check, seen.connection, (int)seen.side, "is told that its path carries %u",
                error.mtu);
     check->hosts[host].path_told |= is_in_flight(&seen, seq, true);
     seen.x->recovery.over = true; /* what was too big goes again at once */
-    if (!is_in_flight(&seen, seq, false) || !seen.x->opened || error.mtu == 0)
+    uint32_t now = seen.x->path_mtu > 0 ? seen.x->path_mtu : scenario_mtu(check->scenario, host);
+    if (!is_in_flight(&seen, seq, false) || !seen.x->opened || error.mtu == 0 ||
+        mtu >= (size < now ? size : now)) /* RFC 5927 7.2: it would have passed */
         return;
     if (seen.x->path_mtu == 0 || mtu < seen.x->path_mtu)
         seen.x->path_mtu = mtu;

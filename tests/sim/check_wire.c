@@ -408,12 +408,21 @@ static void packet_delivered(struct check *check, struct seen *seen)
     }
 }
 
-/* What a stranger says twice has come twice. */
+/* The answer to a stranger, or to such an answer. */
+static bool is_of_stranger(const struct packet *p)
+{
+    return p->source_port == PACKET_FORGED_PORT || p->destination_port == PACKET_FORGED_PORT;
+}
+
+/* What a stranger says twice has come twice, and his acknowledgements may count as duplicates. */
 static void forged_delivered(struct check *check, uint32_t host, struct seen *seen)
 {
     const struct packet *p = &seen->packet;
 
-    if (p->length == 0 || !check_find(check, host, false, seen) || !seen->y->syn_sent)
+    if (!check_find(check, host, false, seen) || !seen->y->syn_sent)
+        return;
+    seen->x->duplicates += p->length == 0;
+    if (p->length == 0)
         return;
     uint64_t start = position_near(p->seq, seen->y->iss, in_order(&seen->x->arrived));
     sack_arrived(seen->x, start, start + p->length);
@@ -446,7 +455,8 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
 
     check->now_ns = now_ns;
     bool is_tcp = packet_read(&seen.packet, packet, length, offload);
-    if (sent && seen.packet.id == PACKET_FORGED)
+    bool forged = packet_is_forged(packet, length);
+    if (sent && forged)
         return;
     h->packets_in += !sent;
     h->packets_out += sent;
@@ -459,12 +469,12 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
             path_delivered(check, host, packet, length);
         return;
     }
-    if (seen.packet.id == PACKET_FORGED) {
+    if (forged) {
         forged_delivered(check, host, &seen);
         return;
     }
     if (!check_find(check, host, sent, &seen)) {
-        if (sent && !check->corruption)
+        if (sent && !check->corruption && !is_of_stranger(&seen.packet))
             check_violated(check, host, -1, "sends a packet from port %u to port %u",
                            seen.packet.source_port, seen.packet.destination_port);
         return;

@@ -120,6 +120,15 @@ bool packet_read(struct packet *p, const void *bytes, size_t length,
     return true;
 }
 
+bool packet_is_forged(const void *bytes, size_t length)
+{
+    static const uint16_t dont_fragment = 0x4000; /* others need an identification of their own */
+    const uint8_t *ip = bytes;
+
+    return length >= IP_HEADER_BYTES && load_be16(ip + 4) == PACKET_FORGED &&
+           load_be16(ip + 6) == dont_fragment;
+}
+
 void packet_seal(uint8_t *ip, size_t length)
 {
     uint8_t *tcp = ip + IP_HEADER_BYTES;

@@ -27,6 +27,9 @@
 /* The identification of forged packets. Strait's own is 0, as RFC 6864 4 allows. */
 #define PACKET_FORGED 0xf0f0
 
+/* From this port nobody opens a connection, but a stranger pretends to. */
+#define PACKET_FORGED_PORT 30000
+
 struct packet {
     uint32_t source, destination; /* addresses, host order */
     uint16_t id;
@@ -65,6 +68,9 @@ static inline uint32_t packet_span(const struct packet *p)
 {
     return p->length + ((p->flags & PACKET_SYN) != 0) + ((p->flags & PACKET_FIN) != 0);
 }
+
+/* Whether a stranger has made it. */
+bool packet_is_forged(const void *bytes, size_t length);
 
 /* Sets both checksums of a packet of `length` bytes, made by hand. */
 void packet_seal(uint8_t *ip, size_t length);

@@ -149,6 +149,19 @@ enum scenario_forgery {
     FORGE_SYN,             /* a SYN in the window */
     FORGE_OLD_TEXT,        /* other bytes in the place of what was taken long ago */
     FORGE_OLD_ACK,         /* acknowledges less than was acknowledged, with a shut window */
+    FORGE_TEXT,            /* other bytes in the window, with a wrong acknowledgement */
+    FORGE_DUPLICATES,      /* the last acknowledgement, a few times more */
+    FORGE_SACK_AHEAD,      /* reports what was never sent */
+    FORGE_SACK_REVERSED,   /* reports a block that ends before it starts */
+    FORGE_SACK_OLD,        /* reports as duplicate what was acknowledged */
+    FORGE_URGENT,          /* an urgent pointer far ahead */
+    FORGE_ECHO,            /* says that a mark has come */
+    FORGE_TOO_BIG,         /* ICMP: the last segment is too big for a link of 68 bytes */
+    FORGE_TOO_BIG_UNTOLD,  /* for one of which nothing is told */
+    FORGE_TOO_BIG_AHEAD,   /* a segment that was never sent is too big */
+    FORGE_UNREACHABLE,     /* ICMP: the last segment has found no port */
+    FORGE_COOKIE,          /* from another port, as if it answered a cookie */
+    FORGE_STRANGER,        /* a SYN from another port */
     FORGERIES,
 };
 
