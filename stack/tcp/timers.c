@@ -34,6 +34,8 @@ static uint64_t patience_end_ns(const struct connection *c)
 {
     uint64_t patience_ns = user_timeout_ns(c);
 
+    if (c->ecn_paused && c->timer_purpose == TIMER_PROBE)
+        return STRAIT_NEVER; /* it is the host that waits: the peer has nothing to take */
     /* Nobody can end an orphan, and a window that stays shut must not hold its memory for ever. */
     if (c->orphan && (patience_ns == 0 || patience_ns > TCP_ORPHAN_NS))
         patience_ns = TCP_ORPHAN_NS;
@@ -101,6 +103,7 @@ static void probe_due(struct tcp *tcp, struct connection *c)
 {
     if (c->ecn_paused) { /* RFC 3168 6.1.2: the timer lets one segment go */
         c->ecn_paused = false;
+        c->waiting_since_ns = tcp->core->now_ns;
         output_queue(tcp, c);
         return;
     }

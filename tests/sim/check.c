@@ -255,7 +255,7 @@ void check_wrote(struct check *check, uint64_t now_ns, uint32_t connection, uint
 
     if (x->sent_end == x->written + 1)
         x->unsent_ns = now_ns;
-    if (x->acked >= x->written + 1)
+    if (x->acked_surely >= x->written + 1)
         x->waiting_ns = now_ns;
     x->written += length;
     if (check->scenario->connections[connection].side[side].urgent)
@@ -366,7 +366,7 @@ void check_ended(struct check *check, uint64_t now_ns, uint32_t connection, uint
     struct side *x = side_of(check, now_ns, connection, side);
 
     check_note(check, connection, (int)side, "%s", texts[ending]);
-    if (!x->shut && x->acked >= x->written + 1)
+    if (!x->shut && x->acked_surely >= x->written + 1)
         x->waiting_ns = now_ns;
     if (ending == CHECK_SHUT) {
         x->shut = true;

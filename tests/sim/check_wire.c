@@ -336,12 +336,14 @@ static void take_window(struct check *check, struct seen *seen, uint64_t ack, bo
     } else if (ack > x->acked) {
         x->acked = ack;
         x->duplicates = 0;
-        x->progress_ns = x->waiting_ns = check->now_ns;
+        x->progress_ns = check->now_ns;
     }
     if (!surely)
         return;
-    if (ack > x->acked_surely)
+    if (ack > x->acked_surely) {
         x->acked_surely = ack;
+        x->waiting_ns = check->now_ns;
+    }
     if (x->fin_end > 0 && ack >= x->fin_end && x->fin_acked_ns == 0)
         x->fin_acked_ns = check->now_ns;
 }
