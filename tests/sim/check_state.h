@@ -77,6 +77,7 @@ struct side {
     bool reset_arrived, reset_surely;
     uint64_t allowed;      /* own: the furthest right edge */
     uint64_t acked;        /* own: the furthest acknowledgement */
+    uint64_t acked_ns;     /* when it first came */
     uint64_t acked_surely; /* own: by a segment that it cannot have refused */
     struct ranges arrived; /* peer: all that it may have taken */
     struct ranges surely;  /* peer: all that it cannot have refused */

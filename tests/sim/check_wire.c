@@ -335,6 +335,7 @@ static void take_window(struct check *check, struct seen *seen, uint64_t ack, bo
         x->duplicates++;
     } else if (ack > x->acked) {
         x->acked = ack;
+        x->acked_ns = check->now_ns;
         x->duplicates = 0;
         x->progress_ns = check->now_ns;
     }
@@ -342,7 +343,8 @@ static void take_window(struct check *check, struct seen *seen, uint64_t ack, bo
         return;
     if (ack > x->acked_surely) {
         x->acked_surely = ack;
-        x->waiting_ns = check->now_ns;
+        if (ack == x->acked) /* it may have been taken when it first came */
+            x->waiting_ns = x->acked_ns;
     }
     if (x->fin_end > 0 && ack >= x->fin_end && x->fin_acked_ns == 0)
         x->fin_acked_ns = check->now_ns;
