@@ -435,6 +435,7 @@ void check_host_up(struct check *check, uint64_t now_ns, uint32_t host, struct s
     check->now_ns = now_ns;
     h->stack = stack;
     h->segments_out = h->packets_out = h->bytes_out = h->packets_in = 0;
+    h->id_count = 0;
 }
 
 static bool has_own_connection(const struct scenario *s, uint32_t host)
@@ -603,6 +604,8 @@ void check_at_rest(struct check *check, uint64_t now_ns)
                            check_counter(check, i, "tcp_retransmission_timeouts"));
         add_up(check, i);
         path_at_rest(check, i);
+        if (clean)
+            datagrams_at_rest(check, i);
         own_at_rest(check, i);
     }
 }

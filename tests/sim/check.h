@@ -89,6 +89,18 @@ bool check_is_settled(const struct check *, uint32_t connection, uint32_t side);
 /* Whether it is open for its application. */
 bool check_is_open(const struct check *, uint32_t connection, uint32_t side);
 
+/* ---- Datagrams ---- */
+
+#define CHECK_DATAGRAMS    64 /* that a host sends at most */
+#define CHECK_DATAGRAM_MAX 20000
+
+/* Fills in the datagram of that number, which the host is about to send. Returns its length. */
+size_t check_datagram_make(struct check *, uint32_t host, uint32_t number, uint8_t *bytes);
+
+/* The host has got a datagram. */
+void check_datagram(struct check *, uint64_t now_ns, uint32_t host, const uint8_t *bytes,
+                    size_t length);
+
 /* ---- The hosts' story ---- */
 
 /* A host has started; its stack is read while it lives. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the checkers know; private to check.c (applications), check_wire.c (packets), check_sack.c
- * (selective acknowledgements), check_ecn.c (congestion notification), check_path.c (ICMP) and
- * check_duty.c (what has to be done at once, or not too soon).
+ * (selective acknowledgements), check_ecn.c (congestion notification), check_path.c (ICMP),
+ * check_datagram.c and check_duty.c (what has to be done at once, or not too soon).
  */
 #ifndef TESTS_SIM_CHECK_STATE_H
 #define TESTS_SIM_CHECK_STATE_H
@@ -115,6 +115,9 @@ struct host {
     bool path_told;     /* one that may be believed, of the MTU of a path */
     uint64_t errors_ns; /* since when `errors` ICMP errors were sent, for a second */
     uint32_t errors;
+    uint64_t datagrams_sent, datagrams_got; /* a bit for each number */
+    uint16_t ids[CHECK_DATAGRAMS];          /* of those sent in fragments, in this life */
+    uint32_t id_count;
     uint64_t segments_out, packets_out, bytes_out, packets_in; /* of this life, on the wire */
 };
 
@@ -240,5 +243,13 @@ void path_sent(struct check *, const struct seen *);
 
 /* Everything is over. */
 void path_at_rest(struct check *, uint32_t host);
+
+/* ---- check_datagram.c ---- */
+
+/* A packet that is not of TCP, with a whole header. */
+void datagram_fragment_sent(struct check *, uint32_t host, const uint8_t *ip);
+
+/* Everything is over, and nothing can have been lost. */
+void datagrams_at_rest(struct check *, uint32_t host);
 
 #endif

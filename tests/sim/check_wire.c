@@ -467,10 +467,12 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
     h->bytes_out += sent ? length : 0;
     h->segments_out += sent && is_tcp ? seen.packet.pieces : 0;
     if (!is_tcp) {
-        if (sent)
+        if (sent) {
             path_error_sent(check, host, packet, length);
-        else
+            datagram_fragment_sent(check, host, packet);
+        } else {
             path_delivered(check, host, packet, length);
+        }
         return;
     }
     if (forged) {

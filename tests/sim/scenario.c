@@ -155,6 +155,9 @@ static const char *unusable(const struct scenario *s)
     for (uint32_t i = 0; i < scenario_host_count(s); i++)
         if (s->hosts[i].mtu < MTU_MIN || s->hosts[i].mtu > UINT16_MAX)
             return "each host needs an mtu, 68 to 65535";
+    for (uint32_t i = 0; i < scenario_host_count(s); i++)
+        if (s->hosts[i].datagrams > 64 || s->hosts[i].datagram_bytes > 19000)
+            return "a host sends at most 64 datagrams of at most 19000 bytes";
     if (s->net.inner_mtu > 0 && (s->net.inner_mtu < MTU_MIN || s->net.inner_mtu > UINT16_MAX))
         return "inner_mtu has to be 68 to 65535";
     for (uint32_t i = 0; i < s->connection_count; i++)
@@ -292,6 +295,11 @@ static void draw_host(struct prng *r, struct scenario_host *h)
     if (chance(r, 15))
         h->half_open_max = between(r, 1, 4);
     h->no_cookies = chance(r, 25);
+    if (chance(r, 15)) {
+        h->datagrams = between_orders(r, 1, 64);
+        h->datagram_bytes = between_orders(r, 1, 19000);
+        h->datagram_ms = between_orders(r, 1, 1000);
+    }
     if (chance(r, 10))
         h->connections_max = between(r, 1, 8);
     if (chance(r, 10))

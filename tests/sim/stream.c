@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/list.h"
+#include "datagram.h"
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define BACKLOG_DEFAULT 128
@@ -39,6 +40,7 @@ struct application {
 };
 
 struct streams {
+    struct datagrams *datagrams; /* the other workload of the same hosts */
     const struct scenario *scenario;
     struct check *check;
     bool stopped;
@@ -457,6 +459,7 @@ static void app_start(void *app, struct strait *stack, struct strait_env *env)
     a->accept_timer = (struct strait_timer){.expired = accept_timer_expired};
     check_host_up(streams->check, now(a), a->host, stack);
     listen_on(a);
+    datagrams_start(streams->datagrams, a->host, stack, env);
     for (uint32_t i = 0; i < streams->scenario->connection_count; i++) {
         for (uint32_t side = 0; side < 2; side++) {
             struct stream *s = &streams->sides[i][side];
@@ -479,6 +482,7 @@ static void app_crash(void *app)
     a->stack = NULL;
     a->env = NULL;
     a->listener = -1;
+    datagrams_crash(a->streams->datagrams, a->host);
     for (uint32_t i = 0; i < SCENARIO_CONNECTIONS; i++)
         for (int side = 0; side < 2; side++)
             if (a->streams->sides[i][side].application == a)
@@ -498,6 +502,7 @@ struct streams *streams_new(const struct scenario *scenario, struct check *check
     CHECK(streams != NULL);
     streams->scenario = scenario;
     streams->check = check;
+    streams->datagrams = datagrams_new(scenario, check);
     for (uint32_t i = 0; i < SCENARIO_HOSTS; i++)
         streams->applications[i] =
             (struct application){.streams = streams, .host = i, .listener = -1};
@@ -518,6 +523,7 @@ struct streams *streams_new(const struct scenario *scenario, struct check *check
 
 void streams_free(struct streams *streams)
 {
+    datagrams_free(streams->datagrams);
     free(streams);
 }
 
@@ -540,4 +546,6 @@ void streams_stop(struct streams *streams)
     for (uint32_t i = 0; i < scenario_host_count(streams->scenario); i++)
         if (streams->applications[i].listener >= 0)
             listen_off(&streams->applications[i]);
+    for (uint32_t i = 0; i < scenario_host_count(streams->scenario); i++)
+        datagrams_stop(streams->datagrams, i);
 }
