@@ -138,6 +138,7 @@ struct connection {
     uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */
     uint64_t heard_ns;         /* when an acceptable segment came last */
     uint64_t waiting_since_ns; /* for the peer to take something: RETRANSMIT and PROBE */
+    uint64_t retransmit_ns;    /* when RETRANSMIT is due, if patience does not end before */
 
     /* Send sequence space (RFC 9293 3.3.1, figure 3) */
     uint32_t iss, snd_una, snd_nxt;

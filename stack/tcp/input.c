@@ -224,6 +224,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
         c->urgent = false;
     c->retries = 0;
     c->soft_error = 0;
+    c->waiting_since_ns = tcp->core->now_ns;
     if (c->sacked.count > 0)
         sack_acknowledged(tcp, c);
     if (c->ecn)

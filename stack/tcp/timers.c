@@ -24,6 +24,11 @@ static bool waits_for_peer(enum timer_purpose purpose)
     return purpose == TIMER_RETRANSMIT || purpose == TIMER_PROBE;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint64_t user_timeout_ns(const struct connection *c)
 {
     return c->user_timeout_ms * NS_PER_MS;
@@ -83,8 +88,14 @@ static void back_off(struct connection *c)
 
 static void retransmission_due(struct tcp *tcp, struct connection *c)
 {
+    bool over = patience_is_over(tcp, c);
+
+    if (!over && tcp->core->now_ns < c->retransmit_ns) { /* the peer has won time since */
+        timer_start(&tcp->timers, &c->timer, earlier(c->retransmit_ns, patience_end_ns(c)));
+        return;
+    }
     count(tcp->core, tcp_retransmission_timeouts);
-    if (patience_is_over(tcp, c)) {
+    if (over) {
         give_up(tcp, c, false);
         return;
     }
@@ -227,18 +238,13 @@ static uint64_t keepalive_deadline_ns(const struct connection *c, uint64_t now_n
     return c->retries > 0 ? now_ns + k->interval_s * NS_PER_S : c->heard_ns + k->idle_s * NS_PER_S;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t deadline_ns(const struct connection *c, enum timer_purpose purpose, uint64_t now_ns)
 {
     switch (purpose) {
     case TIMER_NONE:
         break;
     case TIMER_RETRANSMIT:
-        return earlier(now_ns + rtt_timeout_ns(&c->rtt, c->backoff), patience_end_ns(c));
+        return earlier(c->retransmit_ns, patience_end_ns(c));
     case TIMER_PROBE:
         return earlier(now_ns + probe_interval_ns(c), patience_end_ns(c));
     case TIMER_CORK:
@@ -267,6 +273,7 @@ void timers_arm(struct tcp *tcp, struct connection *c)
     if (waits_for_peer(purpose) && (restart || !waits_for_peer(before)))
         c->waiting_since_ns = now_ns;
     c->timer_purpose = purpose;
+    c->retransmit_ns = now_ns + rtt_timeout_ns(&c->rtt, c->backoff);
     timer_start(&tcp->timers, &c->timer, deadline_ns(c, purpose, now_ns));
 }
 

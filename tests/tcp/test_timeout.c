@@ -68,6 +68,29 @@ static void a_long_user_timeout_outlasts_the_retries_rfc9293_3_8_3(void **state)
     app_send_fails(s, ETIMEDOUT);
 }
 
+/* In a recovery, where only the first partial acknowledgement restarts the timer (RFC 6582 3.2). */
+static void partial_progress_begins_the_user_timeout_anew_rfc5482_3_1(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    app_set(s, IPPROTO_TCP, TCP_USER_TIMEOUT, 150);
+    send_and_expect(s, 6 * 1460, 1460, 1);
+    for (int i = 0; i < 3; i++)
+        recv(s, ". 1:1(0) ack 1");
+    expect(s, ". 1:1461(1460) ack 1");
+    at(s, 50);
+    recv(s, ". 1:1(0) ack 1461");
+    expect(s, ". 1461:2921(1460) ack 1");
+    at(s, 140);
+    recv(s, ". 1:1(0) ack 2921");
+    expect(s, ". 2921:4381(1460) ack 1");
+    at(s, 249); /* 150 ms after the first, but not after the second */
+    app_events(s, HAS_SENT);
+    expect_between(s, 1, 2, ". 2921:4381(1460) ack 1"); /* as due since the first */
+    quiet(s, 42);
+    app_send_fails(s, ETIMEDOUT);
+}
+
 static void progress_begins_the_user_timeout_anew_rfc5482_3_1(void **state)
 {
     struct script *s = *state;
@@ -209,6 +232,7 @@ int main(void)
         TEST(without_a_user_timeout_data_is_sent_again_15_times_rfc9293_3_8_3),
         TEST(the_user_timeout_ends_the_wait_for_an_ack_rfc9293_3_8_3),
         TEST(a_long_user_timeout_outlasts_the_retries_rfc9293_3_8_3),
+        TEST(partial_progress_begins_the_user_timeout_anew_rfc5482_3_1),
         TEST(progress_begins_the_user_timeout_anew_rfc5482_3_1),
         TEST(an_idle_time_does_not_count),
         TEST(the_user_timeout_can_be_set_while_data_waits),
