@@ -56,8 +56,8 @@
     X(backlog)                                                                                     \
     X(accept_ms)                                                                                   \
     X(no_sack)                                                                                     \
-    X(no_timestamps) X(no_scaling) X(ecn) X(no_cookies) X(datagrams) X(datagram_bytes)             \
-        X(datagram_ms)
+    X(no_timestamps)                                                                               \
+    X(no_scaling) X(ecn) X(no_cookies) X(datagrams) X(datagram_bytes) X(datagram_ms)
 
 /* One direction of a link: see link/impair.h. */
 #define SCENARIO_PATH_FIELDS(X)                                                                    \
