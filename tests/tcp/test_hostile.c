@@ -7,9 +7,7 @@
 #define _GNU_SOURCE /* POLLRDHUP */
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 
-#include "base/bytes.h"
 #include "fixtures.h"
 
 #define MSS 1460u
@@ -309,21 +307,6 @@ static void an_mss_of_0_counts_as_none_rfc9293_3_7_1(void **state)
     send_and_expect(s, 1000, 536, 1);
 }
 
-static void a_tcp_segment_in_ip_in_ip_is_not_for_tcp(void **state)
-{
-    struct script *s = *state;
-    static uint8_t bytes[PACKET_BYTES_MAX];
-    app_listen(s, 8);
-    size_t length = build(s, bytes, "S 0:0(0) <mss 1460>");
-    memmove(bytes + 20, bytes, length);
-    bytes[9] = 4; /* IP in IP, RFC 2003 */
-    store_be16(bytes + 2, (uint16_t)(20 + length));
-    packet_fix_checksums(bytes, 20 + length);
-    recv_raw(s, bytes, 20 + length);
-    expect(s, "icmp 3/2 (%zu)", 20 + length); /* and nothing for what is inside */
-    assert_int_equal(counter(s, "ip_protocol_unknown"), 1);
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -343,7 +326,6 @@ int main(void)
         TEST(one_byte_windows_are_served_slowly_rfc9293_3_8_6_2_1),
         TEST(two_zero_window_ends_do_not_loop_rfc9293_3_8_6_1),
         TEST(an_mss_of_0_counts_as_none_rfc9293_3_7_1),
-        TEST(a_tcp_segment_in_ip_in_ip_is_not_for_tcp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
