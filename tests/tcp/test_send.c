@@ -482,21 +482,6 @@ static void a_window_too_small_for_a_segment_is_used_in_the_end_rfc9293_3_8_6_2_
     expect(s, "P. 4481:5001(520) ack 1");
 }
 
-static void one_byte_windows_draw_one_byte_for_each_timeout_rfc9293_3_8_6_2_1(void **state)
-{
-    struct script *s = *state;
-    established(s);
-    recv(s, ". 1:1(0) ack 1 win 1");
-    app_send(s, 1000);
-    for (unsigned i = 1; i <= 100; i++) { /* whatever the peer acknowledges, however often */
-        expect_between(s, 200, 201, ". %u:%u(1) ack 1", i, i + 1);
-        for (unsigned j = 0; j < 10; j++)
-            recv(s, ". 1:1(0) ack %u win 1", i + 1);
-    }
-    recv(s, ". 1:1(0) ack 101 win 65535");
-    expect(s, "P. 101:1001(900) ack 1");
-}
-
 static void a_peer_that_never_had_more_gets_a_byte_for_each_ack_rfc9293_3_8_6_2_1(void **state)
 {
     struct script *s = *state;
@@ -701,7 +686,6 @@ int main(void)
         TEST(an_old_ack_is_no_answer_to_a_probe_rfc9293_3_8_6_1),
         TEST(a_window_closed_from_the_start_is_probed_rfc9293_3_8_6_1),
         TEST(a_window_too_small_for_a_segment_is_used_in_the_end_rfc9293_3_8_6_2_1),
-        TEST(one_byte_windows_draw_one_byte_for_each_timeout_rfc9293_3_8_6_2_1),
         TEST(a_peer_that_never_had_more_gets_a_byte_for_each_ack_rfc9293_3_8_6_2_1),
         TEST(a_fin_is_sent_through_a_closed_window_in_the_end),
         TEST(the_initial_window_is_ten_segments_rfc6928_2),
