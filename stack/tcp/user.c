@@ -140,9 +140,12 @@ ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *part
 
 void tcp_mark_urgent(struct tcp *tcp, struct connection *c)
 {
+    /* Where the peer's window holds the text back, it learns of it all the same, once: more bare
+     * acknowledgements would be duplicates to it (RFC 5681 2). */
+    if (!c->urgent && seq_ge(c->snd_nxt, c->snd_una + c->snd_wnd))
+        c->ack_due = ACK_NOW;
     c->urgent = true;
     c->snd_up = output_end_seq(c);
-    c->ack_due = ACK_NOW; /* tells of it at once, should the windows hold the text back */
     output_queue(tcp, c);
 }
 
