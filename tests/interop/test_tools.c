@@ -159,7 +159,7 @@ static void floods_of_syns_and_acks_leave_it_serving(void **state)
         "-p 7 -S --rand-source",
         "-p 7 -A --rand-source",
         "-p 7 -S -A",
-        "-p 7 -S -a " STRAIT_ADDRESS, /* LAND */
+        ("-p 7 -S -a " STRAIT_ADDRESS), /* LAND */
         "-p 7 -S -a 127.0.0.1",
         "-p 7 -S -a 224.0.0.1",
         "--udp -p 7 --rand-source",
