@@ -503,7 +503,7 @@ static bool peer_is_gone(const struct check *check, uint32_t connection, uint32_
 
     uint32_t host = check_host_of(check, connection, 1 - side);
 
-    if (y->crashed || y->error != 0 || (y->closed && y->abandoned))
+    if (y->crashed || y->error != 0 || y->patience_over || (y->closed && y->abandoned))
         return true;
     if (y->closed && check_counter(check, host, "tcp_orphans_timed_out") > 0)
         return true;
@@ -567,9 +567,10 @@ static bool scenario_is_clean(const struct scenario *s)
             s->hosts[i].connections_max > 0 || s->hosts[i].backlog > 0 || s->hosts[i].accept_ms > 0)
             return false;
     for (uint32_t i = 0; i < s->connection_count; i++)
-        if (s->connections[i].side[0].end >= END_ABANDON ||
-            s->connections[i].side[1].end >= END_ABANDON)
-            return false;
+        for (int side = 0; side < 2; side++)
+            if (s->connections[i].side[side].end >= END_ABANDON ||
+                s->connections[i].side[side].urgent)
+                return false;
     return true;
 }
 

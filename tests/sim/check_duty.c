@@ -199,7 +199,7 @@ static void check_window_told(struct check *check, struct seen *seen)
 
     if (!x->opened || x->closed || x->crashed || x->eof || x->fin_taken_ns > 0 ||
         host->receive_bytes == 0 || host->memory_bytes > 0 || x->read_ns == 0 ||
-        x->read_ns == check->now_ns)
+        x->read_ns == check->now_ns || x->read_ns <= x->floor_ns) /* or more has come since */
         return;
     if (x->promised > must_have(check, x) || come == 0)
         return;

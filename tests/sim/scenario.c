@@ -472,10 +472,14 @@ static void make_clean(struct prng *r, struct scenario *s)
         h->memory_bytes = h->half_open_max = h->connections_max = h->time_wait_max = 0;
         h->backlog = h->accept_ms = 0;
     }
-    for (uint32_t i = 0; i < s->connection_count; i++)
-        for (int side = 0; side < 2; side++)
-            if (s->connections[i].side[side].end >= END_ABANDON)
-                s->connections[i].side[side].end = END_SHUTDOWN;
+    for (uint32_t i = 0; i < s->connection_count; i++) {
+        for (int side = 0; side < 2; side++) {
+            struct scenario_side *plan = &s->connections[i].side[side];
+            plan->urgent = 0; /* the news of it looks like duplicate acknowledgements */
+            if (plan->end >= END_ABANDON)
+                plan->end = END_SHUTDOWN;
+        }
+    }
     s->net.inner_mtu = 0;
     memset(s->faults, 0, sizeof(s->faults));
     s->fault_count = 0;
