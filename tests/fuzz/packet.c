@@ -202,7 +202,8 @@ void packet_check(const uint8_t *packet, size_t length, uint32_t source, uint32_
         CHECK(length <= mtu);
     } else {
         CHECK(offload->gso == STRAIT_GSO_TCP4 && features & STRAIT_LINK_TSO4);
-        CHECK(offload->gso_size > 0 && (uint32_t)offload->header_bytes + offload->gso_size <= mtu);
+        CHECK(offload->gso_size > 0);
+        CHECK(length <= mtu || (uint32_t)offload->header_bytes + offload->gso_size <= mtu);
     }
     if ((load_be16(packet + 6) & FRAGMENT_MASK) == 0 && load_be32(packet + 12) == source)
         check_transport(packet, length, features, offload);
