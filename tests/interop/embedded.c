@@ -131,12 +131,9 @@ static void look_at_connection(struct peer *p, int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
-        p->retransmissions = UINT32_MAX;
-        return;
-    }
-    p->retransmissions += info.tcpi_total_retrans;
-    p->options = info.tcpi_options;
+    p->retransmissions += kernel_retransmissions(fd);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+        p->options = info.tcpi_options;
 }
 
 /* The next connection, or -1 with what is wrong in p->error. No test is failed on this thread. */

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* for tcpi_dsack_dups, which that of libc lacks */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -66,12 +66,31 @@ void kernel_close_by_reset(int fd)
     close(fd);
 }
 
+/* Packets that the kernel could not put into the device's queue, since the device is there. */
+static uint32_t device_drops(void)
+{
+    char line[400];
+    unsigned drops = 0;
+    FILE *file = fopen("/proc/net/dev", "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        /* The fourth of what was sent, behind eight numbers of what was received. */
+        if (sscanf(line, " " DEVICE ": %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %u", &drops) ==
+            1)
+            break;
+    }
+    if (file != NULL)
+        fclose(file);
+    return drops;
+}
+
 uint32_t kernel_retransmissions(int fd)
 {
-    struct tcp_info info;
+    struct tcp_info info = {0};
     socklen_t size = sizeof(info);
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
-    return info.tcpi_total_retrans;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return UINT32_MAX;
+    uint32_t explained = info.tcpi_dsack_dups + device_drops();
+    return info.tcpi_total_retrans > explained ? info.tcpi_total_retrans - explained : 0;
 }
 
 void check_echo(uint64_t seed, uint64_t bytes)

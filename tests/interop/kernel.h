@@ -53,7 +53,12 @@ int kernel_listen(uint16_t *port);
 /* SO_LINGER with time 0: the next close sends a RST. */
 void kernel_close_by_reset(int fd);
 
-/* Segments that the kernel has retransmitted on the connection. */
+/*
+ * Segments that the kernel has sent again on the connection because they were lost. What Strait has
+ * reported as duplicates (RFC 2883) is not counted: on a busy machine an acknowledgement comes
+ * late, and the kernel's tail loss probe does not wait for it. Nor is what the device's queue has
+ * dropped, where Strait was not given the time to read it. If it cannot be told, UINT32_MAX.
+ */
 uint32_t kernel_retransmissions(int fd);
 
 /* Echoes `bytes` over a new connection to Strait, and compares. */
