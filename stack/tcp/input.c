@@ -223,6 +223,8 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     if (c->urgent && seq_ge(c->snd_una, c->snd_up))
         c->urgent = false;
     c->retries = 0;
+    if (c->timer_purpose == TIMER_PROBE) /* what it sends arrives: RFC 9293 3.8.6.2.1, SHLD-29 */
+        c->backoff = 0;
     c->soft_error = 0;
     c->waiting_since_ns = tcp->core->now_ns;
     if (c->sacked.count > 0)

@@ -286,6 +286,19 @@ static void an_ack_below_snd_una_changes_no_window_rfc9293_3_10_7_4(void **state
     expect(s, ". 5841:7301(1460) ack 21");
 }
 
+/* The timer that overrides the rule against silly windows is no probe of a closed one. */
+static void a_small_window_is_used_at_each_timeout_without_backoff_rfc9293_3_8_6_2_1(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    recv(s, ". 1:1(0) ack 1 win 1000");
+    app_send(s, 10000);
+    for (unsigned i = 0; i < 8; i++) { /* the peer has memory for half, so that nothing is timed */
+        expect_after(s, 200, ". %u:%u(1000) ack 1", 1 + i * 500, 1001 + i * 500);
+        recv(s, ". 1:1(0) ack %u win 1000", 501 + i * 500);
+    }
+}
+
 static void a_window_that_shrinks_is_survived_rfc9293_3_8_6(void **state)
 {
     struct script *s = *state;
@@ -673,6 +686,7 @@ int main(void)
         TEST(a_segment_that_acknowledges_more_brings_its_window_rfc9293_3_10_7_4),
         TEST(a_window_that_closes_in_a_retransmission_is_closed_rfc9293_3_10_7_4),
         TEST(an_ack_below_snd_una_changes_no_window_rfc9293_3_10_7_4),
+        TEST(a_small_window_is_used_at_each_timeout_without_backoff_rfc9293_3_8_6_2_1),
         TEST(a_window_that_shrinks_is_survived_rfc9293_3_8_6),
         TEST(no_silly_segments_are_sent_rfc9293_3_8_6_2_1),
         TEST(half_of_the_largest_window_is_worth_a_segment_rfc9293_3_8_6_2_1),
