@@ -332,7 +332,7 @@ bool output_is_corked(const struct connection *c)
 {
     uint32_t waiting = output_end_seq(c) - c->snd_resend;
 
-    return (c->corked || c->more) && waiting < c->mss && !tail_may_go(c) &&
+    return (c->corked || c->more) && !c->ecn_paused && waiting < c->mss && !tail_may_go(c) &&
            waiting <= usable(c, c->snd_wnd);
 }
 

@@ -123,6 +123,9 @@ bool sack_report(struct tcp *tcp, struct connection *c, uint32_t length, struct 
     /* RFC 2018 4: the latest first, then those that were reported before it. */
     for (int i = 0; i < c->report.recent_count; i++)
         put_around(c, c->report.recent[i], fitting, o);
+    /* All of those may be in order by now, while something older is not. */
+    if (o->sack_count == 0 && fitting > 0 && c->out_of_order.count > 0)
+        put_block(c, &c->out_of_order.list[0], o);
     return true;
 }
 

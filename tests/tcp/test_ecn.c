@@ -360,6 +360,27 @@ static void an_echo_in_a_window_of_one_segment_waits_for_the_timer_rfc3168_6_1_2
     expect(s, "P. %u:%u(1460) ack 1 ect0", 1 + 17 * MSS, 1 + 18 * MSS);
 }
 
+static void what_a_cork_held_goes_after_the_timer_rfc3168_6_1_2(void **state)
+{
+    struct script *s = *state;
+    opened_with_ecn(s);
+    app_send(s, 12 * MSS);
+    expect_capable(s, 1, 1 + 10 * MSS);
+    recv(s, "E. 1:1(0) ack %u", 1 + 10 * MSS);
+    expect(s, "W. %u:%u(1460) ack 1 ect0", 1 + 10 * MSS, 1 + 11 * MSS);
+    expect(s, "P. %u:%u(1460) ack 1 ect0", 1 + 11 * MSS, 1 + 12 * MSS);
+    recv(s, "E. 1:1(0) ack %u", 1 + 12 * MSS);
+    app_send(s, MSS);
+    expect(s, "PW. %u:%u(1460) ack 1 ect0", 1 + 12 * MSS, 1 + 13 * MSS);
+    recv(s, "E. 1:1(0) ack %u", 1 + 13 * MSS);
+    app_send(s, MSS);
+    expect(s, "PW. %u:%u(1460) ack 1 ect0", 1 + 13 * MSS, 1 + 14 * MSS);
+    app_set(s, IPPROTO_TCP, TCP_CORK, 1);
+    app_send(s, 10);
+    recv(s, "E. 1:1(0) ack %u", 1 + 14 * MSS);
+    expect_after(s, 400, "PW. %u:%u(10) ack 1 ect0", 1 + 14 * MSS, 11 + 14 * MSS);
+}
+
 /* RFC 5482 2: it is of what was sent. What waits for the timer has not been. */
 static void the_user_timeout_begins_when_the_timer_lets_go_rfc5482_2(void **state)
 {
@@ -523,6 +544,7 @@ int main(void)
         TEST(an_echo_of_what_was_sent_since_halves_it_again_rfc3168_6_1_2),
         TEST(an_echo_that_acknowledges_nothing_new_changes_nothing_rfc3168_6_1_2),
         TEST(an_echo_in_a_window_of_one_segment_waits_for_the_timer_rfc3168_6_1_2),
+        TEST(what_a_cork_held_goes_after_the_timer_rfc3168_6_1_2),
         TEST(the_user_timeout_begins_when_the_timer_lets_go_rfc5482_2),
         TEST(a_loss_in_the_window_of_a_mark_does_not_halve_it_again_rfc3168_6_1_2),
         TEST(a_mark_in_the_window_of_a_loss_does_not_halve_it_again_rfc3168_6_1_2),

@@ -70,6 +70,27 @@ static void four_blocks_are_reported_rfc2018_3(void **state)
     expect(s, ". 1:1(0) ack 1 <sack 501:511 401:411 301:311 201:211>");
 }
 
+/* Four later ones have pushed it out of the reports; it is still there when they are in order. */
+static void an_old_block_is_reported_when_no_later_one_is_left_rfc2018_4(void **state)
+{
+    struct script *s = *state;
+    established_sack(s);
+    recv(s, ". 901:911(10) ack 1");
+    expect(s, ". 1:1(0) ack 1 <sack 901:911>");
+    for (unsigned i = 0; i < 4; i++) {
+        recv(s, ". %u:%u(10) ack 1", 101 + 100 * i, 111 + 100 * i);
+        expect(s, ". 1:1(0) ack 1");
+    }
+    recv(s, ". 1:101(100) ack 1");
+    expect(s, ". 1:1(0) ack 111 <sack 401:411 301:311 201:211>");
+    recv(s, ". 111:201(90) ack 1");
+    expect(s, ". 1:1(0) ack 211 <sack 401:411 301:311>");
+    recv(s, ". 211:301(90) ack 1");
+    expect(s, ". 1:1(0) ack 311 <sack 401:411>");
+    recv(s, ". 311:401(90) ack 1");
+    expect(s, ". 1:1(0) ack 411 <sack 901:911>");
+}
+
 static void three_blocks_are_reported_beside_timestamps_rfc2018_3(void **state)
 {
     struct script *s = *state;
@@ -369,6 +390,7 @@ int main(void)
         TEST(nothing_is_reported_where_sack_is_switched_off),
         TEST(the_latest_block_comes_first_rfc2018_4),
         TEST(four_blocks_are_reported_rfc2018_3),
+        TEST(an_old_block_is_reported_when_no_later_one_is_left_rfc2018_4),
         TEST(three_blocks_are_reported_beside_timestamps_rfc2018_3),
         TEST(blocks_take_the_place_that_the_smallest_mtu_leaves_rfc9293_3_7_1),
         TEST(what_is_acknowledged_is_not_reported_rfc2018_4),
