@@ -66,12 +66,17 @@ void path_delivered(struct check *check, uint32_t host, const void *packet, size
         return;
     check->hosts[host].error_arrived |= error.type != PARAMETER_PROBLEM;
     const uint8_t *tcp = error.quote + IP_HEADER_BYTES;
-    if (error.type != UNREACHABLE || error.code != FRAGMENTATION_NEEDED ||
-        error.quote[9] != IPPROTO_TCP)
+    if (error.type != UNREACHABLE || error.code != FRAGMENTATION_NEEDED)
+        return;
+    check->hosts[host].path_told |= error.quote[9] == IPPROTO_UDP;
+    if (error.quote[9] != IPPROTO_TCP)
         return;
     seen.packet =
         (struct packet){.source_port = load_be16(tcp), .destination_port = load_be16(tcp + 2)};
-    if (!check_find(check, host, true, &seen) || !seen.x->syn_sent || seen.both->wire_over)
+    if (!check_find(check, host, true, &seen))
+        return;
+    check->hosts[host].path_told |= seen.both->wire_over; /* of its new numbers nothing is known */
+    if (!seen.x->syn_sent || seen.both->wire_over)
         return;
     uint32_t seq = load_be32(tcp + 4), size = load_be16(error.quote + 2);
     uint32_t mtu = error.mtu > MTU_LEAST ? error.mtu : MTU_LEAST;

@@ -486,7 +486,7 @@ void check_packet(struct check *check, uint64_t now_ns, uint32_t host, bool sent
         return;
     }
     log_packet(check, &seen, sent);
-    if (check->scenario->connections[seen.connection].own)
+    if (sent && check->scenario->connections[seen.connection].own)
         check_violated(check, seen.connection, (int)seen.side, "uses a link to reach itself");
     seen.x->patience_over |= check_lost_patience(check, seen.connection, seen.side);
     if (sent)

@@ -401,7 +401,8 @@ static void draw_connection(struct prng *r, const struct scenario *s, struct sce
     c->at_ms = chance(r, 50) ? below(r, 100) : below(r, s->net.heal_ms);
     c->pair = s->net.second ? below(r, 2) : 0;
     c->from = below(r, 2);
-    c->own = chance(r, 5);
+    /* Where memory is short, what one side has written leaves the other no room to take it. */
+    c->own = chance(r, 5) && s->hosts[c->pair * 2 + c->from].memory_bytes == 0;
     c->simultaneous = !c->own && chance(r, 8);
     bool both = chance(r, 50);
     uint32_t writer = below(r, 2);
@@ -472,14 +473,10 @@ static void make_clean(struct prng *r, struct scenario *s)
         h->memory_bytes = h->half_open_max = h->connections_max = h->time_wait_max = 0;
         h->backlog = h->accept_ms = 0;
     }
-    for (uint32_t i = 0; i < s->connection_count; i++) {
-        for (int side = 0; side < 2; side++) {
-            struct scenario_side *plan = &s->connections[i].side[side];
-            plan->urgent = 0; /* the news of it looks like duplicate acknowledgements */
-            if (plan->end >= END_ABANDON)
-                plan->end = END_SHUTDOWN;
-        }
-    }
+    for (uint32_t i = 0; i < s->connection_count; i++)
+        for (int side = 0; side < 2; side++)
+            if (s->connections[i].side[side].end >= END_ABANDON)
+                s->connections[i].side[side].end = END_SHUTDOWN;
     s->net.inner_mtu = 0;
     memset(s->faults, 0, sizeof(s->faults));
     s->fault_count = 0;

@@ -324,7 +324,7 @@ static void a_timeout_after_a_long_while_is_right(void **state)
 static void get_an_icmp_error_about(struct scene *scene, uint8_t type, uint8_t code, uint16_t mtu,
                                     uint32_t seq)
 {
-    const struct said said = {.flags = PACKET_ACK, .seq = seq, .ack = 1};
+    const struct said said = {.flags = PACKET_ACK, .seq = seq, .ack = 1, .length = 600};
     uint8_t quoted[4096], packet[56] = {0x45, [3] = sizeof(packet), [8] = 64, [9] = IPPROTO_ICMP};
     uint8_t *icmp = packet + 20;
 
