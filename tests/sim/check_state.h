@@ -229,7 +229,7 @@ void duty_abandoned(struct check *, uint32_t connection, uint32_t side);
 /* The side sends [start, end), before that is taken down. */
 void ecn_sent(struct check *, struct seen *, uint64_t start, uint64_t end);
 
-/* A segment has come; `surely` if it brings text that the side cannot refuse. */
+/* A segment has come; `surely` if it brings new text that the side cannot refuse. */
 void ecn_delivered(const struct check *, struct seen *, bool surely);
 
 /* ---- check_path.c ---- */

@@ -79,7 +79,8 @@ static void take_syn_sent(struct check *check, struct seen *seen)
     const struct packet *p = &seen->packet;
     struct side *x = seen->x;
 
-    if (x->syn_sent && x->iss != p->seq) {
+    /* A cookie is the same again: a late SYN after a reset begins anew, too. */
+    if (x->syn_sent && (x->iss != p->seq || (x->reset_sent && p->flags & PACKET_ACK))) {
         seen->both->wire_over = true;
         return;
     }
@@ -362,6 +363,7 @@ static void take_span(struct check *check, struct seen *seen, uint64_t start, bo
     }
     if (end == start)
         return;
+    bool is_new = ranges_overlap(&x->arrived, start, end) == 0;
     sack_arrived(x, start, end);
     ranges_add(&x->arrived, start, end, CHECK_RANGES_MAX);
 
@@ -370,7 +372,7 @@ static void take_span(struct check *check, struct seen *seen, uint64_t start, bo
     text_end = text_end < x->promised ? text_end : x->promised;
     bool open = x->opened && !x->closed && !(p->flags & PACKET_SYN);
     bool surely = open && newest && text_end > start && text_end > in_order(&x->surely);
-    ecn_delivered(check, seen, surely);
+    ecn_delivered(check, seen, surely && is_new);
     if (surely)
         ranges_add(&x->surely, start, text_end, CHECK_RANGES_MAX);
 }
