@@ -370,6 +370,7 @@ void check_ended(struct check *check, uint64_t now_ns, uint32_t connection, uint
     struct side *x = side_of(check, now_ns, connection, side);
 
     check_note(check, connection, (int)side, "%s", texts[ending]);
+    x->patience_over |= check_lost_patience(check, connection, side);
     if (!x->shut && x->acked_surely >= x->written + 1)
         x->waiting_ns = now_ns;
     if (ending == CHECK_SHUT) {
