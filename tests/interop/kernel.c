@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <linux/tcp.h> /* for tcpi_dsack_dups, which that of libc lacks */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -83,13 +84,35 @@ static uint32_t device_drops(void)
     return drops;
 }
 
+/* A counter of /proc/net/netstat, where a line of names stands above a line of numbers; or 0. */
+static uint32_t namespace_counter(const char *wanted)
+{
+    char names[8192], numbers[8192];
+    uint32_t value = 0;
+    FILE *file = fopen("/proc/net/netstat", "re");
+    while (file != NULL && fgets(names, sizeof(names), file) != NULL &&
+           fgets(numbers, sizeof(numbers), file) != NULL) {
+        char *next_name = NULL, *next_number = NULL;
+        char *name = strtok_r(names, " \n", &next_name);
+        char *number = strtok_r(numbers, " \n", &next_number);
+        for (; name != NULL && number != NULL;
+             name = strtok_r(NULL, " \n", &next_name), number = strtok_r(NULL, " \n", &next_number))
+            if (strcmp(name, wanted) == 0)
+                value = (uint32_t)strtoul(number, NULL, 10);
+    }
+    if (file != NULL)
+        fclose(file);
+    return value;
+}
+
 uint32_t kernel_retransmissions(int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
         return UINT32_MAX;
-    uint32_t explained = info.tcpi_dsack_dups + device_drops();
+    uint32_t explained = info.tcpi_dsack_dups + device_drops() +
+                         namespace_counter("TCPLossProbes") + namespace_counter("TCPTimeouts");
     return info.tcpi_total_retrans > explained ? info.tcpi_total_retrans - explained : 0;
 }
 

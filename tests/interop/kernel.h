@@ -54,10 +54,11 @@ int kernel_listen(uint16_t *port);
 void kernel_close_by_reset(int fd);
 
 /*
- * Segments that the kernel has sent again on the connection because they were lost. What Strait has
- * reported as duplicates (RFC 2883) is not counted: on a busy machine an acknowledgement comes
- * late, and the kernel's tail loss probe does not wait for it. Nor is what the device's queue has
- * dropped, where Strait was not given the time to read it. If it cannot be told, UINT32_MAX.
+ * Segments that the kernel has sent again on the connection because they were lost, as duplicate
+ * acknowledgements have told it. What a timer has made it send does not count, nor what Strait has
+ * reported as duplicates (RFC 2883): on a busy machine an acknowledgement comes late, and the
+ * kernel does not wait for it. Nor does what the device's queue has dropped, where Strait was not
+ * given the time to read it. If it cannot be told, UINT32_MAX.
  */
 uint32_t kernel_retransmissions(int fd);
 
