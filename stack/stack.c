@@ -206,9 +206,10 @@ void strait_input(struct strait *s, struct strait_link *link, const void *packet
 uint64_t strait_advance(struct strait *s, uint64_t now_ns)
 {
     set_now(&s->core, now_ns);
+    bool looped = loopback_waits(&s->ip); /* taken in now: a blocking call may wait for it */
     uint64_t ip_deadline_ns = ip_advance(&s->ip);
     uint64_t tcp_deadline_ns = tcp_advance(&s->tcp);
-    if (sockets_pending(&s->sockets) || loopback_waits(&s->ip))
+    if (sockets_pending(&s->sockets) || looped || loopback_waits(&s->ip))
         return now_ns;
     return ip_deadline_ns < tcp_deadline_ns ? ip_deadline_ns : tcp_deadline_ns;
 }

@@ -277,7 +277,8 @@ STRAIT_API void strait_input(struct strait *, struct strait_link *, const void *
 /*
  * Takes in what the host has sent to itself, runs the timers that are due and sends what is to be
  * sent. Returns the time of the next deadline, STRAIT_NEVER if there is none, or `now_ns` itself
- * while strait_dispatch has callbacks to run or the host has sent something to itself again.
+ * while strait_dispatch has callbacks to run, or if something that the host has sent to itself has
+ * been taken in or waits to be.
  * To be called after strait_input, after socket calls and when the deadline comes; and once before
  * the first socket call, so that the stack knows the time.
  */

@@ -812,6 +812,35 @@ static void a_blocking_call_drives_the_loop(void **state)
     close(fds[1]);
 }
 
+/* What a host says to itself is no event of the loop: no wait may begin while it brings news. */
+static void a_host_that_talks_to_itself_does_not_wait_for_an_event(void **state)
+{
+    struct fixture *f = *state;
+    struct noting noting = noting_over(f);
+    struct strait *stack = stack_new(f, &noting.link);
+    struct alarm late = {.timer.expired = alarm_expired, .fixture = f};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7)};
+    char bytes[16];
+    uint64_t soon_ns = in_ms(f, 1000);
+    f->env->timer_start(f->env, &late.timer, in_ms(f, 3000)); /* the end of a wait for ever */
+
+    int listener = strait_socket(stack, AF_INET, SOCK_STREAM, 0);
+    int client = strait_socket(stack, AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(strait_bind(stack, listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(strait_listen(stack, listener, 1), 0);
+    address.sin_addr.s_addr = inet_addr("127.0.0.1");
+    assert_int_equal(strait_connect(stack, client, (struct sockaddr *)&address, sizeof(address)),
+                     0);
+    int server = strait_accept(stack, listener, NULL, NULL);
+    assert_true(server >= 0);
+    assert_int_equal(strait_send(stack, server, "hello", 5, 0), 5);
+    assert_int_equal(strait_recv(stack, client, bytes, sizeof(bytes), 0), 5);
+    assert_true(f->env->now(f->env) < soon_ns);
+
+    f->env->timer_stop(f->env, &late.timer);
+    stack_end(f, stack, &noting.link);
+}
+
 /* A link that holds packets back: it starts a timer when it is given one. */
 struct holding {
     struct strait_link link;
@@ -892,6 +921,7 @@ int main(void)
         TEST(a_callback_may_end_a_stack),
         TEST(a_stack_behind_a_link_answers_in_the_same_turn),
         TEST(a_blocking_call_drives_the_loop),
+        TEST(a_host_that_talks_to_itself_does_not_wait_for_an_event),
         TEST(a_timer_that_a_link_starts_when_the_stack_sends_ends_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
