@@ -33,6 +33,19 @@ PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
 
+# ---- Where it is installed ------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+# Everything is put below DESTDIR, and is made to be used without it.
+DESTDIR ?=
+
+# strait.h is where the version is written down. Libraries of one SONAME may replace each other.
+VERSION := $(shell sed -n 's/^\#define STRAIT_VERSION "\(.*\)"/\1/p' stack/strait.h)
+SONAME := libstrait.so.$(firstword $(subst ., ,$(VERSION)))
+
 # ---- What is built --------------------------------------------------------------------------------
 
 # Linked by programs and tests, never into libstrait: what needs more than libc, and the simulator.
@@ -66,8 +79,8 @@ ORACLE := $(call programs,$(ORACLE_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 
-.PHONY: all lib tests test unit tcp sim same hashes corpus fuzzers fuzz interop oracle asan mutants
-.PHONY: lint layers requirements header fmt clean help
+.PHONY: all lib install uninstall install-test tests test unit tcp sim same hashes corpus fuzzers
+.PHONY: fuzz interop oracle asan mutants lint layers requirements header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -80,7 +93,7 @@ build/strait: $(OUT)/strait
 	ln -sf release/strait $@
 endif
 
-lib: $(OUT)/libstrait.a ## the library libstrait.a, which needs nothing but libc
+lib: $(OUT)/libstrait.a $(OUT)/libstrait.so ## the library, static and shared, which needs nothing but libc
 
 # One object whose hidden symbols are local: an embedder sees strait_* and nothing else.
 $(OUT)/libstrait.o: $(LIB_OBJ)
@@ -93,6 +106,10 @@ $(OUT)/libstrait.a: $(OUT)/libstrait.o
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $<
 
+$(OUT)/libstrait.so: $(LIB_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -o $@ $^
+
 $(OUT)/strait: $(call objects,apps/strait.c) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS)
@@ -101,6 +118,39 @@ $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(STRAIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# ---- Installation ---------------------------------------------------------------------------------
+
+# The lines of the file for pkg-config.
+define PC_LINES
+'prefix=$(PREFIX)' \
+'libdir=$(LIBDIR)' \
+'includedir=$(INCLUDEDIR)' \
+'' \
+'Name: strait' \
+'Description: a TCP/IP stack in user space' \
+'Version: $(VERSION)' \
+'Cflags: -I$${includedir}' \
+'Libs: -L$${libdir} -lstrait' \
+'Libs.private: -pthread'
+endef
+
+INSTALLED = $(BINDIR)/strait $(INCLUDEDIR)/strait.h $(LIBDIR)/pkgconfig/strait.pc \
+	$(LIBDIR)/libstrait.a $(LIBDIR)/libstrait.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libstrait.so
+
+install: all ## puts program, library and header below PREFIX (/usr/local); DESTDIR goes in front
+	@echo "  INSTALL $(DESTDIR)$(PREFIX)"
+	$(Q)install -d $(addprefix $(DESTDIR),$(BINDIR) $(INCLUDEDIR) $(LIBDIR)/pkgconfig)
+	$(Q)install -m 755 $(OUT)/strait $(DESTDIR)$(BINDIR)/strait
+	$(Q)install -m 644 stack/strait.h $(DESTDIR)$(INCLUDEDIR)/strait.h
+	$(Q)install -m 644 $(OUT)/libstrait.a $(DESTDIR)$(LIBDIR)/libstrait.a
+	$(Q)install -m 755 $(OUT)/libstrait.so $(DESTDIR)$(LIBDIR)/libstrait.so.$(VERSION)
+	$(Q)ln -sf libstrait.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libstrait.so
+	$(Q)printf '%s\n' $(PC_LINES) >$(DESTDIR)$(LIBDIR)/pkgconfig/strait.pc
+
+uninstall: ## takes away what install, of the same PREFIX and DESTDIR, has put there
+	$(Q)rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 
 # ---- Tests ----------------------------------------------------------------------------------------
 
@@ -181,11 +231,15 @@ interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN
 oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
 
+install-test: all ## programs in C and C++ build against what `make install` installs
+	+tests/install/check $(OUT)/installed
+
 tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
+# What is installed is the release build, too.
 ifeq ($(MODE),release)
-test: layers requirements header
+test: layers requirements header install-test
 endif
 test: unit tcp sim corpus interop oracle ## all tests of this MODE
 
@@ -225,7 +279,7 @@ clean: ## removes build/
 	rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(BESIDE_LIB) $(APP_SRC) apps/strait.c \
 	$(TEST_SRC) $(HARNESS_SRC))

@@ -5,8 +5,8 @@
 
 #include "options.h"
 #include "serve.h"
+#include "strait.h"
 
-#define VERSION     "0.1.0"
 #define EXIT_USAGE  2
 #define ERROR_BYTES 512
 
@@ -42,7 +42,7 @@ int main(int argc, char *argv[])
         return 0;
     }
     if (strcmp(command, "--version") == 0) {
-        puts("strait " VERSION);
+        puts("strait " STRAIT_VERSION);
         return 0;
     }
     if (argc > 1)

@@ -27,6 +27,8 @@
 extern "C" {
 #endif
 
+#define STRAIT_VERSION "0.1.0"
+
 #define STRAIT_API __attribute__((visibility("default")))
 
 struct strait;
