@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/siphash.h"
+#include "udp/ping.h"
 
 /* ---- Configuration -------------------------------------------------------------------------- */
 
@@ -108,6 +109,7 @@ struct strait *strait_new(const struct strait_config *config, struct strait_env 
         goto no_sockets;
 
     ip_register(&s->ip, IPPROTO_UDP, &udp_protocol, &s->udp);
+    ip_register_echo(&s->ip, &ping_protocol, &s->udp);
     ip_register(&s->ip, IPPROTO_TCP, &tcp_protocol, &s->tcp);
     s->udp.wake = s->tcp.wake = sockets_wake;
     s->udp.wake_context = s->tcp.wake_context = &s->sockets;

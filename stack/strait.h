@@ -314,7 +314,10 @@ STRAIT_API size_t strait_memory(const struct strait *);
 
 /*
  * As POSIX, and where it leaves room as Linux, with these notes. Domains: AF_INET. Types:
- * SOCK_STREAM, SOCK_DGRAM, with SOCK_NONBLOCK. A call on a blocking socket that has to wait drives
+ * SOCK_STREAM, SOCK_DGRAM, with SOCK_NONBLOCK. SOCK_DGRAM with IPPROTO_ICMP is Linux's ping socket:
+ * it sends echo requests (an ICMP message of 8 bytes and more, whose checksum and identifier are
+ * written by the stack; the identifier is the local port) and receives the replies, whole; the
+ * peer's port means nothing. A call on a blocking socket that has to wait drives
  * the environment's wait; where there is none it fails with EAGAIN, and inside a callback with
  * EDEADLK. EINTR comes from that wait, and no signal is ever raised. A closed descriptor's number
  * stays EBADF for a long time: its slot is used again under another number. A stack with

@@ -53,6 +53,11 @@
     X(icmp_type_ignored)                                                                           \
     X(icmp_broadcast_ignored)                                                                      \
     X(icmp_echo_answered)                                                                          \
+    X(icmp_echo_requests_out)                                                                      \
+    X(icmp_echo_replies_in)                                                                        \
+    X(icmp_echo_reply_unmatched)                                                                   \
+    X(icmp_queue_full)                                                                             \
+    X(icmp_memory_short)                                                                           \
     X(icmp_errors_in)                                                                              \
     X(icmp_errors_out)                                                                             \
     X(icmp_errors_limited)                                                                         \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ICMP for IPv4 (RFC 792, RFC 1122 3.2.2): answers echo requests, tells transports of errors about
- * their packets, and makes errors. It keeps no state but the buckets that limit the errors made,
- * and an answer is sent from within the request's arrival, its payload by reference.
+ * ICMP for IPv4 (RFC 792, RFC 1122 3.2.2): answers echo requests, hands up the replies to those of
+ * this host, tells transports of errors about their packets, and makes errors. It keeps no state
+ * but the buckets that limit the errors made, and an answer is sent from within the request's
+ * arrival, its payload by reference.
  */
 #include <errno.h>
 
@@ -55,6 +56,15 @@ static void answer_echo(struct ip *ip, const struct ip_packet *packet)
     outgoing_payload(&out, packet->payload + ICMP_HEADER_BYTES, packet->length - ICMP_HEADER_BYTES);
     if (ip_output(ip, &route, IPPROTO_ICMP, &out) == 0)
         count(ip->core, icmp_echo_answered);
+}
+
+static void take_reply(struct ip *ip, const struct ip_packet *packet)
+{
+    if (ip->echo == NULL) {
+        count(ip->core, icmp_echo_reply_unmatched);
+        return;
+    }
+    ip->echo->input(ip->echo_self, packet);
 }
 
 /* ---- Errors about our packets --------------------------------------------------------------- */
@@ -158,6 +168,18 @@ int icmp_errno(const struct ip_error *error, bool *hard)
     }
 }
 
+/* About an ICMP message. */
+static void echo_error(void *self, const struct ip_error *error)
+{
+    struct ip *ip = self;
+
+    if (ip->echo == NULL) {
+        count(ip->core, icmp_quote_unmatched);
+        return;
+    }
+    ip->echo->error(ip->echo_self, error);
+}
+
 /* ---- In ------------------------------------------------------------------------------------- */
 
 static void icmp_input(void *self, const struct ip_packet *packet)
@@ -180,6 +202,9 @@ static void icmp_input(void *self, const struct ip_packet *packet)
     case ICMP_TYPE_ECHO:
         answer_echo(ip, packet);
         break;
+    case ICMP_TYPE_ECHO_REPLY:
+        take_reply(ip, packet);
+        break;
     case ICMP_TYPE_UNREACHABLE:
     case ICMP_TYPE_TIME_EXCEEDED:
     case ICMP_TYPE_PARAMETER_PROBLEM:
@@ -193,7 +218,7 @@ static void icmp_input(void *self, const struct ip_packet *packet)
 
 void icmp_init(struct ip *ip)
 {
-    static const struct ip_protocol icmp_protocol = {.input = icmp_input};
+    static const struct ip_protocol icmp_protocol = {.input = icmp_input, .error = echo_error};
 
     ip->icmp_all.tokens = ERRORS_BURST;
     for (int i = 0; i < ICMP_PEERS; i++)

@@ -226,6 +226,8 @@ struct ip {
     struct paths paths;
     const struct ip_protocol *protocols[256];
     void *protocol_self[256];
+    const struct ip_protocol *echo; /* who asks others for echoes; NULL: nobody */
+    void *echo_self;
     struct reassembly reassembly;
     uint16_t ids[IP_ID_SEQUENCES]; /* how many identifications of each sequence have been used */
     struct icmp_bucket icmp_all, icmp_peers[ICMP_PEERS];
@@ -243,6 +245,12 @@ uint64_t ip_advance(struct ip *);
 
 /* Hands packets and errors of a protocol number to `protocol`, which lives as long as the layer. */
 void ip_register(struct ip *, uint8_t number, const struct ip_protocol *protocol, void *self);
+
+/*
+ * Hands ICMP echo replies, whose payload is the ICMP message and its header whole, and errors about
+ * ICMP messages that this host has sent to `protocol`, as above.
+ */
+void ip_register_echo(struct ip *, const struct ip_protocol *protocol, void *self);
 
 /*
  * Puts the host's address on a link and routes the address's network there, if it has no route yet;

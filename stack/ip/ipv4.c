@@ -60,6 +60,12 @@ void ip_register(struct ip *ip, uint8_t number, const struct ip_protocol *protoc
     ip->protocol_self[number] = self;
 }
 
+void ip_register_echo(struct ip *ip, const struct ip_protocol *protocol, void *self)
+{
+    ip->echo = protocol;
+    ip->echo_self = self;
+}
+
 /*
  * The sum of the pseudo-header (RFC 9293 3.1, RFC 768). Whole 32-bit words may be added, since
  * 2^16 and 1 are the same to the checksum (RFC 1071 2(C)).

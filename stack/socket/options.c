@@ -55,7 +55,7 @@ static int socket_option(struct socket *s, int name, int *value)
         *value = AF_INET;
         return 0;
     case SO_PROTOCOL:
-        *value = stream ? IPPROTO_TCP : IPPROTO_UDP;
+        *value = stream ? IPPROTO_TCP : s->endpoint->echo ? IPPROTO_ICMP : IPPROTO_UDP;
         return 0;
     case SO_ACCEPTCONN:
         *value = s->kind == SOCKET_LISTENING;

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "stack.h"
+#include "udp/ping.h"
 
 #define SLOTS_FIRST     256u /* the table starts with so many */
 #define SLOT_NONE       UINT32_MAX
@@ -268,9 +269,9 @@ static int type_refused(int domain, int type, int protocol)
         return EINVAL;
     if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
         return ESOCKTNOSUPPORT;
-    if (protocol != 0 && protocol != (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
-        return EPROTONOSUPPORT;
-    return 0;
+    if (protocol == 0 || protocol == (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
+        return 0;
+    return kind == SOCK_DGRAM && protocol == IPPROTO_ICMP ? 0 : EPROTONOSUPPORT;
 }
 
 int strait_socket(struct strait *stack, int domain, int type, int protocol)
@@ -293,7 +294,10 @@ int strait_socket(struct strait *stack, int domain, int type, int protocol)
         errno = ENOMEM;
         return -1;
     }
-    udp_open(all->udp, endpoint, s);
+    if (protocol == IPPROTO_ICMP)
+        ping_open(all->udp, endpoint, s);
+    else
+        udp_open(all->udp, endpoint, s);
     s->kind = SOCKET_DATAGRAM;
     s->endpoint = endpoint;
     return s->fd;

@@ -14,20 +14,14 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "udp/endpoint.h"
+#include "udp/ping.h"
 
 #define CHECKSUM_AT 6
 #define LENGTH_MAX  65535 /* that the header can tell, itself included */
 
-/* A datagram that waits, at the front of its block; the payload follows the block's header. */
-struct datagram {
-    struct list node;
-    struct address source;
-    uint16_t source_port;
-    uint8_t kind; /* enum pool_class of the block */
-    uint32_t length;
-};
+#define ECHO_PEER_PORT 1 /* stands for the port that the peer of an echo does not have */
 
-_Static_assert(sizeof(struct datagram) <= POOL_HEADER_BYTES, "the header of a block");
 _Static_assert(LENGTH_MAX - UDP_HEADER_BYTES <= POOL_LARGE_BYTES, "any payload fits a block");
 
 static inline uint8_t *datagram_payload(struct datagram *d)
@@ -39,23 +33,31 @@ void udp_init(struct udp *u, struct core *core, struct ip *ip)
 {
     *u = (struct udp){.core = core, .ip = ip};
     ports_init(&u->ports);
+    ports_init(&u->echo_ids);
 }
 
 /* ---- The queue of an endpoint --------------------------------------------------------------- */
 
-static void enqueue(struct udp *u, struct udp_endpoint *e, const struct datagram *header,
-                    const uint8_t *payload)
+void udp_enqueue(struct udp *u, struct udp_endpoint *e, const struct datagram *header,
+                 const uint8_t *payload)
 {
+    static const struct {
+        enum counter taken, queue_full, memory_short;
+    } fates[] = {
+        {COUNTER_udp_datagrams_in, COUNTER_udp_queue_full, COUNTER_udp_memory_short},
+        {COUNTER_icmp_echo_replies_in, COUNTER_icmp_queue_full, COUNTER_icmp_memory_short},
+    };
+    uint64_t *counters = u->core->counters;
     enum pool_class kind = pool_class_for(header->length);
     size_t bytes = pool_class_bytes(kind);
 
     if (e->queued_bytes > 0 && e->queued_bytes + bytes > e->queue_max_bytes) {
-        count(u->core, udp_queue_full);
+        counters[fates[e->echo].queue_full]++;
         return;
     }
     struct datagram *d = pool_take(&u->core->pool, kind, 0);
     if (d == NULL) {
-        count(u->core, udp_memory_short);
+        counters[fates[e->echo].memory_short]++;
         return;
     }
     *d = *header;
@@ -63,7 +65,7 @@ static void enqueue(struct udp *u, struct udp_endpoint *e, const struct datagram
     memcpy(datagram_payload(d), payload, d->length);
     list_append(&e->queue, &d->node);
     e->queued_bytes += bytes;
-    count(u->core, udp_datagrams_in);
+    counters[fates[e->echo].taken]++;
     u->wake(u->wake_context, e->owner);
 }
 
@@ -77,10 +79,10 @@ static void drop_oldest(struct udp *u, struct udp_endpoint *e)
 
 /* ---- In ------------------------------------------------------------------------------------- */
 
-/* The endpoint that `local` and its port belong to, whoever its peer is. */
-static struct udp_endpoint *endpoint_at(struct udp *u, const struct address *local, uint16_t port)
+struct udp_endpoint *udp_endpoint_at(struct ports *ports, const struct address *local,
+                                     uint16_t port)
 {
-    struct list *bucket = ports_bucket(&u->ports, port);
+    struct list *bucket = ports_bucket(ports, port);
 
     for (struct list *node = bucket->next; node != bucket; node = node->next) {
         struct binding *b = container_of(node, struct binding, node);
@@ -99,7 +101,7 @@ static bool is_peer(const struct udp_endpoint *e, const struct address *remote, 
 static void deliver(struct udp *u, const struct ip_packet *packet, const uint8_t *payload,
                     size_t length, uint16_t source_port, uint16_t destination_port)
 {
-    struct udp_endpoint *e = endpoint_at(u, &packet->destination, destination_port);
+    struct udp_endpoint *e = udp_endpoint_at(&u->ports, &packet->destination, destination_port);
 
     if (e == NULL || (e->remote_port != 0 && !is_peer(e, &packet->source, source_port))) {
         count(u->core, udp_no_socket);
@@ -112,7 +114,7 @@ static void deliver(struct udp *u, const struct ip_packet *packet, const uint8_t
     struct datagram header = {.source = packet->source, .source_port = source_port};
     do {
         header.length = (uint32_t)(length < piece ? length : piece);
-        enqueue(u, e, &header, payload);
+        udp_enqueue(u, e, &header, payload);
         payload += header.length;
         length -= header.length;
     } while (length > 0);
@@ -171,20 +173,15 @@ static void let_routers_cut(struct udp *u, struct udp_endpoint *e)
  * and any message about its port would be believed. As in Linux, errors that may pass are not told,
  * and that a datagram was too big is.
  */
-static void udp_error(void *self, const struct ip_error *error)
+void udp_tell_error(struct udp *u, struct udp_endpoint *e, const struct ip_error *error)
 {
-    struct udp *u = self;
-    struct reader r = reader_over(error->quote, error->quote_bytes);
-    uint16_t local_port = read_be16(&r);
-    uint16_t remote_port = read_be16(&r);
-    struct udp_endpoint *e = endpoint_at(u, &error->local, local_port);
     bool tell;
 
     if (e != NULL && e->remote_port == 0 && ip_error_is_too_big(error)) {
         let_routers_cut(u, e);
         return;
     }
-    if (e == NULL || e->remote_port == 0 || !is_peer(e, &error->remote, remote_port)) {
+    if (e == NULL || e->remote_port == 0) {
         count(u->core, icmp_quote_unmatched);
         return;
     }
@@ -195,6 +192,18 @@ static void udp_error(void *self, const struct ip_error *error)
         return;
     e->error = number;
     u->wake(u->wake_context, e->owner);
+}
+
+static void udp_error(void *self, const struct ip_error *error)
+{
+    struct udp *u = self;
+    struct reader r = reader_over(error->quote, error->quote_bytes);
+    uint16_t local_port = read_be16(&r);
+    uint16_t remote_port = read_be16(&r);
+    struct udp_endpoint *e = udp_endpoint_at(&u->ports, &error->local, local_port);
+    bool stranger = e != NULL && e->remote_port != 0 && !is_peer(e, &error->remote, remote_port);
+
+    udp_tell_error(u, stranger ? NULL : e, error);
 }
 
 const struct ip_protocol udp_protocol = {.input = udp_input, .error = udp_error};
@@ -225,6 +234,12 @@ static int fail(int number)
     return -1;
 }
 
+/* Where the endpoint's port, or identifier, is claimed. */
+static struct ports *ports_of(struct udp *u, const struct udp_endpoint *e)
+{
+    return e->echo ? &u->echo_ids : &u->ports;
+}
+
 int udp_bind(struct udp *u, struct udp_endpoint *e, const struct address *address, uint16_t port)
 {
     if (e->binding.port != 0)
@@ -232,8 +247,8 @@ int udp_bind(struct udp *u, struct udp_endpoint *e, const struct address *addres
     if (!address_is_any(address) && !ip_is_own(u->ip, address))
         return fail(EADDRNOTAVAIL);
     if (port == 0)
-        return ports_bind_any(&u->ports, u->core, &e->binding, address);
-    return ports_bind(&u->ports, &e->binding, address, port);
+        return ports_bind_any(ports_of(u, e), u->core, &e->binding, address);
+    return ports_bind(ports_of(u, e), &e->binding, address, port);
 }
 
 /* Claims the endpoint's port on another address instead; if that is taken, all stays as it is. */
@@ -243,9 +258,9 @@ static int move(struct udp *u, struct udp_endpoint *e, struct address address)
     uint16_t port = e->binding.port;
 
     ports_release(&e->binding);
-    if (ports_bind(&u->ports, &e->binding, &address, port) == 0)
+    if (ports_bind(ports_of(u, e), &e->binding, &address, port) == 0)
         return 0;
-    int restored = ports_bind(&u->ports, &e->binding, &old, port);
+    int restored = ports_bind(ports_of(u, e), &e->binding, &old, port);
     CHECK(restored == 0);
     return fail(EADDRINUSE);
 }
@@ -265,6 +280,8 @@ int udp_connect(struct udp *u, struct udp_endpoint *e, const struct address *rem
         disconnect(u, e);
         return 0;
     }
+    if (port == 0 && e->echo)
+        port = ECHO_PEER_PORT;
     if (port == 0)
         return fail(EINVAL);
     if (ip_is_broadcast(u->ip, remote))
@@ -318,14 +335,21 @@ static size_t parts_bytes(const struct iovec *parts, int count)
     return bytes;
 }
 
+enum outgoing_length udp_too_long(const struct udp *u, const struct udp_endpoint *e)
+{
+    return u->core->now_ns < e->cut_until_ns ? OUTGOING_CUT_ANYWHERE : OUTGOING_CUT_HERE;
+}
+
 /* Sends a payload of at most OUTGOING_PARTS_MAX parts from `e`, which has a port. */
 static int send_parts(struct udp *u, const struct udp_endpoint *e, const struct route *route,
                       uint16_t port, const struct iovec *parts, int count)
 {
     struct ip_outgoing out;
 
+    if (e->echo)
+        return ping_send(u, e, route, parts, count);
     outgoing_init(&out, UDP_HEADER_BYTES, CHECKSUM_AT, true);
-    out.too_long = u->core->now_ns < e->cut_until_ns ? OUTGOING_CUT_ANYWHERE : OUTGOING_CUT_HERE;
+    out.too_long = udp_too_long(u, e);
     for (int i = 0; i < count; i++)
         outgoing_payload(&out, parts[i].iov_base, parts[i].iov_len);
     uint8_t *header = outgoing_transport(&out);
@@ -375,7 +399,7 @@ int udp_send(struct udp *u, struct udp_endpoint *e, const struct iovec *parts, i
         remote = &e->remote;
         port = e->remote_port;
     }
-    if (port == 0)
+    if (port == 0 && !e->echo)
         return fail(EINVAL);
     if (ip_is_broadcast(u->ip, remote))
         return fail(EACCES);

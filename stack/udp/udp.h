@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* UDP (RFC 768; RFC 1122 4.1): endpoints with a bounded queue of whole datagrams. */
+/*
+ * UDP (RFC 768; RFC 1122 4.1): endpoints with a bounded queue of whole datagrams. An endpoint may
+ * speak ICMP echo instead, see ping.h; what is said here of ports is then said of identifiers.
+ */
 #ifndef UDP_UDP_H
 #define UDP_UDP_H
 
@@ -18,6 +21,7 @@ struct udp {
     struct core *core;
     struct ip *ip;
     struct ports ports;
+    struct ports echo_ids;
     /* Tells the owner of an endpoint that its events may have changed; only sets bits and queues.
      */
     void (*wake)(void *context, void *owner);
@@ -28,6 +32,7 @@ struct udp_endpoint {
     struct binding binding; /* local address and port; connected: the address sent from */
     bool address_implied;   /* the address was not bound but found by udp_connect */
     void *owner;
+    bool echo;              /* made by ping_open */
     struct address remote;  /* if connected: the only source that is received from */
     uint16_t remote_port;   /* 0: not connected */
     int error;              /* an errno to be reported once, 0 if none */

@@ -98,6 +98,7 @@ static void socket_refuses_what_it_does_not_know(void **state)
         {AF_INET, SOCK_DGRAM, 300, EINVAL},
         {AF_INET, SOCK_STREAM, IPPROTO_UDP, EPROTONOSUPPORT},
         {AF_INET, SOCK_DGRAM, IPPROTO_TCP, EPROTONOSUPPORT},
+        {AF_INET, SOCK_STREAM, IPPROTO_ICMP, EPROTONOSUPPORT},
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         assert_errno(
@@ -767,6 +768,45 @@ static void options_say_what_a_socket_is(void **state)
     assert_int_equal(wire_option(s, wire_stream(s, 0), SOL_SOCKET, SO_ACCEPTCONN), 0);
 }
 
+/* The identifier stands in the message and is the local port, as in Linux's ping sockets. */
+static void a_ping_socket_sends_echo_requests_and_gets_the_replies(void **state)
+{
+    struct wire *w = *state;
+    uint8_t request[12] = {8, 0, 0, 0, 0, 0, 0, 7, 'd', 'a', 't', 'a'}, reply[64];
+    struct sockaddr_in peer = pair_address(1, 0), from;
+    socklen_t length = sizeof(from);
+    int fd = strait_socket(w->left, AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_ICMP);
+    assert_int_equal(wire_option(w->left, fd, SOL_SOCKET, SO_PROTOCOL), IPPROTO_ICMP);
+    assert_int_equal(wire_option(w->left, fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+
+    assert_int_equal(strait_sendto(w->left, fd, request, sizeof(request), 0,
+                                   (struct sockaddr *)&peer, sizeof(peer)),
+                     sizeof(request));
+    uint16_t id = ntohs(name_of(w->left, fd).sin_port);
+    assert_true(id != 0);
+    wire_run(w);
+    assert_int_equal(
+        strait_recvfrom(w->left, fd, reply, sizeof(reply), 0, (struct sockaddr *)&from, &length),
+        sizeof(request));
+    assert_int_equal(reply[0], 0);
+    assert_int_equal(reply[4] << 8 | reply[5], id);
+    assert_memory_equal(reply + 6, request + 6, 6);
+    assert_int_equal(from.sin_addr.s_addr, peer.sin_addr.s_addr);
+    assert_int_equal(from.sin_port, 0);
+}
+
+static void a_host_pings_itself(void **state)
+{
+    struct wire *w = *state;
+    uint8_t message[8] = {8};
+    int fd = strait_socket(w->left, AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_ICMP);
+    assert_int_equal(connect_to(w->left, fd, INADDR_LOOPBACK, 0), 0);
+    assert_int_equal(strait_send(w->left, fd, message, sizeof(message), 0), 8);
+    wire_run(w);
+    assert_int_equal(strait_recv(w->left, fd, message, sizeof(message), 0), 8);
+    assert_int_equal(message[0], 0);
+}
+
 static void flags_and_sizes_are_kept(void **state)
 {
     struct wire *w = *state;
@@ -974,6 +1014,8 @@ int main(void)
         TEST(close_with_linger_0_resets),
         cmocka_unit_test(freed_stack_ends_every_kind_of_socket_without_a_word),
         TEST(options_say_what_a_socket_is),
+        TEST(a_ping_socket_sends_echo_requests_and_gets_the_replies),
+        TEST(a_host_pings_itself),
         TEST(flags_and_sizes_are_kept),
         TEST(keepalive_is_off_at_first_and_its_numbers_have_ranges),
         TEST(ttl_and_tos_are_kept_for_streams_and_datagrams),
