@@ -17,12 +17,13 @@
 #define MTU_MAX 65535
 
 #define IMPAIR_ERROR_BYTES 256
+#define ERROR_BYTES        512
 
-const char options_help[] =
-    "Usage: strait serve --addr ADDRESS/BITS [OPTION...]\n"
+#define COMMON_LETTERS ":v::"
+
+static const char common_help[] =
     "\n"
-    "Is a host on a TUN device, until SIGINT or SIGTERM. Services: echo (TCP and UDP port 7),\n"
-    "discard (9), chargen (19), HTTP (80).\n"
+    "The host that it is:\n"
     "\n"
     "  --tun NAME         the device, made if need be (default: tun0)\n"
     "  --addr ADDR/BITS   the host's IPv4 address and the size of its network, 10.7.0.2/24\n"
@@ -34,7 +35,6 @@ const char options_help[] =
     "                     a bad path, the same in both directions: delay=20ms, jitter=5ms,\n"
     "                     rate=100mbit, queue=64kb, ecn=30kb, loss=1%, duplicate=1%, reorder=5%,\n"
     "                     corrupt=0.1%, burst=0.1%/20%/50% (to enter, to leave, loss within)\n"
-    "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
     "  --capture FILE     writes all packets to a file for tcpdump -r or wireshark\n"
     "  --filter EXPR      captures only what matches, in the language of pcap-filter(7)\n"
     "  -v, --verbose[=CATEGORY,...]\n"
@@ -42,43 +42,34 @@ const char options_help[] =
     "  --help             this text\n"
     "\n"
     "Started as root it goes on as the user who called sudo, else as nobody, once the device is\n"
-    "open. On the way out it prints its counters.\n";
+    "open.\n";
 
 enum {
-    OPT_TUN = 256,
+    OPT_TUN = UCHAR_MAX + 1,
     OPT_ADDR,
     OPT_PEER,
     OPT_MTU,
     OPT_NO_OFFLOAD,
     OPT_IMPAIR,
-    OPT_ROOT,
     OPT_CAPTURE,
-    OPT_FILTER
+    OPT_FILTER,
+    OPT_HELP
 };
 
-static const struct option long_options[] = {
+static const struct option common_options[] = {
     {"tun", required_argument, NULL, OPT_TUN},
     {"addr", required_argument, NULL, OPT_ADDR},
     {"peer", required_argument, NULL, OPT_PEER},
     {"mtu", required_argument, NULL, OPT_MTU},
     {"no-offload", no_argument, NULL, OPT_NO_OFFLOAD},
     {"impair", required_argument, NULL, OPT_IMPAIR},
-    {"root", required_argument, NULL, OPT_ROOT},
     {"capture", required_argument, NULL, OPT_CAPTURE},
     {"filter", required_argument, NULL, OPT_FILTER},
     {"verbose", optional_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"help", no_argument, NULL, OPT_HELP},
 };
 
-/* Where an error goes. */
-struct report {
-    char *error;
-    size_t error_bytes;
-};
-
-__attribute__((format(printf, 2, 3))) static int fail(const struct report *report,
-                                                      const char *format, ...)
+int options_fail(const struct report *report, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -87,8 +78,7 @@ __attribute__((format(printf, 2, 3))) static int fail(const struct report *repor
     return -1;
 }
 
-/* Reads a decimal number without sign or space; returns false if it is none or above `max`. */
-static bool parse_number(const char *text, long max, long *value)
+bool options_number(const char *text, long max, long *value)
 {
     char *end;
     if (!isdigit((unsigned char)*text))
@@ -111,40 +101,42 @@ static int parse_addr(const char *text, struct options *o, const struct report *
     long bits;
     const char *slash = strchr(text, '/');
     if (!slash)
-        return fail(report, "--addr %s: the size of the network is missing; write it as %s/24",
-                    text, text);
+        return options_fail(
+            report, "--addr %s: the size of the network is missing; write it as %s/24", text, text);
     size_t length = (size_t)(slash - text);
     if (length >= sizeof(address))
-        return fail(report, "--addr %s: not an IPv4 address; write it as 10.7.0.2/24", text);
+        return options_fail(report, "--addr %s: not an IPv4 address; write it as 10.7.0.2/24",
+                            text);
     memcpy(address, text, length);
     address[length] = '\0';
     if (inet_pton(AF_INET, address, &o->addr) != 1)
-        return fail(report, "--addr %s: not an IPv4 address; write it as 10.7.0.2/24", text);
-    if (!parse_number(slash + 1, 32, &bits) || bits < 1)
-        return fail(report, "--addr %s: the prefix must be a number from 1 to 32", text);
+        return options_fail(report, "--addr %s: not an IPv4 address; write it as 10.7.0.2/24",
+                            text);
+    if (!options_number(slash + 1, 32, &bits) || bits < 1)
+        return options_fail(report, "--addr %s: the prefix must be a number from 1 to 32", text);
     o->prefix_bits = (int)bits;
     if (!is_host_address(o->addr))
-        return fail(report, "--addr %s: no host can have this address; take one like 10.7.0.2/24",
-                    text);
+        return options_fail(
+            report, "--addr %s: no host can have this address; take one like 10.7.0.2/24", text);
     return 0;
 }
 
 static int parse_peer(const char *text, struct options *o, const struct report *report)
 {
     if (inet_pton(AF_INET, text, &o->peer) != 1)
-        return fail(report, "--peer %s: not an IPv4 address; write it as 10.7.0.1", text);
+        return options_fail(report, "--peer %s: not an IPv4 address; write it as 10.7.0.1", text);
     if (!is_host_address(o->peer))
-        return fail(report, "--peer %s: no host can have this address; take one like 10.7.0.1",
-                    text);
+        return options_fail(
+            report, "--peer %s: no host can have this address; take one like 10.7.0.1", text);
     return 0;
 }
 
 static int parse_mtu(const char *text, struct options *o, const struct report *report)
 {
     long mtu;
-    if (!parse_number(text, MTU_MAX, &mtu) || mtu < MTU_MIN)
-        return fail(report, "--mtu %s: must be a number of bytes from %d to %d", text, MTU_MIN,
-                    MTU_MAX);
+    if (!options_number(text, MTU_MAX, &mtu) || mtu < MTU_MIN)
+        return options_fail(report, "--mtu %s: must be a number of bytes from %d to %d", text,
+                            MTU_MIN, MTU_MAX);
     o->mtu = (uint32_t)mtu;
     return 0;
 }
@@ -179,9 +171,9 @@ static int parse_verbose(const char *text, struct options *o, const struct repor
         size_t length = strcspn(text, ",");
         uint32_t bits = category(text, length);
         if (bits == 0)
-            return fail(report,
-                        "-v: no category \"%.*s\"; there are link, ip, icmp, udp, tcp, socket, all",
-                        (int)length, text);
+            return options_fail(
+                report, "-v: no category \"%.*s\"; there are link, ip, icmp, udp, tcp, socket, all",
+                (int)length, text);
         o->log_categories |= bits;
         if (text[length] == '\0')
             return 0;
@@ -193,13 +185,13 @@ static int parse_impair(const char *text, struct options *o, const struct report
 {
     char why[IMPAIR_ERROR_BYTES];
     if (impair_parse(text, &o->impair, why, sizeof(why)) < 0)
-        return fail(report, "--impair: %s", why);
+        return options_fail(report, "--impair: %s", why);
     o->impaired = true;
     return 0;
 }
 
-/* One option that getopt_long has found. */
-static int take(int option, char *value, struct options *o, const struct report *report)
+/* One of the options that all commands have. */
+static int take_common(int option, char *value, struct options *o, const struct report *report)
 {
     switch (option) {
     case OPT_TUN:
@@ -216,9 +208,6 @@ static int take(int option, char *value, struct options *o, const struct report 
         return 0;
     case OPT_IMPAIR:
         return parse_impair(value, o, report);
-    case OPT_ROOT:
-        o->root = value;
-        return 0;
     case OPT_CAPTURE:
         o->capture = value;
         return 0;
@@ -247,47 +236,108 @@ static bool is_network_or_broadcast(struct in_addr address, int prefix_bits)
 static int check_together(const struct options *o, const struct report *report)
 {
     if (o->addr.s_addr == 0)
-        return fail(report, "--addr is missing; say for example --addr 10.7.0.2/24");
+        return options_fail(report, "--addr is missing; say for example --addr 10.7.0.2/24");
     if (is_network_or_broadcast(o->addr, o->prefix_bits))
-        return fail(report,
-                    "--addr: the first and the last address of a network belong to no host");
+        return options_fail(
+            report, "--addr: the first and the last address of a network belong to no host");
     if (o->filter && !o->capture)
-        return fail(report, "--filter needs --capture FILE");
+        return options_fail(report, "--filter needs --capture FILE");
     if (o->peer.s_addr == 0)
         return 0;
     if (o->peer.s_addr == o->addr.s_addr)
-        return fail(report, "--peer must be another address than --addr");
+        return options_fail(report, "--peer must be another address than --addr");
     uint32_t mask = UINT32_MAX << (32 - o->prefix_bits);
     if ((ntohl(o->peer.s_addr) ^ ntohl(o->addr.s_addr)) & mask)
-        return fail(report, "--peer is not in the network of --addr (/%d)", o->prefix_bits);
+        return options_fail(report, "--peer is not in the network of --addr (/%d)", o->prefix_bits);
     if (is_network_or_broadcast(o->peer, o->prefix_bits))
-        return fail(report,
-                    "--peer: the first and the last address of a network belong to no host");
+        return options_fail(
+            report, "--peer: the first and the last address of a network belong to no host");
     return 0;
 }
 
-int options_parse(int argc, char *argv[], struct options *o, char *error, size_t error_bytes)
+/* The options that the command has itself, and those that all have, as getopt_long wants them. */
+struct vocabulary {
+    struct option options[COMMAND_OPTIONS_MAX + sizeof(common_options) / sizeof(struct option) + 1];
+    char letters[sizeof(COMMON_LETTERS) + COMMAND_LETTERS_MAX];
+};
+
+static struct vocabulary vocabulary_of(const struct command *command)
+{
+    struct vocabulary v = {0};
+    size_t count = 0;
+    while (count < COMMAND_OPTIONS_MAX && command->options[count].name) {
+        v.options[count] = command->options[count];
+        count++;
+    }
+    memcpy(v.options + count, common_options, sizeof(common_options));
+    snprintf(v.letters, sizeof(v.letters), COMMON_LETTERS "%s", command->letters);
+    return v;
+}
+
+/* What getopt_long has to say of a word that it does not understand. */
+static int refuse(const struct command *command, int option, const char *word,
+                  const struct report *report)
+{
+    if (option == ':')
+        return options_fail(report, "%s needs a value; see strait %s --help", word, command->name);
+    if (optopt > 0 && optopt <= UCHAR_MAX)
+        return options_fail(report, "unknown option -%c; see strait %s --help", optopt,
+                            command->name);
+    return options_fail(report, "unknown option %s; see strait %s --help", word, command->name);
+}
+
+/* The words that are no options. */
+static int take_operands(const struct command *command, int argc, char *argv[], struct options *o,
+                         const struct report *report)
+{
+    o->operands = argv + optind;
+    o->operand_count = argc - optind;
+    if (o->operand_count > command->operands_max)
+        return options_fail(report, "unexpected \"%s\"; see strait %s --help",
+                            o->operands[command->operands_max], command->name);
+    return 0;
+}
+
+int options_parse(const struct command *command, int argc, char *argv[], struct options *o,
+                  void *settings, char *error, size_t error_bytes)
 {
     const struct report report = {error, error_bytes};
+    const struct vocabulary v = vocabulary_of(command);
     *o = (struct options){.tun = "tun0"};
     opterr = 0;
     optind = 0; /* GNU: forget what an earlier parse has left */
     for (;;) {
-        int option = getopt_long(argc, argv, ":v::", long_options, NULL);
+        int option = getopt_long(argc, argv, v.letters, v.options, NULL);
         if (option == -1)
             break;
-        if (option == ':')
-            return fail(&report, "%s needs a value; see strait serve --help", argv[optind - 1]);
-        if (option == '?' && optopt > 0 && optopt <= UCHAR_MAX)
-            return fail(&report, "unknown option -%c; see strait serve --help", optopt);
-        if (option == '?')
-            return fail(&report, "unknown option %s; see strait serve --help", argv[optind - 1]);
-        if (take(option, optarg, o, &report) < 0)
+        if (option == ':' || option == '?')
+            return refuse(command, option, argv[optind - 1], &report);
+        bool common = option == 'v' || (option >= OPT_TUN && option <= OPT_HELP);
+        int result = common ? take_common(option, optarg, o, &report)
+                            : command->take(settings, option, optarg, &report);
+        if (result < 0)
             return -1;
         if (o->help)
             return 0;
     }
-    if (optind < argc)
-        return fail(&report, "unexpected \"%s\"; see strait serve --help", argv[optind]);
-    return check_together(o, &report);
+    if (take_operands(command, argc, argv, o, &report) < 0 || check_together(o, &report) < 0)
+        return -1;
+    return command->check ? command->check(settings, o, &report) : 0;
+}
+
+bool options_begin(const struct command *command, int argc, char *argv[], struct options *o,
+                   void *settings, int *status)
+{
+    char error[ERROR_BYTES];
+    if (options_parse(command, argc, argv, o, settings, error, sizeof(error)) < 0) {
+        fprintf(stderr, "strait: %s\n", error);
+        *status = EXIT_USAGE;
+        return false;
+    }
+    if (o->help) {
+        printf("%s%s", command->help, common_help);
+        *status = 0;
+        return false;
+    }
+    return true;
 }

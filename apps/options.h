@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line of `strait serve`: parsed and checked before anything is done. */
+/*
+ * The command lines of `strait serve` and its like, which are a host on a TUN device: parsed and
+ * checked before anything is done. The options that say what host it is all commands share; what
+ * else there is, a command tells by a table.
+ */
 #ifndef APPS_OPTIONS_H
 #define APPS_OPTIONS_H
 
+#include <getopt.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,9 +26,45 @@ struct options {
     struct impair_config impair; /* this way */
     const char *capture;         /* a file to write; NULL: none */
     const char *filter;          /* of the capture; NULL: everything */
-    const char *root;            /* the directory that HTTP serves; NULL: a built-in page */
     uint32_t log_categories;     /* STRAIT_LOG_* */
-    bool help;                   /* only the help is wanted; nothing else has been checked */
+    char **operands;             /* the words that are no options */
+    int operand_count;
+    bool help; /* only the help is wanted; nothing else has been checked */
+};
+
+/* The exit status of a wrong command line. */
+#define EXIT_USAGE 2
+
+/* Where one line goes that says what is wrong. */
+struct report {
+    char *error;
+    size_t error_bytes;
+};
+
+/* Writes the line. Returns -1. */
+int options_fail(const struct report *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Reads a decimal number without sign or space; returns false if it is none or above `max`. */
+bool options_number(const char *text, long max, long *value);
+
+#define COMMAND_OPTIONS_MAX 8
+#define COMMAND_LETTERS_MAX 24 /* characters of `letters` */
+
+/* Above this are the values of a command's options that have no letter. */
+#define OPTION_WITHOUT_LETTER 1000
+
+/* What a command takes beside the options of all. Its own options change its settings. */
+struct command {
+    const char *name;                           /* "serve" */
+    const char *help;                           /* usage, purpose and its own options, for --help */
+    const char *letters;                        /* as for getopt; "" if there are none */
+    struct option options[COMMAND_OPTIONS_MAX]; /* as for getopt_long */
+    int operands_max;
+    /* One of its options was found. Returns 0, or what options_fail returns. */
+    int (*take)(void *settings, int option, const char *value, const struct report *);
+    /* All have been found, each in order. Returns as above. NULL if there is nothing to check. */
+    int (*check)(void *settings, const struct options *, const struct report *);
 };
 
 /*
@@ -31,9 +72,14 @@ struct options {
  * another order. Strings of `options` point into argv. Returns 0, or -1 with one line in `error`
  * that says what is wrong and how to mend it. Uses getopt_long, and so one thread at a time.
  */
-int options_parse(int argc, char *argv[], struct options *, char *error, size_t error_bytes);
+int options_parse(const struct command *, int argc, char *argv[], struct options *, void *settings,
+                  char *error, size_t error_bytes);
 
-/* The text of `strait serve --help`. */
-extern const char options_help[];
+/*
+ * The same for the program: says itself what is wrong, or prints the help. Returns whether the
+ * command is to be carried out; if not, `*status` is the exit status.
+ */
+bool options_begin(const struct command *, int argc, char *argv[], struct options *, void *settings,
+                   int *status);
 
 #endif

@@ -7,46 +7,43 @@
 #include "serve.h"
 #include "strait.h"
 
-#define EXIT_USAGE  2
-#define ERROR_BYTES 512
+static const struct {
+    const char *name;
+    int (*run)(int argc, char *argv[]);
+    const char *purpose;
+} commands[] = {
+    {"serve", serve_main, "is a host that serves echo, discard, chargen and HTTP"},
+};
 
-static const char help[] =
-    "Usage: strait COMMAND [OPTION...]\n"
-    "\n"
-    "  strait serve       is a host on a TUN device; see strait serve --help\n"
-    "  strait --version   prints the version\n"
-    "  strait --help      this text\n";
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static int command_serve(int argc, char *argv[])
+static void print_help(void)
 {
-    struct options options;
-    char error[ERROR_BYTES];
-    if (options_parse(argc, argv, &options, error, sizeof(error)) < 0) {
-        fprintf(stderr, "strait: %s\n", error);
-        return EXIT_USAGE;
-    }
-    if (options.help) {
-        fputs(options_help, stdout);
-        return 0;
-    }
-    return serve(&options);
+    puts("Usage: strait COMMAND [OPTION...]\n"
+         "\n"
+         "Each command is a host of its own on a TUN device; strait COMMAND --help says more.\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].purpose);
+    puts("  --version  prints the version\n"
+         "  --help     this text");
 }
 
 int main(int argc, char *argv[])
 {
-    const char *command = argc > 1 ? argv[1] : "";
-    if (strcmp(command, "serve") == 0)
-        return command_serve(argc - 1, argv + 1);
-    if (strcmp(command, "--help") == 0) {
-        fputs(help, stdout);
+    const char *name = argc > 1 ? argv[1] : "";
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(name, "--help") == 0) {
+        print_help();
         return 0;
     }
-    if (strcmp(command, "--version") == 0) {
+    if (strcmp(name, "--version") == 0) {
         puts("strait " STRAIT_VERSION);
         return 0;
     }
     if (argc > 1)
-        fprintf(stderr, "strait: unknown command \"%s\"; see strait --help\n", command);
+        fprintf(stderr, "strait: unknown command \"%s\"; see strait --help\n", name);
     else
         fputs("strait: a command is missing; see strait --help\n", stderr);
     return EXIT_USAGE;

@@ -18,6 +18,46 @@
 static struct options options;
 static char error[256];
 
+/* ---- A command with options of its own ---- */
+
+struct settings {
+    const char *root;
+    long count;
+};
+
+static int take_option(void *settings, int option, const char *value, const struct report *report)
+{
+    struct settings *s = settings;
+    if (option == OPTION_WITHOUT_LETTER) {
+        s->root = value;
+        return 0;
+    }
+    assert_int_equal(option, 'c');
+    return options_number(value, 99, &s->count)
+               ? 0
+               : options_fail(report, "-c %s: at most 99; see the help", value);
+}
+
+static int check_options(void *settings, const struct options *o, const struct report *report)
+{
+    const struct settings *s = settings;
+    (void)o;
+    return s->count == 13 ? options_fail(report, "13 is unlucky") : 0;
+}
+
+static const struct command command = {
+    .name = "serve",
+    .help = "",
+    .letters = "c:",
+    .options = {{"root", required_argument, NULL, OPTION_WITHOUT_LETTER},
+                {"count", required_argument, NULL, 'c'}},
+    .operands_max = 2,
+    .take = take_option,
+    .check = check_options,
+};
+
+static struct settings settings;
+
 /* Parses a command line given as one string of words; quotes have no meaning in it. */
 static int parse(const char *line)
 {
@@ -31,7 +71,8 @@ static int parse(const char *line)
         assert_true(argc < WORDS_MAX);
         argv[argc++] = word;
     }
-    return options_parse(argc, argv, &options, error, sizeof(error));
+    settings = (struct settings){0};
+    return options_parse(&command, argc, argv, &options, &settings, error, sizeof(error));
 }
 
 /* The line is refused in one line that contains `words`. */
@@ -56,7 +97,7 @@ static void the_line_of_the_readme_is_understood(void **state)
     assert_false(options.impaired);
     assert_null(options.capture);
     assert_null(options.filter);
-    assert_null(options.root);
+    assert_null(settings.root);
     assert_int_equal(options.log_categories, 0);
     assert_false(options.help);
 }
@@ -75,7 +116,7 @@ static void every_option_is_understood(void **state)
     assert_true(options.impaired);
     assert_int_equal(options.impair.delay_ns, 20000000);
     assert_int_equal(options.impair.loss, 10000);
-    assert_string_equal(options.root, "/srv");
+    assert_string_equal(settings.root, "/srv");
     assert_string_equal(options.capture, "a.pcap");
     assert_string_equal(options.filter, "tcp");
     assert_int_equal(options.log_categories, STRAIT_LOG_ALL);
@@ -95,6 +136,23 @@ static void categories_add_up_in_all_spellings(void **state)
     expect_refused("serve --addr 10.7.0.2/24 -v=tcp,", "no category \"\"");
 }
 
+static void a_command_has_options_and_operands_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("get -c 7 here --addr 10.7.0.2/24 --root /srv there"), 0);
+    assert_int_equal(settings.count, 7);
+    assert_string_equal(settings.root, "/srv");
+    assert_int_equal(options.operand_count, 2);
+    assert_string_equal(options.operands[0], "here");
+    assert_string_equal(options.operands[1], "there");
+    assert_int_equal(parse("get --count=8 --addr 10.7.0.2/24"), 0);
+    assert_int_equal(settings.count, 8);
+    assert_int_equal(options.operand_count, 0);
+    expect_refused("get --addr 10.7.0.2/24 -c 100", "-c 100: at most 99");
+    expect_refused("get --addr 10.7.0.2/24 -c 13", "13 is unlucky");
+    expect_refused("get --addr 10.7.0.2/24 -c", "-c needs a value; see strait serve --help");
+}
+
 static void help_asks_for_nothing_else(void **state)
 {
     (void)state;
@@ -107,7 +165,7 @@ static void unknown_options_and_words_are_named(void **state)
     (void)state;
     expect_refused("serve --adr 10.7.0.2/24", "unknown option --adr");
     expect_refused("serve -xv --addr 10.7.0.2/24", "unknown option -x");
-    expect_refused("serve --addr 10.7.0.2/24 tun0", "unexpected \"tun0\"");
+    expect_refused("serve --addr 10.7.0.2/24 a b tun0", "unexpected \"tun0\"");
 }
 
 static void a_missing_value_is_named(void **state)
@@ -206,6 +264,7 @@ int main(void)
         cmocka_unit_test(the_line_of_the_readme_is_understood),
         cmocka_unit_test(every_option_is_understood),
         cmocka_unit_test(categories_add_up_in_all_spellings),
+        cmocka_unit_test(a_command_has_options_and_operands_of_its_own),
         cmocka_unit_test(help_asks_for_nothing_else),
         cmocka_unit_test(unknown_options_and_words_are_named),
         cmocka_unit_test(a_missing_value_is_named),

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "station.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "host/capture.h"
+#include "link/impair.h"
+#include "privilege.h"
+
+#define ERROR_BYTES 512
+
+/* The device's queue towards Strait: several windows of a few megabytes in packets of 1500 bytes,
+ * or the kernel drops what it may send. */
+#define QUEUE_PACKETS 8192
+
+void say(const char *format, ...)
+{
+    va_list arguments;
+    fputs("strait: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+static void notice(void *context, const char *message)
+{
+    (void)context;
+    say("%s", message);
+}
+
+static void log_message(void *context, uint32_t category, const char *message)
+{
+    (void)context;
+    (void)category;
+    say("%s", message);
+}
+
+/* ---- Signals ---- */
+
+static void signal_ready(void *argument, int fd, short revents)
+{
+    (void)revents;
+    struct station *s = argument;
+    struct signalfd_siginfo info;
+    if (read(fd, &info, sizeof(info)) != sizeof(info))
+        return;
+    s->signals++;
+    strait_loop_stop(s->loop);
+}
+
+/* Turns SIGINT and SIGTERM into events of the loop; threads that start later inherit the mask. */
+static int open_signals(struct station *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return complain("cannot block signals: %s", strerror(errno));
+    s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->signal_fd < 0 || s->env->watch(s->env, s->signal_fd, POLLIN, signal_ready, s) < 0)
+        return complain("cannot watch for signals: %s", strerror(errno));
+    return 0;
+}
+
+int station_init(struct station *s, const struct options *options)
+{
+    *s = (struct station){.options = options, .signal_fd = -1};
+    s->loop = strait_loop_new();
+    if (!s->loop)
+        return complain("cannot make the event loop: %s", strerror(errno));
+    s->env = strait_loop_env(s->loop);
+    return open_signals(s);
+}
+
+/* ---- The device and the stack on it ---- */
+
+static int open_tun(struct station *s)
+{
+    const struct options *o = s->options;
+    char error[ERROR_BYTES];
+    struct strait_tun_config config = {
+        .size = sizeof(config),
+        .name = o->tun,
+        .mtu = o->mtu,
+        .plain = o->no_offload || o->impaired,
+        .peer = o->peer,
+        .prefix_bits = o->prefix_bits,
+        .queue_packets = QUEUE_PACKETS,
+        .notice = notice,
+    };
+    s->tun = s->link = strait_tun_open(&config, error, sizeof(error));
+    if (!s->link)
+        return complain("%s", error);
+    if (o->impaired && !o->no_offload)
+        say("--impair: going on without offload, since no path carries super-packets");
+    return 0;
+}
+
+static int add_impairment(struct station *s)
+{
+    const struct impair_config *both = &s->options->impair;
+    uint64_t seed;
+    if (!s->options->impaired)
+        return 0;
+    s->env->random(s->env, &seed, sizeof(seed));
+    s->impair = impair_link_new(s->link, s->env, both, both, seed);
+    if (!s->impair)
+        return complain("--impair: %s", strerror(errno));
+    s->link = s->impair;
+    return 0;
+}
+
+/* Around the impairment: it shows what the stack sends and receives; tcpdump sees the other end. */
+static int add_capture(struct station *s)
+{
+    const struct options *o = s->options;
+    char error[ERROR_BYTES];
+    if (!o->capture)
+        return 0;
+    struct strait_link *capture =
+        capture_open(s->link, o->capture, o->filter, error, sizeof(error));
+    if (!capture)
+        return complain("%s", error);
+    capture_on_failure(capture, notice, NULL);
+    s->link = capture;
+    return 0;
+}
+
+static int give_up_privileges(struct station *s)
+{
+    char error[ERROR_BYTES];
+    if (privilege_drop(s->user, sizeof(s->user), error, sizeof(error)) < 0)
+        return complain("%s", error);
+    return 0;
+}
+
+static int start_stack(struct station *s)
+{
+    struct strait_config config;
+    strait_config_init(&config);
+    s->env->random(s->env, config.secret, sizeof(config.secret));
+    config.log_categories = s->options->log_categories;
+    config.log = log_message;
+    s->stack = strait_new(&config, s->env);
+    if (!s->stack)
+        return complain("cannot make the stack: %s", strerror(errno));
+    if (strait_attach(s->stack, s->link, s->options->addr, s->options->prefix_bits) < 0)
+        return complain("cannot attach %s: %s", s->options->tun, strerror(errno));
+    if (strait_loop_add(s->loop, s->stack, s->link) < 0)
+        return complain("cannot drive %s: %s", s->options->tun, strerror(errno));
+    return 0;
+}
+
+int station_open(struct station *s)
+{
+    if (open_tun(s) < 0 || add_impairment(s) < 0 || add_capture(s) < 0)
+        return -1;
+    return give_up_privileges(s) < 0 ? -1 : start_stack(s);
+}
+
+/* ---- Run and end ---- */
+
+static int link_failed(const struct station *s)
+{
+    return complain("%s has failed: %s", s->link->name, strerror(errno));
+}
+
+int station_run(struct station *s)
+{
+    return strait_loop_run(s->loop) < 0 ? link_failed(s) : 0;
+}
+
+int station_turn(struct station *s, uint64_t deadline_ns)
+{
+    return strait_loop_turn(s->loop, deadline_ns) < 0 && errno != EINTR ? link_failed(s) : 0;
+}
+
+int station_finish(struct station *s, uint64_t deadline_ns)
+{
+    unsigned signals = s->signals;
+    while (strait_connections(s->stack) > 0 && s->signals == signals &&
+           s->env->now(s->env) < deadline_ns)
+        if (station_turn(s, deadline_ns) < 0)
+            return -1;
+    return 0;
+}
+
+void station_free(struct station *s)
+{
+    if (s->loop && s->stack)
+        strait_loop_remove(s->loop, s->link);
+    if (s->stack)
+        strait_free(s->stack);
+    if (s->link)
+        s->link->close(s->link);
+    if (s->signal_fd >= 0) {
+        s->env->watch(s->env, s->signal_fd, 0, NULL, NULL);
+        close(s->signal_fd);
+    }
+    if (s->loop)
+        strait_loop_free(s->loop);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every command of the program is: a host on a TUN device, as its options say, driven by a
+ * loop, with signals as events. Errors are said on stderr, one line each, by the functions below.
+ */
+#ifndef APPS_STATION_H
+#define APPS_STATION_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+#include "options.h"
+#include "strait.h"
+
+struct station {
+    const struct options *options;
+    struct strait_loop *loop;
+    struct strait_env *env;
+    struct strait_link *tun;
+    struct strait_link *impair; /* around the TUN; NULL: none */
+    struct strait_link *link;   /* the outermost, which owns the others: TUN, impairment, capture */
+    struct strait *stack;
+    int signal_fd;
+    unsigned signals; /* how many SIGINT and SIGTERM have come; each ends station_run */
+    char user[64];    /* whom it runs as, once it is open */
+};
+
+/* One line to stderr. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says what has failed; its value is the failed function's. */
+#define complain(...) (say(__VA_ARGS__), -1)
+
+/*
+ * Makes the loop and takes over SIGINT and SIGTERM; `options` has to live as long as the station.
+ * Returns 0, or -1 after a line; station_free is due in both cases.
+ */
+int station_init(struct station *, const struct options *);
+
+/* Opens the device, gives up privileges, and puts a stack on it. Returns 0, or -1 after a line. */
+int station_open(struct station *);
+
+/* Runs until strait_loop_stop or a signal. Returns 0, or -1 after a line. */
+int station_run(struct station *);
+
+/* One turn of the loop. Returns 0, or -1 after a line. */
+int station_turn(struct station *, uint64_t deadline_ns);
+
+/*
+ * Turns until all connections have come to their ends, until the deadline, or until a signal.
+ * Returns 0, or -1 after a line.
+ */
+int station_finish(struct station *, uint64_t deadline_ns);
+
+/* Releases whatever has been made. */
+void station_free(struct station *);
+
+#endif
