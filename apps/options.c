@@ -88,6 +88,19 @@ bool options_number(const char *text, long max, long *value)
     return errno == 0 && *end == '\0' && *value <= max;
 }
 
+bool options_seconds(const char *text, long max, uint64_t *ns)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text) || text[strspn(text, "0123456789.")] != '\0')
+        return false;
+    errno = 0;
+    double seconds = strtod(text, &end);
+    if (errno != 0 || *end != '\0' || !(seconds <= (double)max))
+        return false;
+    *ns = (uint64_t)(seconds * 1e9);
+    return true;
+}
+
 /* Whether a host can have the address: not 0/8, loopback, multicast or reserved (RFC 6890). */
 static bool is_host_address(struct in_addr address)
 {

@@ -48,6 +48,9 @@ int options_fail(const struct report *, const char *format, ...)
 /* Reads a decimal number without sign or space; returns false if it is none or above `max`. */
 bool options_number(const char *text, long max, long *value);
 
+/* Reads seconds, "1" or "0.25", likewise. */
+bool options_seconds(const char *text, long max, uint64_t *ns);
+
 #define COMMAND_OPTIONS_MAX 8
 #define COMMAND_LETTERS_MAX 24 /* characters of `letters` */
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,6 +42,20 @@ static void log_message(void *context, uint32_t category, const char *message)
     (void)context;
     (void)category;
     say("%s", message);
+}
+
+int station_find(const char *name, struct in_addr *address)
+{
+    static const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int failed = getaddrinfo(name, NULL, &hints, &found);
+    if (failed)
+        return complain("%s: %s; give its IPv4 address, as 10.7.0.1", name, gai_strerror(failed));
+    struct sockaddr_in in;
+    memcpy(&in, found->ai_addr, sizeof(in));
+    *address = in.sin_addr;
+    freeaddrinfo(found);
+    return 0;
 }
 
 /* ---- Signals ---- */

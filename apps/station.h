@@ -32,6 +32,13 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define complain(...) (say(__VA_ARGS__), -1)
 
 /*
+ * Finds the IPv4 address of a name, or of an address in digits, by the resolver of the machine:
+ * there is none in the stack. To be called before station_open, with the rights that there are.
+ * Returns 0, or -1 after a line.
+ */
+int station_find(const char *name, struct in_addr *);
+
+/*
  * Makes the loop and takes over SIGINT and SIGTERM; `options` has to live as long as the station.
  * Returns 0, or -1 after a line; station_free is due in both cases.
  */

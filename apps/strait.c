@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "ping/command.h"
 #include "serve.h"
 #include "strait.h"
 
@@ -13,6 +14,7 @@ static const struct {
     const char *purpose;
 } commands[] = {
     {"serve", serve_main, "is a host that serves echo, discard, chargen and HTTP"},
+    {"ping", ping_main, "sends ICMP echo requests to a host"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

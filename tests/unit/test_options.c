@@ -153,6 +153,35 @@ static void a_command_has_options_and_operands_of_its_own(void **state)
     expect_refused("get --addr 10.7.0.2/24 -c", "-c needs a value; see strait serve --help");
 }
 
+static void seconds_are_read_as_decimals(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ns; /* UINT64_MAX: refused */
+    } cases[] = {
+        {"0", 0},
+        {"1", 1000000000},
+        {"0.25", 250000000},
+        {"60", 60000000000},
+        {"60.1", UINT64_MAX},
+        {"", UINT64_MAX},
+        {".5", UINT64_MAX},
+        {"1s", UINT64_MAX},
+        {"-1", UINT64_MAX},
+        {" 1", UINT64_MAX},
+        {"0x1", UINT64_MAX},
+        {"1e1", UINT64_MAX},
+        {"1.2.3", UINT64_MAX},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t ns = UINT64_MAX;
+        bool read = options_seconds(cases[i].text, 60, &ns);
+        assert_int_equal(read, cases[i].ns != UINT64_MAX);
+        assert_int_equal(ns, cases[i].ns);
+    }
+}
+
 static void help_asks_for_nothing_else(void **state)
 {
     (void)state;
@@ -265,6 +294,7 @@ int main(void)
         cmocka_unit_test(every_option_is_understood),
         cmocka_unit_test(categories_add_up_in_all_spellings),
         cmocka_unit_test(a_command_has_options_and_operands_of_its_own),
+        cmocka_unit_test(seconds_are_read_as_decimals),
         cmocka_unit_test(help_asks_for_nothing_else),
         cmocka_unit_test(unknown_options_and_words_are_named),
         cmocka_unit_test(a_missing_value_is_named),
