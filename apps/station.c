@@ -199,6 +199,20 @@ int station_turn(struct station *s, uint64_t deadline_ns)
     return strait_loop_turn(s->loop, deadline_ns) < 0 && errno != EINTR ? link_failed(s) : 0;
 }
 
+int station_await(struct station *s, int fd, short events, uint64_t deadline_ns)
+{
+    unsigned signals = s->signals;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = events};
+        if (strait_poll(s->stack, &p, 1, 0) > 0)
+            return 1;
+        if (s->signals != signals || s->env->now(s->env) >= deadline_ns)
+            return 0;
+        if (station_turn(s, deadline_ns) < 0)
+            return -1;
+    }
+}
+
 int station_finish(struct station *s, uint64_t deadline_ns)
 {
     unsigned signals = s->signals;

@@ -54,6 +54,12 @@ int station_run(struct station *);
 int station_turn(struct station *, uint64_t deadline_ns);
 
 /*
+ * Turns until one of the events holds for a socket, until the deadline, or until a signal. Returns
+ * 1 for an event, 0 without one, or -1 after a line.
+ */
+int station_await(struct station *, int fd, short events, uint64_t deadline_ns);
+
+/*
  * Turns until all connections have come to their ends, until the deadline, or until a signal.
  * Returns 0, or -1 after a line.
  */

@@ -132,19 +132,29 @@ void check_echo(uint64_t seed, uint64_t bytes)
     close(fd);
 }
 
-int run_command(char *output, size_t output_bytes, const char *format, ...)
+static FILE *start(const char *format, va_list arguments)
 {
     char line[1024];
     int prefix = snprintf(line, sizeof(line), "exec 2>&1 </dev/null; ");
-    va_list arguments;
-    va_start(arguments, format);
     int length =
         vsnprintf(line + prefix, sizeof(line) - (size_t)prefix, format, arguments) + prefix;
-    va_end(arguments);
     assert_true(length < (int)sizeof(line));
-
     FILE *pipe = popen(line, "re");
     assert_non_null(pipe);
+    return pipe;
+}
+
+FILE *start_command(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    FILE *pipe = start(format, arguments);
+    va_end(arguments);
+    return pipe;
+}
+
+int finish_command(FILE *pipe, char *output, size_t output_bytes)
+{
     size_t total = 0;
     char piece[4096];
     size_t n;
@@ -158,4 +168,13 @@ int run_command(char *output, size_t output_bytes, const char *format, ...)
     int status = pclose(pipe);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+int run_command(char *output, size_t output_bytes, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    FILE *pipe = start(format, arguments);
+    va_end(arguments);
+    return finish_command(pipe, output, output_bytes);
 }

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define STRAIT_ADDRESS "10.7.0.2"
 #define STRAIT_NETWORK "10.7.0.2/24" /* the same, as --addr takes it */
@@ -71,5 +72,9 @@ void check_echo(uint64_t seed, uint64_t bytes);
  */
 int run_command(char *output, size_t output_bytes, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same in two steps: the command runs until its end is waited for. */
+FILE *start_command(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int finish_command(FILE *, char *output, size_t output_bytes);
 
 #endif
