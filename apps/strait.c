@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "get/command.h"
 #include "nc/command.h"
 #include "options.h"
 #include "ping/command.h"
@@ -17,6 +18,7 @@ static const struct {
     {"serve", serve_main, "is a host that serves echo, discard, chargen and HTTP"},
     {"ping", ping_main, "sends ICMP echo requests to a host"},
     {"nc", nc_main, "joins stdin and stdout with a connection, or with datagrams"},
+    {"get", get_main, "downloads by HTTP"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
