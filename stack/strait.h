@@ -128,6 +128,16 @@ struct strait_work {
         struct strait_work *); /* afterwards, on the driving thread; it may free the work */
 };
 
+/* What is known of a file, for strait_env.file_status. */
+struct strait_file_status {
+    uint64_t device, number; /* together they tell it from every other file */
+    uint64_t size_bytes;
+    int64_t modified_ns; /* when its content changed, as wall_clock tells the time */
+    int64_t changed_ns;  /* when anything about it changed */
+    bool directory;
+    bool regular; /* neither a directory nor a device, a FIFO or a socket */
+};
+
 /*
  * Everything an application needs of the world besides sockets: the one thing that differs between
  * a real machine (strait_loop) and a simulated one. Every function takes the environment itself
@@ -148,8 +158,8 @@ struct strait_env {
 
     /*
      * Files: the calls of POSIX. `file_open` returns a handle of the environment, or -1 with errno;
-     * flags are O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY (a directory: only to be
-     * closed). Reads and writes are at an offset in bytes.
+     * flags are O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY (a directory: only for the
+     * calls below, and to be closed). Reads and writes are at an offset in bytes.
      */
     int (*file_open)(struct strait_env *, const char *path, int flags);
     int (*file_close)(struct strait_env *, int file);
@@ -179,6 +189,24 @@ struct strait_env {
      * block: the call then fails with EAGAIN.
      */
     int (*wait)(struct strait_env *, uint64_t deadline_ns);
+
+    /* The time of day, in nanoseconds since 1970 (UTC). It may jump. */
+    int64_t (*wall_clock)(struct strait_env *);
+
+    /*
+     * What lies below an open directory; -1 with ENOSYS where there are none. `path` is relative.
+     * file_open_below opens for reading, with flags 0 or O_DIRECTORY; a path that leaves the
+     * directory, by ".." or by a link, is EXDEV. file_status follows links wherever they lead; an
+     * empty path is the file or directory itself. file_list calls entry(context, name, directory)
+     * for each name (but "." and ".."), in no order, until it returns false; a link to a directory
+     * is not called one.
+     */
+    int (*file_open_below)(struct strait_env *, int directory, const char *path, int flags);
+    int (*file_status)(struct strait_env *, int directory, const char *path,
+                       struct strait_file_status *);
+    int (*file_list)(struct strait_env *, int directory,
+                     bool (*entry)(void *context, const char *name, bool is_directory),
+                     void *context);
 };
 
 /* Runs function(argument) on the thread that drives `env`; safe from any thread. */

@@ -16,7 +16,6 @@
  * is removed during a turn is marked, skipped, and freed at the turn's end.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,7 +24,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +32,7 @@
 #include "base/list.h"
 #include "base/timer.h"
 #include "host/executor.h"
+#include "host/files.h"
 #include "strait.h"
 
 #define EVENTS_MAX         64                   /* taken from epoll in one turn */
@@ -136,6 +135,14 @@ static uint64_t env_now(struct strait_env *env)
     return clock_now();
 }
 
+static int64_t env_wall_clock(struct strait_env *env)
+{
+    (void)env;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * (int64_t)NS_PER_S + t.tv_nsec;
+}
+
 static void env_random(struct strait_env *env, void *bytes, size_t length)
 {
     (void)env;
@@ -159,60 +166,6 @@ static void env_timer_start(struct strait_env *env, struct strait_timer *timer,
 static void env_timer_stop(struct strait_env *env, struct strait_timer *timer)
 {
     timer_stop(&loop_of(env)->timers, timer);
-}
-
-/* ---- The environment: files ------------------------------------------------------------------ */
-
-static int env_file_open(struct strait_env *env, const char *path, int flags)
-{
-    (void)env;
-    /* O_NONBLOCK: a FIFO or a device at this path must not hold up the loop. */
-    return open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
-}
-
-static int env_file_close(struct strait_env *env, int file)
-{
-    (void)env;
-    return close(file);
-}
-
-static ssize_t env_file_read(struct strait_env *env, int file, void *bytes, size_t length,
-                             uint64_t offset)
-{
-    (void)env;
-    ssize_t n;
-    do
-        n = pread(file, bytes, length, (off_t)offset);
-    while (n < 0 && errno == EINTR);
-    return n;
-}
-
-static ssize_t env_file_write(struct strait_env *env, int file, const void *bytes, size_t length,
-                              uint64_t offset)
-{
-    (void)env;
-    ssize_t n;
-    do
-        n = pwrite(file, bytes, length, (off_t)offset);
-    while (n < 0 && errno == EINTR);
-    return n;
-}
-
-static int64_t env_file_size(struct strait_env *env, int file)
-{
-    (void)env;
-    struct stat status;
-    return fstat(file, &status) ? -1 : status.st_size;
-}
-
-static int env_file_sync(struct strait_env *env, int file)
-{
-    (void)env;
-    int result;
-    do
-        result = fdatasync(file);
-    while (result < 0 && errno == EINTR);
-    return result;
 }
 
 /* ---- The environment: other threads ---------------------------------------------------------- */
@@ -685,16 +638,20 @@ static const struct strait_env env_of_the_host = {
     .random = env_random,
     .timer_start = env_timer_start,
     .timer_stop = env_timer_stop,
-    .file_open = env_file_open,
-    .file_close = env_file_close,
-    .file_read = env_file_read,
-    .file_write = env_file_write,
-    .file_size = env_file_size,
-    .file_sync = env_file_sync,
+    .file_open = files_open,
+    .file_close = files_close,
+    .file_read = files_read,
+    .file_write = files_write,
+    .file_size = files_size,
+    .file_sync = files_sync,
     .execute = env_execute,
     .post = env_post,
     .watch = env_watch,
     .wait = env_wait,
+    .wall_clock = env_wall_clock,
+    .file_open_below = files_open_below,
+    .file_status = files_status,
+    .file_list = files_list,
 };
 
 /* Frees memory and descriptors; what was not opened is -1. */

@@ -69,6 +69,12 @@ static uint64_t env_now(struct strait_env *env)
     return host_of(env)->time->now_ns;
 }
 
+/* All hosts of a world have the same time of day. */
+static int64_t env_wall_clock(struct strait_env *env)
+{
+    return (int64_t)host_of(env)->time->now_ns;
+}
+
 static void env_random(struct strait_env *env, void *bytes, size_t length)
 {
     struct world_host *h = host_of(env);
@@ -163,6 +169,33 @@ static int env_file_sync(struct strait_env *env, int file)
     return result;
 }
 
+/* The simulated disk has no directories to look into. */
+static int env_file_open_below(struct strait_env *env, int directory, const char *path, int flags)
+{
+    (void)env;
+    (void)directory;
+    (void)path;
+    (void)flags;
+    errno = ENOSYS;
+    return -1;
+}
+
+static int env_file_status(struct strait_env *env, int directory, const char *path,
+                           struct strait_file_status *status)
+{
+    (void)status;
+    return env_file_open_below(env, directory, path, 0);
+}
+
+static int env_file_list(struct strait_env *env, int directory,
+                         bool (*entry)(void *context, const char *name, bool is_directory),
+                         void *context)
+{
+    (void)entry;
+    (void)context;
+    return env_file_open_below(env, directory, "", 0);
+}
+
 /* ---- The environment: work and posts --------------------------------------------------------- */
 
 static int env_execute(struct strait_env *env, struct strait_work *work)
@@ -243,6 +276,10 @@ static const struct strait_env env_of_a_host = {
     .execute = env_execute,
     .post = env_post,
     .watch = env_watch,
+    .wall_clock = env_wall_clock,
+    .file_open_below = env_file_open_below,
+    .file_status = env_file_status,
+    .file_list = env_file_list,
 };
 
 /* ---- The turn -------------------------------------------------------------------------------- */

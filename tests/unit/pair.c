@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -20,6 +21,8 @@
 #define FILES_MAX   32
 #define HANDLES_MAX 64
 #define UNTIL_NS    (60 * PAIR_S)
+#define PATH_BYTES  256
+#define START_NS    (1000 * PAIR_S)
 #define ROUNDS_MAX  100000 /* at one instant: more is a callback that never gets anywhere */
 
 /* On its way to a host. */
@@ -43,6 +46,7 @@ struct file {
     const char *path;
     const void *bytes;
     size_t length;
+    int64_t changed_ns;
 };
 
 struct pair {
@@ -58,6 +62,7 @@ struct pair {
 
     struct file files[FILES_MAX];
     size_t file_count;
+    uint64_t opened; /* by file_open_below */
     const struct file *handles[HANDLES_MAX];
 };
 
@@ -196,6 +201,12 @@ static void env_timer_stop(struct strait_env *env, struct strait_timer *timer)
     timer_stop(&pair_of(env)->timers, timer);
 }
 
+/* It begins with the example of RFC 9110 5.6.7. */
+static int64_t env_wall_clock(struct strait_env *env)
+{
+    return (int64_t)(PAIR_WALL_S * PAIR_S + pair_of(env)->now_ns - START_NS);
+}
+
 static int env_wait(struct strait_env *env, uint64_t deadline_ns)
 {
     struct pair *pair = pair_of(env);
@@ -265,6 +276,64 @@ static int64_t env_file_size(struct strait_env *env, int handle)
     return (int64_t)file_of(env, handle)->length;
 }
 
+/* Joins a path to the one of an open directory, or of the file itself if it is empty. */
+static void join(struct pair *pair, int directory, const char *path, char joined[PATH_BYTES])
+{
+    bool same = *path == '\0' || strcmp(path, ".") == 0;
+    const char *base = file_of(&pair->env, directory)->path;
+    int length = same ? snprintf(joined, PATH_BYTES, "%s", base)
+                      : snprintf(joined, PATH_BYTES, "%s/%s", base, path);
+    assert_in_range(length, 1, PATH_BYTES - 1);
+    if (joined[length - 1] == '/')
+        joined[length - 1] = '\0';
+}
+
+static int env_file_open_below(struct strait_env *env, int directory, const char *path, int flags)
+{
+    char joined[PATH_BYTES];
+    join(pair_of(env), directory, path, joined);
+    pair_of(env)->opened++;
+    return env_file_open(env, joined, flags);
+}
+
+static int env_file_status(struct strait_env *env, int directory, const char *path,
+                           struct strait_file_status *status)
+{
+    char joined[PATH_BYTES];
+    const struct pair *pair = pair_of(env);
+    join(pair_of(env), directory, path, joined);
+    const struct file *file = find_file(pair, joined);
+    errno = ENOENT;
+    if (!file)
+        return -1;
+    *status = (struct strait_file_status){
+        .number = (uint64_t)(file - pair->files) + 1,
+        .size_bytes = file->length,
+        .modified_ns = file->changed_ns,
+        .changed_ns = file->changed_ns,
+        .directory = !file->bytes,
+        .regular = file->bytes,
+    };
+    return 0;
+}
+
+static int env_file_list(struct strait_env *env, int directory,
+                         bool (*entry)(void *context, const char *name, bool is_directory),
+                         void *context)
+{
+    const struct pair *pair = pair_of(env);
+    const char *base = file_of(env, directory)->path;
+    size_t base_bytes = strlen(base);
+    for (size_t i = 0; i < pair->file_count; i++) {
+        const struct file *f = &pair->files[i];
+        const char *name = f->path + base_bytes + 1;
+        if (strncmp(f->path, base, base_bytes) == 0 && f->path[base_bytes] == '/' &&
+            !strchr(name, '/') && !entry(context, name, !f->bytes))
+            return 0;
+    }
+    return 0;
+}
+
 void pair_file(struct pair *pair, const char *path, const void *bytes, size_t length)
 {
     struct file *file = (struct file *)(uintptr_t)find_file(pair, path);
@@ -272,7 +341,12 @@ void pair_file(struct pair *pair, const char *path, const void *bytes, size_t le
         assert_true(pair->file_count < FILES_MAX);
         file = &pair->files[pair->file_count++];
     }
-    *file = (struct file){.path = path, .bytes = bytes, .length = length};
+    *file = (struct file){path, bytes, length, env_wall_clock(&pair->env)};
+}
+
+uint64_t pair_opened(const struct pair *pair)
+{
+    return pair->opened;
 }
 
 size_t pair_open_files(const struct pair *pair)
@@ -335,9 +409,13 @@ struct pair *pair_new(const struct pair_config *config)
         .file_read = env_file_read,
         .file_size = env_file_size,
         .wait = env_wait,
+        .wall_clock = env_wall_clock,
+        .file_open_below = env_file_open_below,
+        .file_status = env_file_status,
+        .file_list = env_file_list,
     };
     /* Not 0: a program that takes 0 for "never" would be found by no test otherwise. */
-    pair->now_ns = 1000 * PAIR_S;
+    pair->now_ns = START_NS;
     pair->delay_ns = config->delay_ns ? config->delay_ns : PAIR_MS;
     timer_wheel_init(&pair->timers, pair->now_ns, &pair->env);
     prng_seed(&pair->prng, 1);

@@ -16,6 +16,9 @@
 #define PAIR_MS UINT64_C(1000000) /* in nanoseconds */
 #define PAIR_S  UINT64_C(1000000000)
 
+/* The time of day at first, in seconds since 1970: Sun, 06 Nov 1994 08:49:37 GMT. */
+#define PAIR_WALL_S UINT64_C(784111777)
+
 /* How a pair is made; all zero is a good choice. */
 struct pair_config {
     uint32_t mtu;      /* 0: 1500 */
@@ -62,10 +65,13 @@ uint64_t pair_packets(const struct pair *, int host);
 uint64_t pair_counter(struct pair *, int host, const char *name);
 
 /*
- * Puts a file into the environment, in place of one of the same path; `bytes` are borrowed until
- * the pair is freed. With NULL the path is a directory.
+ * Puts a file into the environment, in place of one of the same path; it has changed just now.
+ * `bytes` and `path` are borrowed until the pair is freed. With NULL the path is a directory.
  */
 void pair_file(struct pair *, const char *path, const void *bytes, size_t length);
+
+/* How often something was opened below a directory. */
+uint64_t pair_opened(const struct pair *);
 
 /* Files and directories that are open now. */
 size_t pair_open_files(const struct pair *);
