@@ -19,12 +19,25 @@ static int end(struct http_request *r, unsigned status)
 static int on_url(http_parser *parser, const char *at, size_t length)
 {
     struct http_request *r = parser->data;
-    if (length > sizeof(r->target) - r->target_bytes)
+    if (length > HTTP_TARGET_BYTES_MAX - r->target_bytes)
         return end(r, HTTP_STATUS_URI_TOO_LONG);
-    memcpy(r->target + r->target_bytes, at, length);
-    r->target_bytes += length;
+    memcpy(r->text + r->target_bytes, at, length);
+    r->text_bytes = r->target_bytes += length;
     return 0;
 }
+
+static const char *const field_names[HTTP_OTHER] = {
+    [HTTP_HOST] = "host",
+    [HTTP_IF_MATCH] = "if-match",
+    [HTTP_IF_NONE_MATCH] = "if-none-match",
+    [HTTP_IF_MODIFIED_SINCE] = "if-modified-since",
+    [HTTP_IF_UNMODIFIED_SINCE] = "if-unmodified-since",
+    [HTTP_IF_RANGE] = "if-range",
+    [HTTP_RANGE] = "range",
+    [HTTP_REFERER] = "referer",
+    [HTTP_USER_AGENT] = "user-agent",
+    [HTTP_TRANSFER_ENCODING] = "transfer-encoding",
+};
 
 static bool name_is(const struct http_request *r, const char *name)
 {
@@ -32,12 +45,20 @@ static bool name_is(const struct http_request *r, const char *name)
 }
 
 /* Takes account of a field name once it is complete: when its value begins. */
-static void end_of_name(struct http_request *r)
+static int end_of_name(struct http_request *r)
 {
-    if (name_is(r, "host"))
-        r->hosts++;
-    else if (name_is(r, "expect"))
-        r->expects = true;
+    unsigned name = 0;
+    while (name < HTTP_OTHER && !name_is(r, field_names[name]))
+        name++;
+    r->in_field = name != HTTP_OTHER;
+    r->expects = r->expects || name_is(r, "expect");
+    if (!r->in_field)
+        return 0;
+    if (r->field_count == HTTP_FIELDS_MAX)
+        return end(r, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+    r->fields[r->field_count++] =
+        (struct http_field){.name = (uint8_t)name, .offset = (uint16_t)r->text_bytes};
+    return 0;
 }
 
 static int on_header_field(http_parser *parser, const char *at, size_t length)
@@ -57,12 +78,49 @@ static int on_header_field(http_parser *parser, const char *at, size_t length)
 static int on_header_value(http_parser *parser, const char *at, size_t length)
 {
     struct http_request *r = parser->data;
-    (void)at;
-    (void)length;
-    if (!r->in_value)
-        end_of_name(r);
+    /* RFC 9110 6.5.1: what comes behind the body is not taken for a part of the header. */
+    if (r->head_done)
+        return 0;
+    if (!r->in_value && end_of_name(r) < 0)
+        return -1;
     r->in_value = true;
+    if (!r->in_field)
+        return 0;
+    memcpy(r->text + r->text_bytes, at, length);
+    r->text_bytes += length;
+    r->fields[r->field_count - 1].length += (uint16_t)length;
     return 0;
+}
+
+/* RFC 9112 3.2: exactly one Host field, which an older request may lack; a host, and a port. */
+static bool host_is_valid(const struct http_request *r)
+{
+    static const char others[] = "-._~%!$&'()*+,;=:[]";
+    size_t index = 0, length;
+    const char *host = http_request_field(r, HTTP_HOST, &index, &length);
+    if (!host)
+        return r->version_1_0;
+    for (size_t i = 0; i < length; i++)
+        if (!isalnum((unsigned char)host[i]) && !memchr(others, host[i], sizeof(others) - 1))
+            return false;
+    return !http_request_field(r, HTTP_HOST, &index, &length);
+}
+
+/*
+ * RFC 9112 6.1: no coding but "chunked" is known, and to HTTP/1.0 none; 6.3: if "chunked" is not the
+ * last of several, the body has no end. Returns 0 or a status.
+ */
+static unsigned check_coding(const struct http_request *r)
+{
+    size_t index = 0, length, more;
+    const char *coding = http_request_field(r, HTTP_TRANSFER_ENCODING, &index, &length);
+    if (!coding)
+        return 0;
+    if (r->version_1_0 || !(r->parser.flags & F_CHUNKED) ||
+        http_request_field(r, HTTP_TRANSFER_ENCODING, &index, &more))
+        return HTTP_STATUS_BAD_REQUEST;
+    bool chunked = length == strlen("chunked") && strncasecmp(coding, "chunked", length) == 0;
+    return chunked ? 0 : HTTP_STATUS_NOT_IMPLEMENTED;
 }
 
 static int on_headers_complete(http_parser *parser)
@@ -73,9 +131,11 @@ static int on_headers_complete(http_parser *parser)
     r->version_1_0 = parser->http_minor == 0;
     if (parser->http_major != 1)
         return end(r, HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
-    /* RFC 9112 3.2: a request of HTTP/1.1 has one Host field, an older one may have it. */
-    if (r->hosts > 1 || (r->hosts == 0 && !r->version_1_0))
+    if (!host_is_valid(r))
         return end(r, HTTP_STATUS_BAD_REQUEST);
+    unsigned status = check_coding(r);
+    if (status != 0)
+        return end(r, status);
     if (parser->method == HTTP_CONNECT)
         return end(r, HTTP_STATUS_METHOD_NOT_ALLOWED);
     if (parser->method != HTTP_GET && parser->method != HTTP_HEAD)
@@ -140,7 +200,7 @@ static unsigned refusal(const http_parser *parser, char offending)
 
 void http_request_init(struct http_request *r)
 {
-    memset(r, 0, sizeof(*r));
+    memset(r, 0, offsetof(struct http_request, text));
     http_parser_init(&r->parser, HTTP_REQUEST);
     r->parser.data = r;
 }
@@ -162,7 +222,30 @@ size_t http_request_feed(struct http_request *r, const char *bytes, size_t lengt
     return taken;
 }
 
-/* ---- The path ---- */
+/* ---- What it says ---- */
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+const char *http_request_field(const struct http_request *r, enum http_field_name name,
+                               size_t *index, size_t *length)
+{
+    while (*index < r->field_count && r->fields[*index].name != name)
+        (*index)++;
+    if (*index == r->field_count)
+        return NULL;
+    const struct http_field *field = &r->fields[(*index)++];
+    const char *value = r->text + field->offset;
+    size_t bytes = field->length;
+    for (; bytes > 0 && is_space(value[bytes - 1]); bytes--)
+        ;
+    for (; bytes > 0 && is_space(*value); bytes--)
+        value++;
+    *length = bytes;
+    return value;
+}
 
 /* The value of a hexadecimal digit, or -1. */
 static int digit(char c)
@@ -212,10 +295,10 @@ unsigned http_request_path(const struct http_request *r, const char **raw, size_
     http_parser_url_init(&url);
     *raw = "/";
     *raw_bytes = 1;
-    if (http_parser_parse_url(r->target, r->target_bytes, 0, &url) != 0)
+    if (http_parser_parse_url(r->text, r->target_bytes, 0, &url) != 0)
         return HTTP_STATUS_BAD_REQUEST;
     if (url.field_set & (1 << UF_PATH)) {
-        *raw = r->target + url.field_data[UF_PATH].off;
+        *raw = r->text + url.field_data[UF_PATH].off;
         *raw_bytes = url.field_data[UF_PATH].len;
     }
     if (**raw != '/') /* "*" is a target for OPTIONS only */

@@ -10,10 +10,33 @@
 #include <http_parser.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define HTTP_HEAD_BYTES_MAX   8192        /* request line and header fields; beyond it 431 */
 #define HTTP_TARGET_BYTES_MAX 8000        /* RFC 9112 3 wants that much at least; beyond it 414 */
 #define HTTP_BODY_BYTES_MAX   (64 * 1024) /* of a body that nobody wants; beyond it 413 */
+#define HTTP_FIELDS_MAX       16          /* field lines that are kept; beyond it 431 */
+
+/* The header fields whose values are kept. */
+enum http_field_name {
+    HTTP_HOST,
+    HTTP_IF_MATCH,
+    HTTP_IF_NONE_MATCH,
+    HTTP_IF_MODIFIED_SINCE,
+    HTTP_IF_UNMODIFIED_SINCE,
+    HTTP_IF_RANGE,
+    HTTP_RANGE,
+    HTTP_REFERER,
+    HTTP_USER_AGENT,
+    HTTP_TRANSFER_ENCODING,
+    HTTP_OTHER, /* none of these */
+};
+
+/* One field line; its value is a part of http_request.text. */
+struct http_field {
+    uint8_t name; /* enum http_field_name */
+    uint16_t offset, length;
+};
 
 struct http_request {
     /* The result, once `done`. */
@@ -22,19 +45,24 @@ struct http_request {
     bool head;        /* HEAD: the answer has no body */
     bool keep_alive;  /* another request may follow on the connection */
     bool version_1_0; /* the peer takes a connection for closed unless it is told */
+    bool head_done;   /* what is missing, if anything, is the body */
     size_t target_bytes;
-    char target[HTTP_TARGET_BYTES_MAX];
+    size_t field_count;
+    struct http_field fields[HTTP_FIELDS_MAX]; /* in the order of arrival */
 
     /* Private to request.c. */
     http_parser parser;
     size_t head_bytes;
     size_t body_bytes;
-    bool head_done;
     bool in_value; /* the last thing seen of the header was (a part of) a value */
+    bool in_field; /* and it is kept */
     bool expects;
-    unsigned hosts;
     size_t name_bytes;
-    char name[8]; /* of the field under way, as much as fits */
+    char name[24]; /* of the field under way, as much as fits */
+
+    /* The target, then the values of fields: parts of one head, so that there is room for all. */
+    size_t text_bytes;
+    char text[HTTP_HEAD_BYTES_MAX];
 };
 
 /* Makes ready for a request. */
@@ -46,6 +74,14 @@ void http_request_init(struct http_request *);
  * stream has no meaning.
  */
 size_t http_request_feed(struct http_request *, const char *bytes, size_t length);
+
+/*
+ * The value of the field at `index` or behind it, without white space around it; NULL if there is
+ * none of that name. `*index` becomes that of the next one, so that all lines of a field can be
+ * visited. The value is not ended by NUL.
+ */
+const char *http_request_field(const struct http_request *, enum http_field_name, size_t *index,
+                               size_t *length);
 
 /*
  * Finds the path of a request's target, in origin or absolute form, without the query. `*raw` of

@@ -49,7 +49,7 @@ static void a_get_is_understood_byte_by_byte(void **state)
     (void)state;
     assert_int_equal(status_of("GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n"), 0);
     assert_int_equal(request.target_bytes, 6);
-    assert_memory_equal(request.target, "/a?b=c", 6);
+    assert_memory_equal(request.text, "/a?b=c", 6);
     assert_false(request.head);
     assert_true(request.keep_alive);
     assert_false(request.version_1_0);
@@ -77,7 +77,7 @@ static void a_pipelined_request_is_left_alone(void **state)
         assert_int_equal(request.status, 0);
         feed(both + taken, strlen(both) - taken, piece);
         assert_true(request.done);
-        assert_memory_equal(request.target, "/2", 2);
+        assert_memory_equal(request.text, "/2", 2);
     }
 }
 
@@ -112,6 +112,74 @@ static void http_1_1_needs_exactly_one_host_rfc9112_3_2(void **state)
     assert_int_equal(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
     assert_int_equal(status_of("GET / HTTP/1.1\r\nHostess: a\r\n\r\n"), 400);
     assert_int_equal(status_of("GET / HTTP/1.1\r\nX-Host-Name: a\r\nHOST: a\r\n\r\n"), 0);
+}
+
+static void a_host_is_a_host_and_a_port_rfc9112_3_2(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: [::1]:80 \r\n\r\n"), 0);
+    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a-b.c%20:8\r\n\r\n"), 0);
+    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400);
+    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400);
+    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"), 400);
+    assert_int_equal(status_of("GET / HTTP/1.0\r\nHost: \xe4\r\n\r\n"), 400);
+}
+
+/* The values of all lines of a field, each behind a bar. */
+static void expect_values(enum http_field_name name, const char *expected)
+{
+    size_t index = 0, length;
+    for (const char *v; (v = http_request_field(&request, name, &index, &length));) {
+        assert_int_equal(*expected++, '|');
+        assert_memory_equal(v, expected, length);
+        expected += length;
+    }
+    assert_string_equal(expected, "");
+}
+
+static void the_fields_that_matter_are_kept(void **state)
+{
+    (void)state;
+    static const char text[] = "GET / HTTP/1.1\r\nHost: x\r\nIF-NONE-MATCH: \"a\" \t\r\n"
+                               "Range-Unit: b\r\nRange:\r\nIf-None-Match:\t\"c\", \"d\"\r\n"
+                               "User-Agent: e f\r\nTransfer-Encoding: Chunked\r\n\r\n"
+                               "0\r\nReferer: late\r\n\r\n";
+    for (size_t piece = 1; piece < sizeof(text); piece++) {
+        feed(text, strlen(text), piece);
+        assert_true(request.done);
+        assert_int_equal(request.status, 0);
+        expect_values(HTTP_HOST, "|x");
+        expect_values(HTTP_IF_NONE_MATCH, "|\"a\"|\"c\", \"d\"");
+        expect_values(HTTP_RANGE, "|");
+        expect_values(HTTP_USER_AGENT, "|e f");
+        expect_values(HTTP_REFERER, ""); /* RFC 9110 6.5.1: it stands behind the body */
+        expect_values(HTTP_IF_RANGE, "");
+    }
+}
+
+static void more_lines_of_fields_than_are_kept_are_too_many(void **state)
+{
+    (void)state;
+#define FIVE "If-Match: *\r\nRange: a\r\nIf-Match: b\r\nReferer:\r\nUser-Agent: c\r\n"
+    static const char fifteen[] = FIVE FIVE FIVE;
+    char text[1024];
+    snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n", fifteen);
+    assert_int_equal(status_of(text), 0);
+    snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\n%sIf-Match:\r\n\r\n", fifteen);
+    assert_int_equal(status_of(text), 431);
+}
+
+/* RFC 9110 7.8: a server may ignore an upgrade; the connection goes on with HTTP/1.1. */
+static void an_upgrade_is_not_taken_up(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\nGET";
+    assert_int_equal(feed(text, strlen(text), strlen(text)), strlen(text) - 3);
+    assert_true(request.done);
+    assert_int_equal(request.status, 0);
+    assert_true(request.keep_alive);
 }
 
 static void other_versions_are_not_supported(void **state)
@@ -156,6 +224,8 @@ static void ambiguous_lengths_are_refused(void **state)
         "Content-Length: 99999999999999999999999",
         "Content-Length: 1\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 0",
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         char text[256];
@@ -163,6 +233,17 @@ static void ambiguous_lengths_are_refused(void **state)
         assert_int_equal(status_of(text), 400);
         assert_false(request.keep_alive);
     }
+}
+
+static void a_transfer_coding_other_than_chunked_is_not_implemented_rfc9112_6_1(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        status_of("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), 501);
+    assert_false(request.keep_alive);
+    assert_int_equal(status_of("GET / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                     400);
+    assert_false(request.keep_alive);
 }
 
 static void a_body_beyond_the_bound_is_too_large(void **state)
@@ -239,7 +320,7 @@ static unsigned path_of(const char *target, char path[64])
     size_t raw_bytes;
     http_request_init(&request);
     request.target_bytes = strlen(target);
-    memcpy(request.target, target, request.target_bytes);
+    memcpy(request.text, target, request.target_bytes);
     return http_request_path(&request, &raw, &raw_bytes, path, 64);
 }
 
@@ -307,10 +388,15 @@ int main(void)
         cmocka_unit_test(a_chunked_body_is_skipped_to_its_end),
         cmocka_unit_test(persistence_follows_version_and_connection_field_rfc9112_9_3),
         cmocka_unit_test(http_1_1_needs_exactly_one_host_rfc9112_3_2),
+        cmocka_unit_test(a_host_is_a_host_and_a_port_rfc9112_3_2),
+        cmocka_unit_test(the_fields_that_matter_are_kept),
+        cmocka_unit_test(more_lines_of_fields_than_are_kept_are_too_many),
+        cmocka_unit_test(an_upgrade_is_not_taken_up),
         cmocka_unit_test(other_versions_are_not_supported),
         cmocka_unit_test(a_known_method_is_not_allowed_and_an_unknown_one_not_implemented),
         cmocka_unit_test(what_is_not_http_is_refused),
         cmocka_unit_test(ambiguous_lengths_are_refused),
+        cmocka_unit_test(a_transfer_coding_other_than_chunked_is_not_implemented_rfc9112_6_1),
         cmocka_unit_test(a_body_beyond_the_bound_is_too_large),
         cmocka_unit_test(a_body_that_waits_to_be_asked_for_is_not_asked_for_rfc9110_10_1_1),
         cmocka_unit_test(a_head_beyond_8192_bytes_is_too_large),
