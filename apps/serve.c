@@ -20,7 +20,8 @@ enum { SERVERS = 4 };
 
 /* What its own options say. */
 struct settings {
-    const char *root; /* the directory that HTTP serves; NULL: a built-in page */
+    const char *root;       /* the directory that HTTP serves; NULL: a built-in page */
+    const char *access_log; /* a file that lines are added to; "-": stdout; NULL: none */
 };
 
 struct serve {
@@ -28,16 +29,21 @@ struct serve {
     const struct settings *settings;
     struct server *servers[SERVERS];
     struct echo_udp *echo_udp;
+    FILE *access_log; /* NULL: none, or it cannot be written any more */
 };
 
 /* ---- The command line ---- */
 
+enum { OPT_ROOT = OPTION_WITHOUT_LETTER, OPT_ACCESS_LOG };
+
 static int take_option(void *settings, int option, const char *value, const struct report *report)
 {
     struct settings *s = settings;
-    (void)option; /* there is one */
     (void)report;
-    s->root = value;
+    if (option == OPT_ROOT)
+        s->root = value;
+    else
+        s->access_log = value;
     return 0;
 }
 
@@ -49,9 +55,12 @@ static const struct command command = {
         "Is a host on a TUN device, until SIGINT or SIGTERM. Services: echo (TCP and UDP port 7),\n"
         "discard (9), chargen (19), HTTP (80). On the way out it prints its counters.\n"
         "\n"
-        "  --root DIR         the directory that HTTP serves (default: one built-in page)\n",
+        "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
+        "  --access-log FILE  a line for each HTTP request, in the \"combined\" format; - is "
+        "stdout\n",
     .letters = "",
-    .options = {{"root", required_argument, NULL, OPTION_WITHOUT_LETTER}},
+    .options = {{"root", required_argument, NULL, OPT_ROOT},
+                {"access-log", required_argument, NULL, OPT_ACCESS_LOG}},
     .take = take_option,
 };
 
@@ -75,6 +84,46 @@ static int check_root(struct serve *s, const char *user)
     return complain("--root %s: %s; name a directory that exists", root, strerror(errno));
 }
 
+/* Opened as root, like the capture. Each line is there at once, for `tail -f`. */
+static int open_access_log(struct serve *s)
+{
+    const char *name = s->settings->access_log;
+    if (!name)
+        return 0;
+    s->access_log = strcmp(name, "-") == 0 ? stdout : fopen(name, "ae");
+    if (!s->access_log || setvbuf(s->access_log, NULL, _IOLBF, 0) != 0)
+        return complain("--access-log %s: %s; name a file that can be written", name,
+                        strerror(errno));
+    return 0;
+}
+
+static void close_access_log(struct serve *s)
+{
+    if (s->access_log && s->access_log != stdout)
+        fclose(s->access_log);
+    s->access_log = NULL;
+}
+
+static void write_access_log(void *context, const char *line, size_t length)
+{
+    struct serve *s = context;
+    if (!s->access_log || fwrite(line, 1, length, s->access_log) == length)
+        return;
+    say("the access log ends here: %s", strerror(errno));
+    close_access_log(s);
+}
+
+static struct server *start_http(struct serve *s)
+{
+    const struct http_config config = {
+        .port = 80,
+        .root = s->settings->root,
+        .log = s->access_log ? write_access_log : NULL,
+        .log_context = s,
+    };
+    return http_start(s->station.stack, s->station.env, &config);
+}
+
 static int start_services(struct serve *s)
 {
     struct strait *stack = s->station.stack;
@@ -86,7 +135,7 @@ static int start_services(struct serve *s)
         return complain("cannot serve discard on TCP port 9: %s", strerror(errno));
     if (!(s->servers[2] = chargen_start(stack, env, 19)))
         return complain("cannot serve chargen on TCP port 19: %s", strerror(errno));
-    if (!(s->servers[3] = http_start(stack, env, 80, s->settings->root)))
+    if (!(s->servers[3] = start_http(s)))
         return complain("cannot serve HTTP on TCP port 80: %s", strerror(errno));
     if (!(s->echo_udp = echo_udp_start(stack, 7)))
         return complain("cannot serve echo on UDP port 7: %s", strerror(errno));
@@ -108,7 +157,7 @@ static int start(struct serve *s, const struct options *options)
 {
     /* Looked at twice: a wrong name should not leave a device behind. */
     if (station_init(&s->station, options) < 0 || check_root(s, "this user") < 0 ||
-        station_open(&s->station) < 0)
+        open_access_log(s) < 0 || station_open(&s->station) < 0)
         return -1;
     say("running as %s", s->station.user);
     return check_root(s, s->station.user) < 0 ? -1 : start_services(s);
@@ -169,6 +218,7 @@ int serve_main(int argc, char *argv[])
     if (result == 0)
         print_counters(&s.station);
     free_services(&s);
+    close_access_log(&s);
     station_free(&s.station);
     return result == 0 ? 0 : 1;
 }

@@ -90,11 +90,27 @@ static void session_open(struct server *server, int fd)
         server->service->opened(s);
 }
 
+static bool is_full(const struct server *server)
+{
+    return server->sessions >= server->service->sessions_max;
+}
+
+static bool make_room(struct server *server)
+{
+    const struct service *service = server->service;
+    return !is_full(server) || (service->make_room && service->make_room(server->context));
+}
+
+/* The first connection is there for certain: a session is spared for it, but not for another. */
 static void accept_ready(void *argument, int fd, short revents)
 {
     (void)revents;
     struct server *server = argument;
-    while (server->sessions < server->service->sessions_max) {
+    if (!make_room(server)) {
+        listener_watch(server, false);
+        return;
+    }
+    while (!is_full(server)) {
         int connection = strait_accept4(server->stack, fd, NULL, NULL, SOCK_NONBLOCK);
         if (connection >= 0) {
             session_open(server, connection);
@@ -110,7 +126,12 @@ static void accept_ready(void *argument, int fd, short revents)
                                  server->env->now(server->env) + ACCEPT_RETRY_NS);
         return;
     }
-    listener_watch(server, false);
+}
+
+void server_room_is_near(struct server *server)
+{
+    if (is_full(server))
+        listener_watch(server, true);
 }
 
 static int listen_on(struct strait *stack, uint16_t port)
@@ -241,6 +262,12 @@ ssize_t session_send(struct session *s, const void *bytes, size_t length)
     return sent < 0 && not_now() ? 0 : sent;
 }
 
+ssize_t session_sendv(struct session *s, const struct iovec *parts, int count)
+{
+    ssize_t sent = strait_writev(s->server->stack, s->fd, parts, count);
+    return sent < 0 && not_now() ? 0 : sent;
+}
+
 void session_watch(struct session *s, short events)
 {
     if (s->events == events)
@@ -249,12 +276,17 @@ void session_watch(struct session *s, short events)
     strait_watch(s->server->stack, s->fd, events, session_ready, s);
 }
 
-void session_active(struct session *s)
+void session_active_for(struct session *s, uint64_t ns)
 {
     struct strait_env *env = s->server->env;
-    uint64_t idle_ns = s->server->service->idle_ns;
-    if (idle_ns > 0 && !s->finishing)
-        env->timer_start(env, &s->timer, env->now(env) + idle_ns);
+    if (!s->finishing)
+        env->timer_start(env, &s->timer, env->now(env) + ns);
+}
+
+void session_active(struct session *s)
+{
+    if (s->server->service->idle_ns > 0)
+        session_active_for(s, s->server->service->idle_ns);
 }
 
 void session_finish(struct session *s)

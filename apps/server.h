@@ -30,8 +30,11 @@ struct session {
 /* What a service does with its sessions. */
 struct service {
     size_t session_bytes; /* of the struct that embeds the session */
-    size_t sessions_max;  /* at this number nothing more is accepted until a session ends */
+    size_t sessions_max;  /* at this number nothing more is accepted until there is room */
     uint64_t idle_ns;     /* how long session_active may stay away before `idle`; 0: for ever */
+
+    /* At sessions_max: ends a session that can be spared, if any, and says whether. May be NULL. */
+    bool (*make_room)(void *context);
 
     /* A session has begun, zeroed behind its first member, watched for POLLIN. May be NULL. */
     void (*opened)(struct session *);
@@ -65,23 +68,30 @@ size_t server_sessions(const struct server *);
 /* Ends the server at once: sessions that are left are reset. NULL is allowed. */
 void server_free(struct server *);
 
+/* make_room would find a session now: if the server has stopped to accept, it asks again. */
+void server_room_is_near(struct server *);
+
 struct strait *server_stack(const struct server *);
 struct strait_env *server_env(const struct server *);
 void *server_context(const struct server *);
 
 /*
- * strait_recv and strait_send on the session's socket, except that `*end` (recv) tells the end of
- * the stream and 0 bytes mean that it is not the time: return the number of bytes, or -1 when the
- * connection has failed.
+ * strait_recv, strait_send and strait_writev on the session's socket, except that `*end` (recv)
+ * tells the end of the stream and 0 bytes mean that it is not the time: return the number of bytes,
+ * or -1 when the connection has failed.
  */
 ssize_t session_recv(struct session *, void *bytes, size_t length, int flags, bool *end);
 ssize_t session_send(struct session *, const void *bytes, size_t length);
+ssize_t session_sendv(struct session *, const struct iovec *parts, int count);
 
 /* Watches the socket for POLLIN, POLLOUT or both. */
 void session_watch(struct session *, short events);
 
 /* The idle time starts again. */
 void session_active(struct session *);
+
+/* The same with another time than the service's, this once. */
+void session_active_for(struct session *, uint64_t ns);
 
 /*
  * Ends the session in order: what has been sent is followed by a FIN, what still arrives is thrown

@@ -1,317 +1,320 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A session goes round between two phases. It *receives* a request: bytes are looked at in the
- * socket (MSG_PEEK) and taken from it only as far as they belong to the request, so that pipelined
- * requests wait in the socket and nowhere else. It *sends* the response: the head and as much of
- * the file as fits stand in a buffer, which is filled again as the peer takes it. An idle session
- * holds neither a request nor a buffer.
+ * A session goes round between three phases. It *waits*, holding neither a request nor a buffer. It
+ * *receives* a request: bytes are looked at in the socket (MSG_PEEK) and taken from it only as far
+ * as they belong to requests that can be answered at once, so that further pipelined ones wait in
+ * the socket and nowhere else. It *sends* the response: the head, and a body that is in memory or
+ * is read from its file piece by piece as the peer takes it.
+ *
+ * Most responses are taken by the socket whole and at once. Then the three phases are one pass
+ * through `receive`, and nothing is allocated but the request.
  */
 #include "http/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/media.h"
+#include "http/answer.h"
+#include "http/log.h"
 #include "http/request.h"
+#include "http/site.h"
 
-#define SESSIONS_MAX   256
-#define IDLE_NS        (30 * UINT64_C(1000000000))
-#define PEEK_BYTES     ((size_t)65536)
-#define PIECE_BYTES    ((size_t)256 * 1024) /* of a file, in memory for each response under way */
-#define HEAD_BYTES_MAX ((size_t)512)        /* of a response, without the Location */
-#define ROUND          4                    /* pieces sent in one callback */
-
-struct http {
-    char *root; /* NULL: the built-in page */
-    char peek[PEEK_BYTES];
-};
+#define SESSIONS_MAX 1024
+#define NS_PER_S     UINT64_C(1000000000)
+#define HEAD_NS      (10 * NS_PER_S)
+#define IDLE_NS      (60 * NS_PER_S)
+#define PEEK_BYTES   ((size_t)65536)
+#define PIECE_BYTES  ((size_t)65536) /* of a file, in memory for each response under way */
+#define PIECES_MAX   16              /* sent in one callback */
+#define REQUESTS_MAX 16              /* answered in one callback */
 
 struct http_session {
     struct session session;
-    struct http_request *request; /* what has arrived of it; else NULL */
+    TAILQ_ENTRY(http_session) link; /* among those that wait */
+    bool waiting;
+    struct in_addr peer;          /* if there is a log */
+    struct http_request *request; /* what has arrived of it, and until it is answered; else NULL */
 
-    char *buffer; /* the response under way, of which [start, end) waits to be sent; else NULL */
-    size_t start, end, capacity;
-    int file; /* where the rest of the body comes from; -1: there is none */
-    uint64_t file_offset, file_left;
-    bool close_after; /* this response is the last one */
+    /* The response under way. */
+    bool sending;
+    bool close_after; /* it is the last one */
+    struct http_answer answer;
+    int64_t time;            /* when it began */
+    const char *head, *body; /* what is in memory, and waits to be sent */
+    size_t head_left, body_left;
+    uint64_t offset, file_left; /* what is still to be read from the answer's file */
+    uint64_t body_sent;
+    char *head_rest, *piece; /* memory for these; NULL: none */
 };
 
-/* What is to be answered. */
-struct answer {
-    unsigned status;
-    const char *type;
-    const char *text; /* the body, if there is no file */
-    int file;         /* or -1 */
-    uint64_t length;
-    const char *moved; /* with 301: the path to which a slash is to be added */
-    size_t moved_bytes;
-    char words[64]; /* room for a text */
+struct http {
+    void (*log)(void *log_context, const char *line, size_t length);
+    void *log_context;
+    struct strait_env *env;
+    struct site *site;                  /* NULL: the built-in page */
+    TAILQ_HEAD(, http_session) waiting; /* the longest first */
+    int64_t date_time;                  /* of `date` */
+    char date[HTTP_DATE_BYTES];
+    char head[HTTP_ANSWER_HEAD_BYTES];
+    char line[HTTP_LOG_BYTES];
+    char peek[PEEK_BYTES];
 };
 
-static const char built_in_page[] =
-    "<!DOCTYPE html>\n"
-    "<html lang=\"en\">\n"
-    "<title>Strait</title>\n"
-    "<h1>Strait</h1>\n"
-    "<p>This page comes from Strait, a TCP/IP stack that runs in user space on a TUN device.\n"
-    "<p>Start it with <code>--root DIR</code> and it serves the files of that directory.\n"
-    "</html>\n";
+/* How far a response has come. */
+enum progress {
+    SENT,    /* the session waits for a request */
+    PENDING, /* the session waits for its socket */
+    GONE,    /* the session has ended, or is about to, and is not to be touched */
+};
 
-/* ---- What to answer ---- */
-
-/* Fills in an answer that is nothing but its status. */
-static void answer_status(struct answer *a, unsigned status)
+static struct http *http_of(struct http_session *h)
 {
-    a->status = status;
-    a->type = "text/plain; charset=utf-8";
-    a->text = a->words;
-    int n = snprintf(a->words, sizeof(a->words), "%u %s\n", status,
-                     http_status_str((enum http_status)status));
-    a->length = (uint64_t)n;
+    return server_context(h->session.server);
 }
 
-static unsigned status_of_errno(void)
+/* ---- Waiting ---- */
+
+static void wait_no_more(struct http_session *h)
 {
-    switch (errno) {
-    case ENOENT:
-    case ENOTDIR:
-    case ELOOP:
-        return HTTP_STATUS_NOT_FOUND;
-    case ENAMETOOLONG:
-        return HTTP_STATUS_URI_TOO_LONG;
-    case EACCES:
-    case EPERM:
-        return HTTP_STATUS_FORBIDDEN;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-        return HTTP_STATUS_SERVICE_UNAVAILABLE;
-    default:
-        return HTTP_STATUS_INTERNAL_SERVER_ERROR;
-    }
+    if (h->waiting)
+        TAILQ_REMOVE(&http_of(h)->waiting, h, link);
+    h->waiting = false;
 }
 
-/* Opens a file for the answer. Returns 0, or -1 with errno: EISDIR for a directory. */
-static int open_file(struct strait_env *env, const char *path, struct answer *a)
+static void wait_for_request(struct http_session *h)
 {
-    int directory = env->file_open(env, path, O_RDONLY | O_DIRECTORY);
-    if (directory >= 0) {
-        env->file_close(env, directory);
-        errno = EISDIR;
-        return -1;
-    }
-    int file = env->file_open(env, path, O_RDONLY);
-    if (file < 0)
-        return -1;
-    int64_t size = env->file_size(env, file);
-    if (size < 0) {
-        int error = errno;
-        env->file_close(env, file);
-        errno = error;
-        return -1;
-    }
-    a->file = file;
-    a->length = (uint64_t)size;
-    return 0;
+    TAILQ_INSERT_TAIL(&http_of(h)->waiting, h, link);
+    h->waiting = true;
+    session_active(&h->session);
+    session_watch(&h->session, POLLIN);
+    server_room_is_near(h->session.server);
 }
 
-static unsigned find_built_in(const char *path, struct answer *a)
+/* RFC 9112 9.5: a connection that waits may be closed at any time. */
+static bool make_room(void *context)
 {
-    if (strcmp(path, "/") != 0)
-        return HTTP_STATUS_NOT_FOUND;
-    a->text = built_in_page;
-    a->type = "text/html; charset=utf-8";
-    a->length = sizeof(built_in_page) - 1;
-    return HTTP_STATUS_OK;
-}
-
-/* Finds what the request asks for. Returns the status; with 200 the answer is filled in. */
-static unsigned find(struct server *server, const struct http_request *r, struct answer *a)
-{
-    static const char index_html[] = "index.html";
-    const struct http *http = server_context(server);
-    char path[PATH_MAX];
-    size_t root_bytes = http->root ? strlen(http->root) : 0;
-    if (root_bytes + sizeof(index_html) >= sizeof(path))
-        return HTTP_STATUS_URI_TOO_LONG;
-    memcpy(path, http->root ? http->root : "", root_bytes);
-    char *asked = path + root_bytes;
-    unsigned status = http_request_path(r, &a->moved, &a->moved_bytes, asked,
-                                        sizeof(path) - root_bytes - sizeof(index_html));
-    if (status != 0)
-        return status;
-    if (!http->root)
-        return find_built_in(asked, a);
-
-    size_t asked_bytes = strlen(asked);
-    bool slash = asked[asked_bytes - 1] == '/';
-    if (slash)
-        memcpy(asked + asked_bytes, index_html, sizeof(index_html));
-    a->type = http_media_type(asked);
-    if (open_file(server_env(server), path, a) == 0)
-        return HTTP_STATUS_OK;
-    if (errno == EISDIR)
-        return slash ? HTTP_STATUS_NOT_FOUND : HTTP_STATUS_MOVED_PERMANENTLY;
-    return status_of_errno();
+    struct http_session *longest = TAILQ_FIRST(&((struct http *)context)->waiting);
+    if (longest)
+        session_close(&longest->session);
+    return longest != NULL;
 }
 
 /* ---- Sending ---- */
 
-/* Appends to the buffer, whose capacity has been chosen to suffice. */
-__attribute__((format(printf, 2, 3))) static void append(struct http_session *h, const char *format,
-                                                         ...)
+static void log_answer(struct http_session *h)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(h->buffer + h->end, h->capacity - h->end, format, arguments);
-    va_end(arguments);
-    h->end += (size_t)n;
+    struct http *http = http_of(h);
+    struct http_record record = {
+        .peer = h->peer,
+        .time = h->time,
+        .request = h->request,
+        .status = h->answer.status,
+        .body_bytes = h->body_sent,
+    };
+    if (http->log)
+        http->log(http->log_context, http->line, http_log_line(&record, http->line));
 }
 
-/* Releases what the response holds. */
+/* Releases what request and response hold. */
 static void end_response(struct http_session *h)
 {
-    struct strait_env *env = server_env(h->session.server);
-    if (h->file >= 0)
-        env->file_close(env, h->file);
-    h->file = -1;
-    free(h->buffer);
-    h->buffer = NULL;
+    if (h->sending) {
+        log_answer(h);
+        http_answer_release(&h->answer, http_of(h)->site);
+    }
+    h->sending = false;
+    free(h->request);
+    free(h->head_rest);
+    free(h->piece);
+    h->request = NULL;
+    h->head_rest = h->piece = NULL;
 }
 
-/* Fills the buffer's free end from the file. Returns false when the file is not what it was. */
-static bool fill(struct http_session *h)
+/* Makes the next piece of the file the body. Returns false when the file is not what it was. */
+static bool next_piece(struct http_session *h)
 {
-    struct strait_env *env = server_env(h->session.server);
-    size_t room = h->capacity - h->end;
-    if (room > h->file_left)
-        room = (size_t)h->file_left;
-    if (room == 0)
-        return true;
-    ssize_t got = env->file_read(env, h->file, h->buffer + h->end, room, h->file_offset);
+    struct strait_env *env = http_of(h)->env;
+    size_t length = h->file_left < PIECE_BYTES ? (size_t)h->file_left : PIECE_BYTES;
+    if (!h->piece)
+        h->piece = malloc(length);
+    if (!h->piece)
+        return false;
+    ssize_t got = env->file_read(env, h->answer.file->handle, h->piece, length, h->offset);
     if (got <= 0)
         return false;
-    h->end += (size_t)got;
-    h->file_offset += (uint64_t)got;
+    h->body = h->piece;
+    h->body_left = (size_t)got;
+    h->offset += (uint64_t)got;
     h->file_left -= (uint64_t)got;
     return true;
 }
 
-/* Whether everything has been handed to the socket; if not, the session waits or has ended. */
-static bool send_pieces(struct http_session *h)
+/* The head stands in memory that all sessions share: keeps what is left of it. */
+static bool keep_head(struct http_session *h)
 {
-    struct session *s = &h->session;
-    for (int i = 0; i < ROUND; i++) {
-        ssize_t sent = session_send(s, h->buffer + h->start, h->end - h->start);
-        if (sent < 0) {
-            session_close(s);
-            return false;
-        }
-        h->start += (size_t)sent;
-        if (sent > 0)
-            session_active(s);
-        if (h->start < h->end)
-            break;
-        if (h->file_left == 0)
-            return true;
-        h->start = h->end = 0;
-        /* Content-Length has been promised: only a reset tells the peer that it is not kept. */
-        if (!fill(h)) {
-            session_abort(s);
-            return false;
-        }
-    }
-    session_watch(s, POLLOUT);
-    return false;
-}
-
-static void send_response(struct http_session *h)
-{
-    if (!send_pieces(h))
-        return;
-    end_response(h);
-    if (h->close_after)
-        session_finish(&h->session);
-    else
-        session_watch(&h->session, POLLIN);
-}
-
-/* Writes the head into the buffer. */
-static void append_head(struct http_session *h, const struct answer *a,
-                        const struct http_request *r)
-{
-    append(h, "HTTP/1.1 %u %s\r\n", a->status, http_status_str((enum http_status)a->status));
-    append(h, "Server: Strait\r\nContent-Type: %s\r\nContent-Length: %" PRIu64 "\r\n", a->type,
-           a->length);
-    if (a->status == HTTP_STATUS_METHOD_NOT_ALLOWED)
-        append(h, "Allow: GET, HEAD\r\n");
-    if (a->status == HTTP_STATUS_MOVED_PERMANENTLY)
-        append(h, "Location: %.*s/\r\n", (int)a->moved_bytes, a->moved);
-    if (h->close_after)
-        append(h, "Connection: close\r\n");
-    else if (r->version_1_0)
-        append(h, "Connection: keep-alive\r\n");
-    append(h, "\r\n");
-}
-
-/* Makes the response in a buffer. Returns false when memory is short. */
-static bool begin_response(struct http_session *h, const struct answer *a,
-                           const struct http_request *r)
-{
-    uint64_t body = r->head ? 0 : a->length;
-    size_t head = HEAD_BYTES_MAX + a->moved_bytes;
-    h->capacity = head + (body < PIECE_BYTES ? (size_t)body : PIECE_BYTES);
-    h->start = h->end = 0;
-    h->buffer = malloc(h->capacity);
-    h->file = a->file;
-    h->file_offset = 0;
-    h->file_left = a->file >= 0 ? body : 0;
-    if (!h->buffer)
+    if (h->head_left == 0 || h->head_rest)
+        return true;
+    h->head_rest = malloc(h->head_left);
+    if (!h->head_rest)
         return false;
-    append_head(h, a, r);
-    if (a->file >= 0)
-        return fill(h);
-    memcpy(h->buffer + h->end, a->text, (size_t)body);
-    h->end += (size_t)body;
+    memcpy(h->head_rest, h->head, h->head_left);
+    h->head = h->head_rest;
     return true;
 }
 
-/* Answers the request, which is done, and forgets it. */
-static void respond(struct http_session *h)
+/* Sends what is in memory. Returns the bytes that the socket took, or -1. */
+static ssize_t send_parts(struct http_session *h)
 {
-    struct http_request *r = h->request;
-    struct answer a = {.file = -1};
-    a.status = r->status != 0 ? r->status : find(h->session.server, r, &a);
-    if (a.status != HTTP_STATUS_OK)
-        answer_status(&a, a.status);
-    /* RFC 3986 4.2: a reference that begins with two slashes would name another host. */
-    while (a.moved_bytes > 1 && a.moved[1] == '/') {
-        a.moved++;
-        a.moved_bytes--;
+    struct iovec parts[] = {{(void *)(uintptr_t)h->head, h->head_left},
+                            {(void *)(uintptr_t)h->body, h->body_left}};
+    ssize_t sent = session_sendv(&h->session, parts, 2);
+    if (sent < 0)
+        return -1;
+    size_t of_head = (size_t)sent < h->head_left ? (size_t)sent : h->head_left;
+    size_t of_body = (size_t)sent - of_head;
+    h->head += of_head;
+    h->head_left -= of_head;
+    h->body += of_body;
+    h->body_left -= of_body;
+    h->body_sent += of_body;
+    return sent;
+}
+
+static enum progress send_pieces(struct http_session *h)
+{
+    struct session *s = &h->session;
+    ssize_t sent = 0;
+    for (int i = 0; i < PIECES_MAX; i++) {
+        sent = send_parts(h);
+        if (sent < 0) {
+            session_close(s);
+            return GONE;
+        }
+        if (h->head_left + h->body_left > 0)
+            break;
+        if (h->file_left == 0)
+            return SENT;
+        /* Content-Length has been promised: only a reset tells the peer that it is not kept. */
+        if (!next_piece(h)) {
+            session_abort(s);
+            return GONE;
+        }
     }
+    if (!keep_head(h)) {
+        session_abort(s);
+        return GONE;
+    }
+    if (sent > 0)
+        session_active(s);
+    session_watch(s, POLLOUT);
+    return PENDING;
+}
+
+static enum progress send_response(struct http_session *h)
+{
+    enum progress progress = send_pieces(h);
+    if (progress != SENT)
+        return progress;
+    end_response(h);
+    if (h->close_after) {
+        session_finish(&h->session);
+        return GONE;
+    }
+    wait_for_request(h);
+    return SENT;
+}
+
+static const char *date_of(struct http *http, int64_t now)
+{
+    if (http->date_time != now)
+        http_date_format(now, http->date);
+    http->date_time = now;
+    return http->date;
+}
+
+/* Answers the request, which is done. */
+static enum progress respond(struct http_session *h)
+{
+    struct http *http = http_of(h);
+    const struct http_request *r = h->request;
+    struct http_answer *a = &h->answer;
+    h->time = http->env->wall_clock(http->env) / (int64_t)NS_PER_S;
+    http_answer(a, http->site, r, h->time);
+    h->sending = true;
     h->close_after = h->close_after || !r->keep_alive;
-    bool begun = begin_response(h, &a, r);
-    free(h->request);
-    h->request = NULL;
-    if (begun)
-        send_response(h);
-    else
-        session_abort(&h->session);
+    h->head = http->head;
+    h->head_left = http_answer_head(a, r, date_of(http, h->time), h->close_after, http->head);
+    h->body = a->text;
+    h->body_left = h->body_sent = h->file_left = 0;
+    uint64_t body = r->head ? 0 : a->length;
+    if (a->text) {
+        h->body_left = (size_t)body;
+    } else if (a->file && a->file->content) {
+        h->body = a->file->content + a->first;
+        h->body_left = (size_t)body;
+    } else if (a->file) {
+        h->offset = a->first;
+        h->file_left = body;
+        if (body > 0 && !next_piece(h)) {
+            session_abort(&h->session);
+            return GONE;
+        }
+    }
+    return send_response(h);
 }
 
 /* ---- Receiving ---- */
 
-static void receive_request(struct http_session *h)
+static bool begin_request(struct http_session *h)
+{
+    h->request = malloc(sizeof(*h->request));
+    if (!h->request) {
+        session_abort(&h->session);
+        return false;
+    }
+    http_request_init(h->request);
+    wait_no_more(h);
+    return true;
+}
+
+/* Starts the time of a request that is not done when it begins to be read, and when its head is. */
+static void limit_time(struct http_session *h, bool began, bool head_was_done)
+{
+    if (h->request->head_done != head_was_done)
+        session_active(&h->session);
+    else if (began)
+        session_active_for(&h->session, HEAD_NS);
+}
+
+/* Answers the requests in `bytes`. Returns how many bytes belong to them. */
+static size_t take_requests(struct http_session *h, const char *bytes, size_t length,
+                            enum progress *progress)
+{
+    size_t taken = 0;
+    *progress = SENT;
+    for (int i = 0; i < REQUESTS_MAX && taken < length && *progress == SENT; i++) {
+        bool begins = !h->request;
+        if (begins && !begin_request(h)) {
+            *progress = GONE;
+            break;
+        }
+        bool head_was_done = h->request->head_done;
+        taken += http_request_feed(h->request, bytes + taken, length - taken);
+        if (h->request->done)
+            *progress = respond(h);
+        else
+            limit_time(h, begins, head_was_done);
+    }
+    return taken;
+}
+
+static void receive(struct http_session *h)
 {
     struct session *s = &h->session;
-    struct http *http = server_context(s->server);
+    struct http *http = http_of(h);
+    enum progress progress;
     bool end;
     ssize_t seen = session_recv(s, http->peek, sizeof(http->peek), MSG_PEEK, &end);
     if (seen < 0 || end) {
@@ -320,67 +323,72 @@ static void receive_request(struct http_session *h)
     }
     if (seen == 0)
         return;
-    if (!h->request) {
-        h->request = malloc(sizeof(*h->request));
-        if (!h->request) {
-            session_abort(s);
-            return;
-        }
-        http_request_init(h->request);
-        session_active(s); /* and not again: all of a request has to arrive in the idle time */
-    }
-    size_t taken = http_request_feed(h->request, http->peek, (size_t)seen);
-    if (taken > 0 && session_recv(s, http->peek, taken, 0, &end) < 0)
+    size_t taken = take_requests(h, http->peek, (size_t)seen, &progress);
+    if (progress != GONE && session_recv(s, http->peek, taken, 0, &end) < 0)
         session_close(s);
-    else if (h->request->done)
-        respond(h);
 }
 
 /* ---- The service ---- */
 
 static void opened(struct session *s)
 {
-    ((struct http_session *)s)->file = -1;
+    struct http_session *h = (struct http_session *)s;
+    struct sockaddr_in peer = {0};
+    socklen_t length = sizeof(peer);
+    if (http_of(h)->log)
+        strait_getpeername(server_stack(s->server), s->fd, (struct sockaddr *)&peer, &length);
+    h->peer = peer.sin_addr;
+    wait_for_request(h);
 }
 
 static void ready(struct session *s, short revents)
 {
     (void)revents;
     struct http_session *h = (struct http_session *)s;
-    if (h->buffer)
+    if (h->sending)
         send_response(h);
     else
-        receive_request(h);
+        receive(h);
 }
 
 /* A peer that has stopped reading would keep the response for ever: it is cut off. */
 static void idle(struct session *s)
 {
-    if (((struct http_session *)s)->buffer)
+    struct http_session *h = (struct http_session *)s;
+    if (h->sending) {
         session_abort(s);
-    else
+    } else if (h->request) {
+        h->request->status = HTTP_STATUS_REQUEST_TIMEOUT;
+        h->request->keep_alive = false;
+        respond(h);
+    } else {
+        wait_no_more(h);
         session_finish(s);
+    }
 }
 
 static void stop(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
     h->close_after = true;
-    if (!h->buffer)
-        session_finish(s);
+    if (h->sending)
+        return;
+    wait_no_more(h);
+    session_finish(s);
 }
 
 static void closed(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
+    wait_no_more(h);
     end_response(h);
-    free(h->request);
 }
 
 static void release(void *context)
 {
     struct http *http = context;
-    free(http->root);
+    if (http->site)
+        site_close(http->site);
     free(http);
 }
 
@@ -388,6 +396,7 @@ static const struct service service = {
     .session_bytes = sizeof(struct http_session),
     .sessions_max = SESSIONS_MAX,
     .idle_ns = IDLE_NS,
+    .make_room = make_room,
     .opened = opened,
     .ready = ready,
     .idle = idle,
@@ -396,16 +405,23 @@ static const struct service service = {
     .release = release,
 };
 
-struct server *http_start(struct strait *stack, struct strait_env *env, uint16_t port,
-                          const char *root)
+struct server *http_start(struct strait *stack, struct strait_env *env,
+                          const struct http_config *config)
 {
-    struct http *http = malloc(sizeof(*http));
-    if (http) {
-        http->root = root ? strdup(root) : NULL;
-        if (root && !http->root) {
-            free(http);
-            http = NULL;
-        }
+    struct http *http = calloc(1, sizeof(*http));
+    if (!http)
+        return NULL;
+    http->log = config->log;
+    http->log_context = config->log_context;
+    http->env = env;
+    http->date_time = -1;
+    TAILQ_INIT(&http->waiting);
+    http->site = config->root ? site_open(env, config->root) : NULL;
+    if (config->root && !http->site) {
+        int error = errno;
+        free(http);
+        errno = error;
+        return NULL;
     }
-    return server_start(stack, env, &service, port, http);
+    return server_start(stack, env, &service, config->port, http);
 }

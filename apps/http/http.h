@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A small HTTP/1.1 server: GET and HEAD of the files below a directory (RFC 9110, RFC 9112), with
- * persistent connections and pipelined requests answered in order. At most 256 connections; further
- * ones wait in the listener's backlog. A connection is ended after 30 seconds without a request,
- * with an incomplete one, or with a response of which the peer has taken nothing more.
+ * An HTTP/1.1 server: GET and HEAD of the files below a directory (RFC 9110, RFC 9112), with
+ * conditions and ranges, lists of directories without an index, persistent connections, and
+ * pipelined requests answered in order.
+ *
+ * At most 1024 connections: beyond that the one that has waited longest for a request is closed for
+ * a new one, and if there is none the new ones wait in the listener's backlog. A request has to
+ * bring its head within 10 seconds (408). A connection is ended after 60 seconds without a request
+ * or with an incomplete body, or if its peer has taken nothing of a response for as long.
  */
 #ifndef APPS_HTTP_HTTP_H
 #define APPS_HTTP_HTTP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "server.h"
 
+struct http_config {
+    uint16_t port;
+    const char *root; /* a directory of the environment; NULL: one built-in page */
+
+    /* Takes a line of the access log, with its end, for each request that was answered; or NULL. */
+    void (*log)(void *log_context, const char *line, size_t length);
+    void *log_context;
+};
+
 /*
- * Starts the server on a port; to be ended with server_stop and server_free. `root` is a directory
- * of the environment (copied; links in it are followed), or NULL: then one built-in page says what
- * this is. Returns NULL with errno (see server_start).
+ * Starts the server; to be ended with server_stop and server_free. The configuration is copied.
+ * Returns NULL with errno: what file_open says of the root, or see server_start.
  */
-struct server *http_start(struct strait *, struct strait_env *, uint16_t port, const char *root);
+struct server *http_start(struct strait *, struct strait_env *, const struct http_config *);
 
 #endif

@@ -107,8 +107,8 @@ static bool host_is_valid(const struct http_request *r)
 }
 
 /*
- * RFC 9112 6.1: no coding but "chunked" is known, and to HTTP/1.0 none; 6.3: if "chunked" is not the
- * last of several, the body has no end. Returns 0 or a status.
+ * RFC 9112 6.1: no coding but "chunked" is known, and to HTTP/1.0 none; 6.3: if "chunked" is not
+ * the last of several, the body has no end. Returns 0 or a status.
  */
 static unsigned check_coding(const struct http_request *r)
 {

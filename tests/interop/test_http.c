@@ -119,6 +119,130 @@ static void nothing_outside_the_root_is_served(void **state)
     program_stop(p, SIGTERM);
 }
 
+/* Runs a shell command in the root of the site. */
+static void in_root(const struct site *site, const char *command)
+{
+    char output[512];
+    if (run_command(output, sizeof(output), "cd %s && %s", site->root, command) != 0)
+        fail_msg("%s: %s", command, output);
+}
+
+static void links_are_followed_within_the_root_alone(void **state)
+{
+    struct program *p = serve_site(*state);
+    in_root(*state, "ln -s index.html inside && ln -s /etc/passwd absolute && mkdir sub && "
+                    "ln -s ../../../etc sub/up && ln -s ../index.html sub/inside");
+    expect_curl(page, URL "/inside");
+    expect_curl(page, URL "/sub/inside");
+    expect_curl("403", "-o /dev/null -w '%{http_code}' " URL "/absolute");
+    expect_curl("403", "-o /dev/null -w '%{http_code}' " URL "/sub/up/passwd");
+    program_stop(p, SIGTERM);
+}
+
+static void devices_and_what_nobody_may_read_are_forbidden(void **state)
+{
+    struct program *p = serve_site(*state);
+    in_root(*state, "mkfifo fifo && chmod 666 fifo && echo >hidden && chmod 600 hidden");
+    expect_curl("403", "-o /dev/null -w '%{http_code}' " URL "/fifo");
+    expect_curl("403", "-o /dev/null -w '%{http_code}' " URL "/hidden");
+    program_stop(p, SIGTERM);
+}
+
+static void a_directory_without_index_is_listed(void **state)
+{
+    struct program *p = serve_site(*state);
+    in_root(*state, "mkdir -p 'sub/a dir' && touch 'sub/<b>&' sub/.c");
+    expect_curl("<li><a href=\"../\">../</a>\n"
+                "<li><a href=\"./%3Cb%3E%26\">&lt;b&gt;&amp;</a>\n"
+                "<li><a href=\"./a%20dir/\">a dir/</a>\n",
+                "-L " URL "/sub | grep '<li>'");
+    program_stop(p, SIGTERM);
+}
+
+/* The status of a request for the page, made in the root of the site. */
+static void expect_status(const struct site *site, const char *expected, const char *options)
+{
+    char output[256];
+    int status = run_command(output, sizeof(output),
+                             "cd %s && " CURL "-o /dev/null -w '%%{http_code}' %s " URL "/",
+                             site->root, options);
+    assert_int_equal(status, 0);
+    assert_string_equal(output, expected);
+}
+
+static void curl_is_told_what_it_has_already(void **state)
+{
+    struct program *p = serve_site(*state);
+    expect_status(*state, "304", "-z index.html"); /* not newer than this file */
+    expect_status(*state, "200", "-z '1 Jan 2001'");
+    expect_status(*state, "200", "--etag-save tag");
+    expect_status(*state, "304", "--etag-compare tag");
+    in_root(*state, "touch index.html");
+    expect_status(*state, "200", "--etag-compare tag");
+    program_stop(p, SIGTERM);
+}
+
+static void curl_upgrades_to_nothing(void **state)
+{
+    struct program *p = serve_site(*state);
+    expect_curl("200 1.1", "--http2 -o /dev/null -w '%{http_code} %{http_version}' " URL "/");
+    program_stop(p, SIGTERM);
+}
+
+static void a_body_is_taken_and_thrown_away(void **state)
+{
+    struct program *p = serve_site(*state);
+    expect_curl("405", "-o /dev/null -w '%{http_code}' -d hello " URL "/");
+    expect_curl("413",
+                "-o /dev/null -w '%{http_code}' -X GET -H Expect: --data-binary @/bin/sh " URL "/");
+    expect_curl(page, "-X GET -H 'Transfer-Encoding: chunked' -d hello " URL "/");
+    program_stop(p, SIGTERM);
+}
+
+static void the_access_log_has_a_line_for_each_request(void **state)
+{
+    struct site *site = *state;
+    char log[64], output[1024];
+    write_page(site->root);
+    snprintf(log, sizeof(log), "%s/log", site->root);
+    program_start(site->program, "--root", site->root, "--access-log", log, NULL);
+    expect_curl(page, "-A agent " URL "/");
+    expect_curl("404", "-o /dev/null -w '%{http_code}' -A agent -e " URL "/ " URL "/nothing");
+    program_stop(site->program, SIGTERM);
+    int status = run_command(output, sizeof(output), "sed 's/\\[.*\\]/[TIME]/' %s", log);
+    assert_int_equal(status, 0);
+    assert_string_equal(output, KERNEL_ADDRESS
+                        " - - [TIME] \"GET / HTTP/1.1\" 200 31 \"-\" \"agent\"\n" KERNEL_ADDRESS
+                        " - - [TIME] \"GET /nothing HTTP/1.1\" 404 14 \"" URL "/\" \"agent\"\n");
+}
+
+static void an_access_log_that_cannot_be_written_is_refused(void **state)
+{
+    struct site *site = *state;
+    const char *const arguments[] = {"serve",        "--addr",          STRAIT_NETWORK,
+                                     "--access-log", "/nowhere/at/all", NULL};
+    program_refuses(site->program, 0, 1, "--access-log /nowhere/at/all", arguments);
+}
+
+/* Both count what they find wrong; neither fails by its status. */
+static void ab_and_wrk_find_nothing_wrong(void **state)
+{
+    char output[4096];
+    struct program *p = serve_site(*state);
+    assert_int_equal(run_command(output, sizeof(output), "ab -q -k -n 5000 -c 20 " URL "/"), 0);
+    assert_non_null(strstr(output, "Complete requests:      5000\n"));
+    assert_non_null(strstr(output, "Failed requests:        0\n"));
+    assert_non_null(strstr(output, "Keep-Alive requests:    5000\n"));
+    assert_null(strstr(output, "Non-2xx"));
+    assert_int_equal(run_command(output, sizeof(output), "ab -q -n 1000 -c 20 " URL "/"), 0);
+    assert_non_null(strstr(output, "Failed requests:        0\n"));
+    assert_int_equal(run_command(output, sizeof(output), "wrk -t1 -c64 -d1s " URL "/"), 0);
+    assert_non_null(strstr(output, "Requests/sec:"));
+    assert_null(strstr(output, "Socket errors"));
+    assert_null(strstr(output, "Non-2xx"));
+    program_stop(p, SIGTERM);
+}
+
 static void one_connection_carries_many_requests(void **state)
 {
     struct program *p = serve_site(*state);
@@ -162,6 +286,19 @@ static void a_hundred_megabytes_are_equal_by_hash(void **state)
     assert_int_equal(program_counter(p, "tcp_retransmitted_segments"), 0);
 }
 
+static void a_download_is_resumed(void **state)
+{
+    char fetch[256];
+    const struct site *site = *state;
+    make_big_file(site, 5 * MB);
+    struct program *p = serve_site(*state);
+    in_root(site, "head -c 1234567 big >part");
+    snprintf(fetch, sizeof(fetch), "cd %s && " CURL "-C - -o part " URL "/big && cat part",
+             site->root);
+    expect_equal_hash(site, fetch);
+    program_stop(p, SIGTERM);
+}
+
 static void ten_downloads_at_once_are_equal_by_hash(void **state)
 {
     struct site *site = *state;
@@ -199,9 +336,19 @@ int main(void)
         TEST(head_tells_the_length_and_sends_no_body),
         TEST(what_is_not_there_is_404_and_what_is_not_allowed_405),
         TEST(nothing_outside_the_root_is_served),
+        TEST(links_are_followed_within_the_root_alone),
+        TEST(devices_and_what_nobody_may_read_are_forbidden),
+        TEST(a_directory_without_index_is_listed),
+        TEST(curl_is_told_what_it_has_already),
+        TEST(curl_upgrades_to_nothing),
+        TEST(a_body_is_taken_and_thrown_away),
+        TEST(the_access_log_has_a_line_for_each_request),
+        TEST(an_access_log_that_cannot_be_written_is_refused),
+        TEST(ab_and_wrk_find_nothing_wrong),
         TEST(one_connection_carries_many_requests),
         TEST(without_a_root_there_is_a_page_all_the_same),
         TEST(a_hundred_megabytes_are_equal_by_hash),
+        TEST(a_download_is_resumed),
         TEST(ten_downloads_at_once_are_equal_by_hash),
         TEST(a_slow_download_is_equal_by_hash),
     };

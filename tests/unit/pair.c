@@ -18,8 +18,8 @@
 #include "base/timer.h"
 
 #define HOSTS       2
-#define FILES_MAX   32
-#define HANDLES_MAX 64
+#define FILES_MAX   160
+#define HANDLES_MAX 160
 #define UNTIL_NS    (60 * PAIR_S)
 #define PATH_BYTES  256
 #define START_NS    (1000 * PAIR_S)

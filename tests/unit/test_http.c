@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP server, on a pair of stacks in virtual time, with files in memory. */
+/* What the HTTP server answers; how long its sessions live is for test_http_session.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,351 +7,339 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/prng.h"
-#include "http/http.h"
-#include "pair.h"
-#include "talker.h"
+#include "web.h"
 
-#define BULK 3000000 /* several pieces, and more than all the buffers between the two ends */
+#define CLOSE WEB_CLOSE
+#define DATE  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" /* and so are all files */
 
-static char bulk[BULK];
+/* hello.txt is the third file of the pair, of five bytes; then come nanoseconds since 1970. */
+#define HELLO_TAG "\"3-5-ae1b981bc490a00\""
 
-static int fill_bulk(void **state)
-{
-    (void)state;
-    struct prng prng;
-    prng_seed(&prng, 1);
-    for (size_t i = 0; i < BULK; i++)
-        bulk[i] = (char)prng_next(&prng);
-    return 0;
-}
-
-struct fixture {
-    struct pair *pair;
-    struct server *server;
-    struct talker *client;
-};
-
-static struct fixture serve_root(const char *root)
-{
-    struct fixture f = {.pair = pair_new(&(struct pair_config){0})};
-    pair_file(f.pair, "/srv", NULL, 0);
-    pair_file(f.pair, "/srv/index.html", "<p>index", 8);
-    pair_file(f.pair, "/srv/hello.txt", "hello", 5);
-    pair_file(f.pair, "/srv/a b", "blank", 5);
-    pair_file(f.pair, "/srv/empty", "", 0);
-    pair_file(f.pair, "/srv/bulk", bulk, BULK);
-    pair_file(f.pair, "/srv/sub", NULL, 0);
-    pair_file(f.pair, "/srv/sub/index.html", "<p>sub", 6);
-    pair_file(f.pair, "/srv/bare", NULL, 0);
-    pair_file(f.pair, "/secret", "secret", 6);
-    f.server = http_start(pair_stack(f.pair, 1), pair_env(f.pair), 80, root);
-    assert_non_null(f.server);
-    f.client = talker_connect(f.pair, 0, 80);
-    return f;
-}
-
-static struct fixture serve(void)
-{
-    return serve_root("/srv");
-}
-
-static void fixture_free(struct fixture *f)
-{
-    talker_close(f->client);
-    server_free(f->server);
-    assert_int_equal(pair_open_files(f->pair), 0);
-    pair_free(f->pair);
-}
-
-/* The whole response to a request after which the server closes. */
-static const char *answer_to(struct fixture *f, const char *request)
-{
-    talker_say(f->client, request, strlen(request));
-    talker_hear_end(f->client);
-    assert_int_equal(f->client->error, 0);
-    return f->client->received;
-}
+/* What is said of hello.txt. */
+#define HELLO_FIELDS                                                                               \
+    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: " HELLO_TAG                             \
+    "\r\nAccept-Ranges: bytes\r\n"
 
 /* One connection, one request, one response, compared as a whole. */
 static void expect_answer(const char *root, const char *request, const char *expected)
 {
-    struct fixture f = serve_root(root);
-    assert_string_equal(answer_to(&f, request), expected);
-    fixture_free(&f);
+    struct web *w = web_new(root);
+    assert_string_equal(web_answer(w, request), expected);
+    web_free(w);
 }
 
-/* The same, but only the first line and one line more are looked at. */
-static void expect_lines(const char *request, const char *status_line, const char *line)
-{
-    struct fixture f = serve();
-    const char *answer = answer_to(&f, request);
-    if (strncmp(answer, status_line, strlen(status_line)) != 0 || !strstr(answer, line))
-        fail_msg("%s\nwas answered by\n%s\nand not by\n%s ... %s", request, answer, status_line,
-                 line);
-    fixture_free(&f);
-}
-
-#define CLOSE "Host: x\r\nConnection: close\r\n\r\n"
+/* ---- Files and directories ---- */
 
 static void a_file_is_served(void **state)
 {
     (void)state;
     expect_answer("/srv", "GET /hello.txt HTTP/1.1\r\n" CLOSE,
-                  "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                  "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"
+                  "HTTP/1.1 200 OK\r\nServer: Strait\r\n" DATE
+                  "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n" HELLO_FIELDS
                   "Connection: close\r\n\r\nhello");
-    expect_answer("/srv", "GET /empty HTTP/1.1\r\n" CLOSE,
-                  "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                  "Content-Type: application/octet-stream\r\nContent-Length: 0\r\n"
-                  "Connection: close\r\n\r\n");
-    expect_lines("GET /a%20b?c=d HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200 OK\r\n", "\r\n\r\nblank");
+    web_expect("GET /empty HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200 OK\r\n", "\r\nContent-Length: 0\r\n");
+    web_expect("GET /a%20b?c=d HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200 OK\r\n", "\r\n\r\nblank");
 }
 
 static void head_is_get_without_the_body_rfc9110_9_3_2(void **state)
 {
     (void)state;
     expect_answer("/srv", "HEAD /hello.txt HTTP/1.1\r\n" CLOSE,
-                  "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                  "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"
+                  "HTTP/1.1 200 OK\r\nServer: Strait\r\n" DATE
+                  "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n" HELLO_FIELDS
                   "Connection: close\r\n\r\n");
     expect_answer("/srv", "HEAD /none HTTP/1.1\r\n" CLOSE,
-                  "HTTP/1.1 404 Not Found\r\nServer: Strait\r\n"
+                  "HTTP/1.1 404 Not Found\r\nServer: Strait\r\n" DATE
                   "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\n"
                   "Connection: close\r\n\r\n");
+}
+
+static void a_large_file_is_served_whole(void **state)
+{
+    (void)state;
+    struct web *w = web_new("/srv");
+    web_answer(w, "GET /bulk HTTP/1.1\r\n" CLOSE);
+    const char *body = web_body(w->client);
+    assert_int_equal(w->client->received + w->client->received_bytes - body, WEB_BULK_BYTES);
+    assert_memory_equal(body, web_bulk, WEB_BULK_BYTES);
+    web_free(w);
 }
 
 static void a_directory_is_its_index(void **state)
 {
     (void)state;
-    expect_lines("GET / HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200", "\r\n\r\n<p>index");
-    expect_lines("GET /sub/ HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200", "\r\n\r\n<p>sub");
-    expect_lines("GET /bare/ HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404", "");
+    web_expect("GET / HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200", "\r\n\r\n<p>index");
+    web_expect("GET /sub/ HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200", "\r\n\r\n<p>sub");
+    web_expect("GET //sub/ HTTP/1.1\r\n" CLOSE, "HTTP/1.1 200", "\r\n\r\n<p>sub");
 }
 
 static void a_directory_without_its_slash_has_moved(void **state)
 {
     (void)state;
-    expect_lines("GET /sub HTTP/1.1\r\n" CLOSE, "HTTP/1.1 301", "\r\nLocation: /sub/\r\n");
-    expect_lines("GET http://x/%73ub?q HTTP/1.1\r\n" CLOSE, "HTTP/1.1 301",
-                 "\r\nLocation: /%73ub/\r\n");
+    web_expect("GET /sub HTTP/1.1\r\n" CLOSE, "HTTP/1.1 301", "\r\nLocation: /sub/\r\n");
+    web_expect("GET http://x/%73ub?q HTTP/1.1\r\n" CLOSE, "HTTP/1.1 301",
+               "\r\nLocation: /%73ub/\r\n");
 }
 
 /* RFC 3986 4.2: "//sub/" would be the host "sub". */
 static void a_redirection_stays_on_this_host(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    pair_file(f.pair, "/srv//sub", NULL, 0);
-    assert_non_null(
-        strstr(answer_to(&f, "GET //sub HTTP/1.1\r\n" CLOSE), "\r\nLocation: /sub/\r\n"));
-    fixture_free(&f);
+    web_expect("GET //sub HTTP/1.1\r\n" CLOSE, "HTTP/1.1 301", "\r\nLocation: /sub/\r\n");
+}
+
+static void a_directory_without_index_is_listed(void **state)
+{
+    (void)state;
+    struct web *w = web_new("/srv");
+    pair_file(w->pair, "/srv/bare/zebra", "", 0);
+    pair_file(w->pair, "/srv/bare/.hidden", "", 0);
+    pair_file(w->pair, "/srv/bare/dir", NULL, 0);
+    pair_file(w->pair, "/srv/bare/dir/below", "", 0);
+    pair_file(w->pair, "/srv/bare/a:<\"&'\xc3\xa4>%", "", 0);
+    static const char page[] =
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+        "<title>Index of /bare/</title>\n<h1>Index of /bare/</h1>\n<ul>\n"
+        "<li><a href=\"../\">../</a>\n"
+        "<li><a href=\"./a%3A%3C%22%26%27%C3%A4%3E%25\">a:&lt;&quot;&amp;'\xc3\xa4&gt;%</a>\n"
+        "<li><a href=\"./dir/\">dir/</a>\n<li><a href=\"./zebra\">zebra</a>\n"
+        "</ul>\n</html>\n";
+    const char *answer = web_answer(w, "GET /bare/ HTTP/1.1\r\n" CLOSE);
+    char length[32];
+    snprintf(length, sizeof(length), "\r\nContent-Length: %zu\r\n", strlen(page));
+    assert_memory_equal(answer, "HTTP/1.1 200", 12);
+    assert_non_null(strstr(answer, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+    assert_non_null(strstr(answer, length));
+    assert_string_equal(web_body(w->client), page);
+    web_free(w);
+}
+
+static void the_name_of_a_listed_directory_is_escaped(void **state)
+{
+    (void)state;
+    struct web *w = web_new("/srv");
+    pair_file(w->pair, "/srv/<script>", NULL, 0);
+    assert_non_null(strstr(web_answer(w, "GET /%3Cscript%3E/ HTTP/1.1\r\n" CLOSE),
+                           "<h1>Index of /&lt;script&gt;/</h1>"));
+    assert_null(strstr(w->client->received, "<script>"));
+    web_free(w);
 }
 
 static void what_is_wrong_has_its_status(void **state)
 {
     (void)state;
-    expect_lines("GET /none HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404 Not Found\r\n",
-                 "\r\n\r\n404 Not Found\n");
-    expect_lines("GET /hello.txt/x HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404", "");
-    expect_lines("GET /../secret HTTP/1.1\r\n" CLOSE, "HTTP/1.1 403", "");
-    expect_lines("GET /%2e%2e/secret HTTP/1.1\r\n" CLOSE, "HTTP/1.1 403", "");
-    expect_lines("GET /%00 HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400", "");
-    expect_lines("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400", "\r\nConnection: close\r\n");
-    expect_lines("DELETE / HTTP/1.1\r\n" CLOSE, "HTTP/1.1 405", "\r\nAllow: GET, HEAD\r\n");
-    expect_lines("BREW / HTTP/1.1\r\n" CLOSE, "HTTP/1.1 501", "");
-    expect_lines("GET / HTTP/2.0\r\n" CLOSE, "HTTP/1.1 505", "");
+    web_expect("GET /none HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404 Not Found\r\n",
+               "\r\n\r\n404 Not Found\n");
+    web_expect("GET /none/ HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404", "");
+    web_expect("GET /hello.txt/x HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404", "");
+    web_expect("GET /../secret HTTP/1.1\r\n" CLOSE, "HTTP/1.1 403", "");
+    web_expect("GET /%2e%2e/secret HTTP/1.1\r\n" CLOSE, "HTTP/1.1 403", "");
+    web_expect("GET /%00 HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400", "");
+    web_expect("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400", "\r\nConnection: close\r\n");
+    web_expect("DELETE / HTTP/1.1\r\n" CLOSE, "HTTP/1.1 405", "\r\nAllow: GET, HEAD\r\n");
+    web_expect("BREW / HTTP/1.1\r\n" CLOSE, "HTTP/1.1 501", "");
+    web_expect("GET / HTTP/2.0\r\n" CLOSE, "HTTP/1.1 505", "");
 }
 
 static void without_a_root_there_is_one_page(void **state)
 {
     (void)state;
-    struct fixture f = serve_root(NULL);
-    const char *answer = answer_to(&f, "GET / HTTP/1.1\r\n" CLOSE);
+    struct web *w = web_new(NULL);
+    const char *answer = web_answer(w, "GET / HTTP/1.1\r\n" CLOSE);
     const char *body = strstr(answer, "\r\n\r\n");
     size_t length = 0;
     assert_non_null(strstr(answer, "\r\nContent-Type: text/html"));
     assert_int_equal(sscanf(strstr(answer, "Content-Length: "), "Content-Length: %zu", &length), 1);
     assert_int_equal(strlen(body + 4), length);
-    fixture_free(&f);
-    f = serve_root(NULL);
-    assert_memory_equal(answer_to(&f, "GET /hello.txt HTTP/1.1\r\n" CLOSE), "HTTP/1.1 404", 12);
-    fixture_free(&f);
+    web_free(w);
+    w = web_new(NULL);
+    assert_memory_equal(web_answer(w, "GET /hello.txt HTTP/1.1\r\n" CLOSE), "HTTP/1.1 404", 12);
+    web_free(w);
 }
 
-/* The start of the body behind the first head received, whose NULs all come later. */
-static const char *body_of(const struct talker *client)
-{
-    const char *end = strstr(client->received, "\r\n\r\n");
-    assert_non_null(end);
-    return end + 4;
-}
-
-static void a_large_file_is_served_whole(void **state)
+static void a_root_that_is_not_there_is_said(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    static const char request[] = "GET /bulk HTTP/1.1\r\n" CLOSE;
-    talker_say(f.client, request, strlen(request));
-    talker_hear_end(f.client);
-    const char *body = body_of(f.client);
-    assert_int_equal(f.client->received + f.client->received_bytes - body, BULK);
-    assert_memory_equal(body, bulk, BULK);
-    fixture_free(&f);
+    struct pair *pair = pair_new(&(struct pair_config){0});
+    const struct http_config config = {.port = 80, .root = "/none"};
+    errno = 0;
+    assert_null(http_start(pair_stack(pair, 1), pair_env(pair), &config));
+    assert_int_equal(errno, ENOENT);
+    pair_free(pair);
 }
 
-static void requests_on_one_connection_are_answered_in_order(void **state)
+/* ---- Conditions and ranges ---- */
+
+static void what_has_not_changed_is_not_sent_again_rfc9110_15_4_5(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    static const char head[] = "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                               "Content-Type: application/octet-stream\r\n";
-    static const char requests[] = "GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n"
-                                   "HEAD /bulk HTTP/1.1\r\nHost: x\r\n\r\n"
-                                   "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n"
-                                   "GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n";
-    static const char rest[] = "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                               "Content-Type: application/octet-stream\r\n"
-                               "Content-Length: 3000000\r\n\r\n"
-                               "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                               "Content-Type: application/octet-stream\r\n"
-                               "Content-Length: 0\r\n\r\n"
-                               "HTTP/1.1 200 OK\r\nServer: Strait\r\n"
-                               "Content-Type: application/octet-stream\r\n"
-                               "Content-Length: 5\r\n\r\nblank";
-    talker_say(f.client, requests, strlen(requests));
-    size_t first = strlen(head) + strlen("Content-Length: 3000000\r\n\r\n") + BULK;
-    talker_hear(f.client, first + strlen(rest));
-    assert_memory_equal(body_of(f.client), bulk, BULK);
-    assert_int_equal(f.client->received_bytes, first + strlen(rest));
-    assert_memory_equal(f.client->received + first, rest, strlen(rest));
-    assert_false(f.client->ended);
-    assert_int_equal(server_sessions(f.server), 1);
-    fixture_free(&f);
+    expect_answer("/srv", "GET /hello.txt HTTP/1.1\r\nIf-None-Match: " HELLO_TAG "\r\n" CLOSE,
+                  "HTTP/1.1 304 Not Modified\r\nServer: Strait\r\n" DATE HELLO_FIELDS
+                  "Connection: close\r\n\r\n");
+    web_expect("GET /hello.txt HTTP/1.1\r\nIf-None-Match: \"other\"\r\n" CLOSE, "HTTP/1.1 200",
+               "\r\n\r\nhello");
+    web_expect(
+        "GET /hello.txt HTTP/1.1\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n" CLOSE,
+        "HTTP/1.1 304", "");
+    web_expect("GET /hello.txt HTTP/1.1\r\nIf-Match: \"other\"\r\n" CLOSE, "HTTP/1.1 412",
+               "\r\n\r\n412 Precondition Failed\n");
 }
 
-static void http_1_0_is_told_that_the_connection_stays(void **state)
+static void conditions_concern_what_is_there_rfc9110_13_2_1(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    static const char request[] = "GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
-    talker_say(f.client, request, strlen(request));
-    talker_hear(f.client, 100);
-    assert_non_null(strstr(f.client->received, "\r\nConnection: keep-alive\r\n"));
-    pair_run(f.pair, PAIR_S);
-    assert_false(f.client->ended);
-    fixture_free(&f);
+    web_expect("GET /none HTTP/1.1\r\nIf-None-Match: *\r\n" CLOSE, "HTTP/1.1 404", "");
+    web_expect("GET /sub HTTP/1.1\r\nIf-Match: \"other\"\r\n" CLOSE, "HTTP/1.1 301", "");
 }
 
-static void a_peer_that_has_finished_still_gets_its_answer(void **state)
+static void a_part_is_sent_rfc9110_15_3_7(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    static const char request[] = "GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n";
-    talker_say(f.client, request, strlen(request));
-    talker_finish(f.client);
-    talker_hear_end(f.client);
-    assert_int_equal(f.client->error, 0);
-    assert_memory_equal(body_of(f.client), bulk, BULK);
-    assert_int_equal(server_sessions(f.server), 0);
-    fixture_free(&f);
+    expect_answer("/srv", "GET /hello.txt HTTP/1.1\r\nRange: bytes=1-3\r\n" CLOSE,
+                  "HTTP/1.1 206 Partial Content\r\nServer: Strait\r\n" DATE
+                  "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n" HELLO_FIELDS
+                  "Content-Range: bytes 1-3/5\r\nConnection: close\r\n\r\nell");
+    struct web *w = web_new("/srv");
+    web_answer(w, "GET /bulk HTTP/1.1\r\nRange: bytes=1000001-2000000\r\n" CLOSE);
+    assert_non_null(
+        strstr(w->client->received, "\r\nContent-Range: bytes 1000001-2000000/3000000\r\n"));
+    const char *body = web_body(w->client);
+    assert_int_equal(w->client->received + w->client->received_bytes - body, 1000000);
+    assert_memory_equal(body, web_bulk + 1000001, 1000000);
+    web_free(w);
 }
 
-/* RFC 9112 9.6: closing at once would reset the connection, and the answer could be lost by it. */
-static void an_early_answer_reaches_a_peer_that_is_still_sending(void **state)
+static void a_part_that_is_not_there_is_told_the_size_rfc9110_15_5_17(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    static char request[1000000] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n";
-    talker_say(f.client, request, sizeof(request));
-    talker_hear_end(f.client);
-    assert_int_equal(f.client->error, 0);
-    assert_memory_equal(f.client->received, "HTTP/1.1 405", 12);
-    fixture_free(&f);
+    web_expect("GET /hello.txt HTTP/1.1\r\nRange: bytes=5-\r\n" CLOSE,
+               "HTTP/1.1 416 Range Not Satisfiable\r\n", "\r\nContent-Range: bytes */5\r\n");
+    web_expect("GET /empty HTTP/1.1\r\nRange: bytes=0-\r\n" CLOSE, "HTTP/1.1 416",
+               "\r\nContent-Range: bytes */0\r\n");
 }
 
-static void a_file_that_shrinks_on_the_way_ends_in_a_reset(void **state)
+/* ---- Files that stay open ---- */
+
+/* Asks for /hello.txt on the connection, which stays, and expects a body of five bytes. */
+static void expect_hello(struct web *w, const char *body)
 {
-    (void)state;
-    struct fixture f = serve();
-    static const char request[] = "GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n";
-    talker_be_deaf(f.client, true);
-    talker_say(f.client, request, strlen(request));
-    pair_run(f.pair, PAIR_S);
-    pair_file(f.pair, "/srv/bulk", bulk, BULK - 1);
-    talker_be_deaf(f.client, false);
-    talker_hear_end(f.client);
-    assert_int_not_equal(f.client->error, 0);
-    assert_false(f.client->ended);
-    assert_int_equal(server_sessions(f.server), 0);
-    fixture_free(&f);
+    static const char request[] = "GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+    size_t before = w->client->received_bytes;
+    talker_say(w->client, request, strlen(request));
+    talker_hear(w->client, before + 1);
+    pair_run(w->pair, 100 * PAIR_MS);
+    assert_memory_equal(w->client->received + before, "HTTP/1.1 200", 12);
+    assert_memory_equal(w->client->received + w->client->received_bytes - 5, body, 5);
 }
 
-static void a_quiet_connection_is_ended_after_30_seconds(void **state)
+static void a_file_that_is_asked_for_again_stays_open(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    pair_run(f.pair, 29900 * PAIR_MS);
-    assert_false(f.client->ended);
-    pair_run(f.pair, 200 * PAIR_MS);
-    assert_true(f.client->ended);
-    assert_int_equal(f.client->received_bytes, 0);
-    fixture_free(&f);
+    struct web *w = web_new("/srv");
+    pair_run(w->pair, 3 * PAIR_S);
+    for (int i = 0; i < 10; i++)
+        expect_hello(w, "hello");
+    assert_int_equal(pair_opened(w->pair), 1);
+    web_free(w);
 }
 
-static void a_request_that_trickles_is_given_30_seconds_in_all(void **state)
+static void a_change_of_a_file_shows_at_once(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    static const char request[] = "GET / HTTP/1.1\r\nHost: xxxxxxxxxxxxxxxxxxxx";
-    for (size_t i = 0; i < 31; i++) {
-        assert_false(f.client->ended);
-        talker_say(f.client, request + i, 1);
-        pair_run(f.pair, PAIR_S);
+    struct web *w = web_new("/srv");
+    pair_run(w->pair, 3 * PAIR_S);
+    expect_hello(w, "hello");
+    pair_file(w->pair, "/srv/hello.txt", "HELLO", 5);
+    expect_hello(w, "HELLO");
+    web_free(w);
+}
+
+/* The file's times do not tell of a second change within their resolution. */
+static void a_file_that_has_just_changed_is_read_each_time(void **state)
+{
+    (void)state;
+    struct web *w = web_new("/srv");
+    expect_hello(w, "hello");
+    expect_hello(w, "hello");
+    assert_int_equal(pair_opened(w->pair), 2);
+    web_free(w);
+}
+
+static void only_so_many_files_stay_open(void **state)
+{
+    (void)state;
+    static char paths[140][32];
+    struct web *w = web_new("/srv");
+    for (size_t i = 0; i < 140; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "/srv/bare/%zu", i);
+        pair_file(w->pair, paths[i], "", 0);
     }
-    assert_true(f.client->ended);
-    fixture_free(&f);
+    pair_run(w->pair, 3 * PAIR_S);
+    for (size_t i = 0; i < 280; i++) {
+        char request[64];
+        size_t before = w->client->received_bytes;
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
+                 paths[i % 140] + 4);
+        talker_say(w->client, request, strlen(request));
+        talker_hear(w->client, before + 1);
+    }
+    assert_int_equal(pair_open_files(w->pair), 128 + 1); /* and the root */
+    web_free(w);
 }
 
-static void a_peer_that_stops_reading_is_cut_off_after_30_seconds(void **state)
+/* ---- The access log ---- */
+
+static void expect_log(const char *request, const char *line)
 {
-    (void)state;
-    struct fixture f = serve();
-    static const char request[] = "GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n";
-    talker_be_deaf(f.client, true);
-    talker_say(f.client, request, strlen(request));
-    pair_run(f.pair, 29 * PAIR_S);
-    assert_int_equal(server_sessions(f.server), 1);
-    pair_run(f.pair, 3 * PAIR_S);
-    assert_int_equal(server_sessions(f.server), 0);
-    talker_be_deaf(f.client, false);
-    talker_hear_end(f.client);
-    assert_int_not_equal(f.client->error, 0);
-    fixture_free(&f);
+    struct web *w = web_new("/srv");
+    web_answer(w, request);
+    assert_string_equal(w->log, line);
+    web_free(w);
 }
 
-static void a_stopped_server_still_ends_the_response_under_way(void **state)
+#define PEER "10.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "
+
+static void the_log_tells_of_each_answer(void **state)
 {
     (void)state;
-    struct fixture f = serve();
-    struct talker *quiet = talker_connect(f.pair, 0, 80);
-    static const char request[] = "GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n";
-    talker_be_deaf(f.client, true);
-    talker_say(f.client, request, strlen(request));
-    pair_run(f.pair, PAIR_S);
-    server_stop(f.server);
-    talker_hear_end(quiet);
-    assert_true(quiet->ended);
-    talker_be_deaf(f.client, false);
-    talker_hear_end(f.client);
-    assert_true(f.client->ended);
-    assert_memory_equal(body_of(f.client), bulk, BULK);
-    talker_close(quiet);
-    fixture_free(&f);
+    expect_log("GET /hello.txt?a HTTP/1.1\r\nReferer: http://a/\r\nUser-Agent: b c\r\n" CLOSE,
+               PEER "\"GET /hello.txt?a HTTP/1.1\" 200 5 \"http://a/\" \"b c\"\n");
+    expect_log("HEAD /hello.txt HTTP/1.0\r\n\r\n",
+               PEER "\"HEAD /hello.txt HTTP/1.0\" 200 0 \"-\" \"-\"\n");
+    expect_log("GET /hello.txt HTTP/1.1\r\nRange: bytes=-2\r\n" CLOSE,
+               PEER "\"GET /hello.txt HTTP/1.1\" 206 2 \"-\" \"-\"\n");
+    expect_log("GET /bulk HTTP/1.1\r\n" CLOSE,
+               PEER "\"GET /bulk HTTP/1.1\" 200 3000000 \"-\" \"-\"\n");
+    expect_log("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\n" CLOSE,
+               PEER "\"GET / HTTP/1.1\" 200 8 \"-\" \"-\"\n" PEER
+                    "\"GET /none HTTP/1.1\" 404 14 \"-\" \"-\"\n");
+}
+
+static void nobody_forges_a_line_of_the_log(void **state)
+{
+    (void)state;
+    expect_log("GET /\"\\ HTTP/1.1\r\nUser-Agent: a\"\\\t\xe4z\r\n" CLOSE,
+               PEER "\"GET /\\x22\\x5C HTTP/1.1\" 404 14 \"-\" \"a\\x22\\x5C\\x09\\xE4z\"\n");
+    expect_log("\x16\x03\x01\r\n\r\n", PEER "\"-\" 400 16 \"-\" \"-\"\n");
+}
+
+/* 8000 bytes of which each takes four in the log. */
+static void a_line_of_the_log_has_an_end(void **state)
+{
+    (void)state;
+    char request[8192] = "GET /";
+    memset(request + 5, '"', 7900);
+    snprintf(request + 7905, sizeof(request) - 7905, " HTTP/1.1\r\n" CLOSE);
+    struct web *w = web_new("/srv");
+    web_answer(w, request);
+    assert_in_range(strlen(w->log), 2000, 2600);
+    assert_non_null(strstr(w->log, "\\x22 HTTP/1.1\" 4"));
+    web_free(w);
 }
 
 int main(void)
@@ -359,21 +347,26 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_served),
         cmocka_unit_test(head_is_get_without_the_body_rfc9110_9_3_2),
+        cmocka_unit_test(a_large_file_is_served_whole),
         cmocka_unit_test(a_directory_is_its_index),
         cmocka_unit_test(a_directory_without_its_slash_has_moved),
         cmocka_unit_test(a_redirection_stays_on_this_host),
+        cmocka_unit_test(a_directory_without_index_is_listed),
+        cmocka_unit_test(the_name_of_a_listed_directory_is_escaped),
         cmocka_unit_test(what_is_wrong_has_its_status),
         cmocka_unit_test(without_a_root_there_is_one_page),
-        cmocka_unit_test(a_large_file_is_served_whole),
-        cmocka_unit_test(requests_on_one_connection_are_answered_in_order),
-        cmocka_unit_test(http_1_0_is_told_that_the_connection_stays),
-        cmocka_unit_test(a_peer_that_has_finished_still_gets_its_answer),
-        cmocka_unit_test(an_early_answer_reaches_a_peer_that_is_still_sending),
-        cmocka_unit_test(a_file_that_shrinks_on_the_way_ends_in_a_reset),
-        cmocka_unit_test(a_quiet_connection_is_ended_after_30_seconds),
-        cmocka_unit_test(a_request_that_trickles_is_given_30_seconds_in_all),
-        cmocka_unit_test(a_peer_that_stops_reading_is_cut_off_after_30_seconds),
-        cmocka_unit_test(a_stopped_server_still_ends_the_response_under_way),
+        cmocka_unit_test(a_root_that_is_not_there_is_said),
+        cmocka_unit_test(what_has_not_changed_is_not_sent_again_rfc9110_15_4_5),
+        cmocka_unit_test(conditions_concern_what_is_there_rfc9110_13_2_1),
+        cmocka_unit_test(a_part_is_sent_rfc9110_15_3_7),
+        cmocka_unit_test(a_part_that_is_not_there_is_told_the_size_rfc9110_15_5_17),
+        cmocka_unit_test(a_file_that_is_asked_for_again_stays_open),
+        cmocka_unit_test(a_change_of_a_file_shows_at_once),
+        cmocka_unit_test(a_file_that_has_just_changed_is_read_each_time),
+        cmocka_unit_test(only_so_many_files_stay_open),
+        cmocka_unit_test(the_log_tells_of_each_answer),
+        cmocka_unit_test(nobody_forges_a_line_of_the_log),
+        cmocka_unit_test(a_line_of_the_log_has_an_end),
     };
-    return cmocka_run_group_tests(tests, fill_bulk, NULL);
+    return cmocka_run_group_tests(tests, web_fill_bulk, NULL);
 }
