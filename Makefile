@@ -30,6 +30,7 @@ STRAIT_LDFLAGS := -pthread
 
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap)
+SECCOMP_LIBS = $(shell $(PKG_CONFIG) --libs libseccomp)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
 
@@ -112,7 +113,7 @@ $(OUT)/libstrait.so: $(LIB_OBJ)
 
 $(OUT)/strait: $(call objects,apps/strait.c) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS) $(SECCOMP_LIBS)
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -160,7 +161,8 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 		$(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS) \
+		$(SECCOMP_LIBS)
 
 # What README.md shows is what runs: compiled as by an embedder, with the library and libc alone.
 $(EXAMPLE).c: README.md

@@ -4,12 +4,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -58,6 +60,14 @@ static bool become(const struct user *user)
     return groups == 0 && setgid(user->gid) == 0 && setuid(user->uid) == 0;
 }
 
+/* An ordinary user may have capabilities, too: by the program's file, or as ambient ones. */
+static bool drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    return syscall(SYS_capset, &header, none) == 0;
+}
+
 int privilege_drop(char *name, size_t name_bytes, char *error, size_t error_bytes)
 {
     struct user user;
@@ -72,6 +82,10 @@ int privilege_drop(char *name, size_t name_bytes, char *error, size_t error_byte
                      strerror(errno));
             return -1;
         }
+    }
+    if (!drop_capabilities()) {
+        snprintf(error, error_bytes, "cannot give up capabilities: %s", strerror(errno));
+        return -1;
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         snprintf(error, error_bytes, "cannot set no_new_privs: %s", strerror(errno));

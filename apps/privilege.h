@@ -6,9 +6,10 @@
 
 /*
  * Gives up root for good: goes on as the user who called sudo (SUDO_UID and SUDO_GID, if they are
- * set and not 0), so that this user's files stay readable, else as nobody. Nothing that the process
- * executes gets more again. A process that is not root keeps its user. Returns 0 with the user's
- * name in `name`, or -1 with one line in `error`; then the process must end.
+ * set and not 0), so that this user's files stay readable, else as nobody. A process that is not
+ * root keeps its user. Either is without capabilities then, and nothing that it executes gets more
+ * again. Returns 0 with the user's name in `name`, or -1 with one line in `error`; then the process
+ * must end.
  */
 int privilege_drop(char *name, size_t name_bytes, char *error, size_t error_bytes);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "confine.h"
 #include "echo/echo.h"
 #include "host/tun.h"
 #include "http/http.h"
@@ -153,6 +154,17 @@ static void free_services(struct serve *s)
     s->echo_udp = NULL;
 }
 
+/* From here on nothing is opened but files below the root. */
+static int give_up_the_rest(struct serve *s)
+{
+    char notice[200], error[200];
+    if (confine(s->settings->root, notice, sizeof(notice), error, sizeof(error)) < 0)
+        return complain("%s", error);
+    if (notice[0] != '\0' && s->station.options->log_categories != 0)
+        say("%s", notice);
+    return 0;
+}
+
 static int start(struct serve *s, const struct options *options)
 {
     /* Looked at twice: a wrong name should not leave a device behind. */
@@ -160,7 +172,9 @@ static int start(struct serve *s, const struct options *options)
         open_access_log(s) < 0 || station_open(&s->station) < 0)
         return -1;
     say("running as %s", s->station.user);
-    return check_root(s, s->station.user) < 0 ? -1 : start_services(s);
+    if (check_root(s, s->station.user) < 0 || start_services(s) < 0)
+        return -1;
+    return give_up_the_rest(s);
 }
 
 /* ---- Run and stop ---- */
