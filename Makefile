@@ -77,6 +77,7 @@ SIM := $(call programs,$(SIM_SRC))
 CORPUS := $(call programs,$(FUZZ_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
+FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c $(wildcard apps/http/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 
@@ -209,16 +210,16 @@ corpus: $(CORPUS) ## the committed inputs of the fuzz targets
 	$(call run,$(CORPUS))
 
 # libFuzzer calls the target that gives the program its name.
-$(OUT)/fuzz_%: $(call objects,$(filter tests/fuzz/%,$(HARNESS_SRC))) $(LIB_OBJ)
+$(OUT)/fuzz_%: $(call objects,$(filter tests/fuzz/%,$(HARNESS_SRC))) $(FUZZED_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -fsanitize=fuzzer \
-		-Wl,--defsym=LLVMFuzzerTestOneInput=$(@F) -o $@ $^
+		-Wl,--defsym=LLVMFuzzerTestOneInput=$(@F) -o $@ $^ $(HTTP_LIBS)
 
 fuzzers: ## builds the fuzz targets, with clang
 ifeq ($(MODE),fuzz)
 fuzzers: $(FUZZERS)
 # The way through the stack is what guides the fuzzer, not that through the harness.
-$(LIB_OBJ): CFLAGS += -fsanitize=fuzzer-no-link
+$(FUZZED_OBJ): CFLAGS += -fsanitize=fuzzer-no-link
 else
 	@$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzzers
 endif
