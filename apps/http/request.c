@@ -190,7 +190,7 @@ static unsigned refusal(const http_parser *parser, char offending)
     case HPE_HEADER_OVERFLOW:
         return HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE;
     case HPE_INVALID_METHOD:
-        /* RFC 9110 9.1: a method that is well-formed but unknown is not implemented. */
+        /* RFC 9110 9.1: 501 to a method that is well-formed but unknown, 400 to what is none. */
         return is_token_character(offending) ? HTTP_STATUS_NOT_IMPLEMENTED
                                              : HTTP_STATUS_BAD_REQUEST;
     default:
