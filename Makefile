@@ -59,7 +59,8 @@ SIM_SRC := tests/sim/streams.c $(wildcard tests/sim/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
-TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC)
+POSIX_SRC := tests/posix/test_posix.c
+TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC)
 HARNESS_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -77,12 +78,13 @@ SIM := $(call programs,$(SIM_SRC))
 CORPUS := $(call programs,$(FUZZ_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
+POSIX := $(call programs,$(POSIX_SRC))
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c $(wildcard apps/http/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim same hashes corpus fuzzers
-.PHONY: fuzz interop oracle asan mutants lint layers requirements header fmt clean help
+.PHONY: fuzz interop oracle posix asan mutants lint layers requirements header fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -237,14 +239,17 @@ oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 install-test: all ## programs in C and C++ build against what `make install` installs
 	+tests/install/check $(OUT)/installed
 
-tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(EXAMPLE) ## builds the test programs
+posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
+	$(call run,$(POSIX),scripts/sandbox)
+
+tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.
 ifeq ($(MODE),release)
 test: layers requirements header install-test
 endif
-test: unit tcp sim corpus interop oracle ## all tests of this MODE
+test: unit tcp sim corpus interop oracle posix ## all tests of this MODE
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test

@@ -376,8 +376,8 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first) and TCP_KEEPCNT (1 to 127; 9);
  * TCP_USER_TIMEOUT (milliseconds without progress before the connection ends with ETIMEDOUT; 0:
  * after about a quarter of an hour); TCP_INFO (read only). An accepted socket inherits what can be
- * set from its listener. Others are ENOPROTOOPT; a value that is too short to set, or out of range,
- * is EINVAL.
+ * set from its listener. Others are ENOPROTOOPT, those of another level EOPNOTSUPP to read; a value
+ * that is too short to set, or out of range, is EINVAL.
  */
 STRAIT_API int strait_getsockopt(struct strait *, int fd, int level, int name, void *value,
                                  socklen_t *);
@@ -389,8 +389,8 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
  * TCP_CORK until the next send) and MSG_OOB (the bytes are urgent, RFC 9293 3.8.5); to receive also
  * MSG_PEEK and, on UDP, MSG_TRUNC; others are EOPNOTSUPP, and MSG_OOB to receive from a stream is
  * EINVAL. A blocking send returns when all bytes are taken, or with those that were when it cannot
- * go on. On a stream without connection all of them are ENOTCONN. A datagram has 65507 bytes
- * at most (EMSGSIZE); one that exceeds the MTU goes in fragments.
+ * go on. On a stream without connection they are EPIPE to send and ENOTCONN to receive. A datagram
+ * has 65507 bytes at most (EMSGSIZE); one that exceeds the MTU goes in fragments.
  */
 STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);
 STRAIT_API ssize_t strait_recv(struct strait *, int fd, void *, size_t, int flags);

@@ -16,7 +16,8 @@
 #define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK)
 #define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC)
 
-/* Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them. */
+/* Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them, or EFAULT where
+ * there is nothing. */
 static int parts_total(const struct iovec *parts, size_t count, size_t *total)
 {
     *total = 0;
@@ -25,12 +26,16 @@ static int parts_total(const struct iovec *parts, size_t count, size_t *total)
             errno = EINVAL;
             return -1;
         }
+        if (!parts[i].iov_base && parts[i].iov_len > 0) {
+            errno = EFAULT;
+            return -1;
+        }
         *total += parts[i].iov_len;
     }
     return 0;
 }
 
-/* Checks what does not depend on the socket. Returns 0, or -1 with EMSGSIZE or EINVAL. */
+/* Checks what does not depend on the socket. Returns 0, or -1 with EMSGSIZE, EINVAL or EFAULT. */
 static int message_check(const struct msghdr *message, size_t *total)
 {
     if (message->msg_iovlen > PARTS_MAX) {
@@ -67,7 +72,7 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, const str
     const struct iovec *parts = p->parts;
     int count = p->count;
     if (!socket_has_connection(s)) {
-        errno = ENOTCONN;
+        errno = EPIPE; /* as Linux, where POSIX has ENOTCONN */
         return -1;
     }
     if (p->offset > 0) {

@@ -220,6 +220,10 @@ int socket_address_read(const struct sockaddr *name, socklen_t length, struct ad
                         uint16_t *port)
 {
     struct sockaddr_in in;
+    if (length > 0 && length <= sizeof(struct sockaddr_storage) && !name) {
+        errno = EFAULT;
+        return -1;
+    }
     if (length < sizeof(in) || length > sizeof(struct sockaddr_storage)) {
         errno = EINVAL;
         return -1;
@@ -234,6 +238,19 @@ int socket_address_read(const struct sockaddr *name, socklen_t length, struct ad
     return 0;
 }
 
+bool socket_address_fits(const struct sockaddr *name, const socklen_t *length)
+{
+    if (!length || (!name && *length > 0)) {
+        errno = EFAULT;
+        return false;
+    }
+    if (*length > INT_MAX) {
+        errno = EINVAL;
+        return false;
+    }
+    return true;
+}
+
 void socket_address_write(const struct address *address, uint16_t port, struct sockaddr *name,
                           socklen_t *length)
 {
@@ -242,7 +259,8 @@ void socket_address_write(const struct address *address, uint16_t port, struct s
         .sin_port = htons(port),
         .sin_addr = address_to_in(address),
     };
-    memcpy(name, &in, *length < sizeof(in) ? *length : sizeof(in));
+    if (*length > 0)
+        memcpy(name, &in, *length < sizeof(in) ? *length : sizeof(in));
     *length = sizeof(in);
 }
 
@@ -250,7 +268,7 @@ void socket_address_write(const struct address *address, uint16_t port, struct s
 static bool address_is_unspecified(const struct sockaddr *name, socklen_t length)
 {
     sa_family_t family = AF_INET;
-    if (length >= sizeof(family))
+    if (name && length >= sizeof(family))
         memcpy(&family, name, sizeof(family));
     return family == AF_UNSPEC;
 }
@@ -338,13 +356,28 @@ static int stream_bind(struct sockets *all, struct socket *s, const struct addre
     return stream_claim(all, s, address, port);
 }
 
+/* As Linux, bind takes any address in the unspecified family, too: some programs leave it out. */
+static int bind_address_read(const struct sockaddr *name, socklen_t length, struct address *address,
+                             uint16_t *port)
+{
+    struct sockaddr_in in;
+    if (address_is_unspecified(name, length) && length >= sizeof(in)) {
+        memcpy(&in, name, sizeof(in));
+        if (in.sin_addr.s_addr == INADDR_ANY) {
+            in.sin_family = AF_INET;
+            return socket_address_read((struct sockaddr *)&in, sizeof(in), address, port);
+        }
+    }
+    return socket_address_read(name, length, address, port);
+}
+
 int strait_bind(struct strait *stack, int fd, const struct sockaddr *name, socklen_t length)
 {
     struct sockets *all = &stack->sockets;
     struct socket *s = socket_find(all, fd);
     struct address address;
     uint16_t port;
-    if (!s || socket_address_read(name, length, &address, &port) < 0)
+    if (!s || bind_address_read(name, length, &address, &port) < 0)
         return -1;
     if (s->kind == SOCKET_DATAGRAM)
         return udp_bind(all->udp, s->endpoint, &address, port);
@@ -461,6 +494,8 @@ int strait_accept4(struct strait *stack, int fd, struct sockaddr *name, socklen_
         errno = EINVAL;
         return -1;
     }
+    if (name && !socket_address_fits(name, length))
+        return -1;
     struct socket *s = stream_accept(&stack->sockets, fd, flags & SOCK_NONBLOCK);
     if (!s)
         return -1;
@@ -646,7 +681,7 @@ int strait_shutdown(struct strait *stack, int fd, int how)
 int strait_getsockname(struct strait *stack, int fd, struct sockaddr *name, socklen_t *length)
 {
     const struct socket *s = socket_find(&stack->sockets, fd);
-    if (!s)
+    if (!s || !socket_address_fits(name, length))
         return -1;
     if (socket_has_connection(s)) {
         struct tcp_names names = tcp_names(s->connection);
@@ -660,9 +695,8 @@ int strait_getsockname(struct strait *stack, int fd, struct sockaddr *name, sock
 
 int strait_getpeername(struct strait *stack, int fd, struct sockaddr *name, socklen_t *length)
 {
-    struct sockets *all = &stack->sockets;
-    const struct socket *s = socket_find(all, fd);
-    if (!s)
+    const struct socket *s = socket_find(&stack->sockets, fd);
+    if (!s || !socket_address_fits(name, length))
         return -1;
     if (s->kind == SOCKET_DATAGRAM && s->endpoint->remote_port != 0) {
         socket_address_write(&s->endpoint->remote, s->endpoint->remote_port, name, length);

@@ -122,9 +122,13 @@ static inline bool socket_has_connection(const struct socket *s)
 
 /*
  * Reads an IPv4 address and port. Returns 0, or -1 with errno EINVAL (of a length that no address
- * has) or EAFNOSUPPORT.
+ * has), EFAULT (NULL) or EAFNOSUPPORT.
  */
 int socket_address_read(const struct sockaddr *, socklen_t, struct address *, uint16_t *port);
+
+/* Whether there is room for a name: otherwise false with errno EFAULT (NULL) or EINVAL (of a
+ * negative length). */
+bool socket_address_fits(const struct sockaddr *, const socklen_t *);
 
 /* Writes as much of an address as fits into `*length` bytes; `*length` becomes its true length. */
 void socket_address_write(const struct address *, uint16_t port, struct sockaddr *, socklen_t *);
