@@ -370,8 +370,16 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
  * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP); SO_KEEPALIVE
  * (off at first; kept by UDP without effect); SO_OOBINLINE (on; to turn it off is EOPNOTSUPP:
- * urgent data stays in line, RFC 6093). IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64), IP_TOS
- * (the Diffserv field; on a stream without the two bits of ECN). IPPROTO_TCP: TCP_NODELAY; TCP_CORK
+ * urgent data stays in line, RFC 6093).
+ *
+ * IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64); IP_TOS (the Diffserv field; on a stream
+ * without the two bits of ECN); IP_PKTINFO, IP_RECVTTL, IP_RECVTOS (what recvmsg tells of a
+ * datagram; kept by streams without effect); IP_RECVERR (ICMP errors, soft ones too, are told to
+ * datagram sockets whoever their peer is, and wait for MSG_ERRQUEUE, 64 at most; on a stream they
+ * are told at once); IP_MTU_DISCOVER (IP_PMTUDISC_WANT at first; a stream has _DONT, _WANT and
+ * _DO); IP_MTU (read only, of the way to the peer).
+ *
+ * IPPROTO_TCP: TCP_NODELAY; TCP_CORK
  * (a segment short of an MSS is held, for 200 ms at most once nothing is in flight); TCP_KEEPIDLE,
  * TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first) and TCP_KEEPCNT (1 to 127; 9);
  * TCP_USER_TIMEOUT (milliseconds without progress before the connection ends with ETIMEDOUT; 0:
@@ -387,10 +395,11 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
 /*
  * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to send on a stream also MSG_MORE (as
  * TCP_CORK until the next send) and MSG_OOB (the bytes are urgent, RFC 9293 3.8.5); to receive also
- * MSG_PEEK and, on UDP, MSG_TRUNC; others are EOPNOTSUPP, and MSG_OOB to receive from a stream is
- * EINVAL. A blocking send returns when all bytes are taken, or with those that were when it cannot
- * go on. On a stream without connection they are EPIPE to send and ENOTCONN to receive. A datagram
- * has 65507 bytes at most (EMSGSIZE); one that exceeds the MTU goes in fragments.
+ * MSG_PEEK and, on UDP, MSG_TRUNC and MSG_ERRQUEUE; others are EOPNOTSUPP, and MSG_OOB to receive
+ * from a stream is EINVAL. A blocking send returns when all bytes are taken, or with those that
+ * were when it cannot go on. On a stream without connection they are EPIPE to send and ENOTCONN to
+ * receive. A datagram has 65507 bytes at most (EMSGSIZE); one that exceeds the MTU goes in
+ * fragments.
  */
 STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);
 STRAIT_API ssize_t strait_recv(struct strait *, int fd, void *, size_t, int flags);
@@ -398,7 +407,11 @@ STRAIT_API ssize_t strait_sendto(struct strait *, int fd, const void *, size_t, 
                                  const struct sockaddr *, socklen_t);
 STRAIT_API ssize_t strait_recvfrom(struct strait *, int fd, void *, size_t, int flags,
                                    struct sockaddr *, socklen_t *);
-/* Control data is not supported: EOPNOTSUPP when sent, none when received. */
+/*
+ * Control data: IP_PKTINFO, IP_TTL, IP_TOS to send a datagram with, and to receive what the socket
+ * has asked for; IP_RECVERR with MSG_ERRQUEUE. Interfaces have numbers: 1 is the loopback, 2 the
+ * first link that was attached.
+ */
 STRAIT_API ssize_t strait_sendmsg(struct strait *, int fd, const struct msghdr *, int flags);
 STRAIT_API ssize_t strait_recvmsg(struct strait *, int fd, struct msghdr *, int flags);
 STRAIT_API ssize_t strait_read(struct strait *, int fd, void *, size_t);

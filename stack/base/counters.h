@@ -72,6 +72,7 @@
     X(udp_queue_full)                                                                              \
     X(udp_memory_short)                                                                            \
     X(udp_cutting_allowed)                                                                         \
+    X(udp_failures_limited)                                                                        \
     X(tcp_segments_in)                                                                             \
     X(tcp_segments_out)                                                                            \
     X(tcp_header_wrong)                                                                            \

@@ -106,7 +106,7 @@ static const struct ip_protocol *read_quote(const struct ip *ip, const struct in
 static void take_error(struct ip *ip, const struct ip_packet *packet)
 {
     struct reader r = reader_over(packet->payload, packet->length);
-    struct ip_error error = {0};
+    struct ip_error error = {.teller = packet->source};
     error.type = read_u8(&r);
     error.code = read_u8(&r);
     read_bytes(&r, 4); /* the checksum, and what no error uses */

@@ -60,6 +60,7 @@ struct route {
     uint8_t header_bytes; /* that ip_output puts in front: 20 */
     uint8_t ttl;
     uint8_t tos;
+    bool may_be_cut; /* by routers on the way: DF is not set, as it is otherwise where it can be */
 };
 
 /* A packet that has arrived, parsed and checked. All pointers are borrowed for the call. */
@@ -150,6 +151,7 @@ static inline void outgoing_payload(struct ip_outgoing *out, const void *bytes, 
  */
 struct ip_error {
     struct address local, remote; /* source and destination of the quoted packet */
+    struct address teller;        /* who has sent the message */
     uint8_t type, code;           /* of the ICMP message */
     uint16_t mtu;                 /* fragmentation needed: of the next hop, or 0 */
     uint16_t packet_bytes;        /* the length of the quoted packet when it was sent */
@@ -279,6 +281,15 @@ int ip_route_add(struct ip *, struct address network, int prefix_bits, struct in
  */
 int ip_route_find(struct ip *, const struct address *source, const struct address *destination,
                   struct route *);
+
+/* The number of an interface as socket calls know it: 1 is the loopback's, 2 the first attached. */
+unsigned ip_interface_number(const struct ip *, const struct interface *);
+
+/*
+ * Leads a route to another host out by the interface of that number, whatever the routes are.
+ * Returns 0, or -1 with errno ENODEV (there is none).
+ */
+int ip_route_through(struct ip *, unsigned number, struct route *);
 
 /* Whether the host has this address on one of its interfaces. */
 bool ip_is_local(const struct ip *, const struct address *);

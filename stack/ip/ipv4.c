@@ -384,7 +384,8 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
     }
     uint8_t *header = outgoing_transport(out) - IPV4_HEADER_BYTES;
     out->parts[0] = (struct iovec){.iov_base = header, .iov_len = headers_bytes};
-    bool atomic = out->too_long != OUTGOING_CUT_ANYWHERE || total_bytes <= PATH_MTU_MIN;
+    bool may_be_cut = route->may_be_cut || out->too_long == OUTGOING_CUT_ANYWHERE;
+    bool atomic = !may_be_cut || total_bytes <= PATH_MTU_MIN;
     uint16_t id = atomic ? 0 : ip_next_id(ip, route, protocol); /* RFC 6864 4 */
     write_header(header, route, protocol, out->ecn, total_bytes, id,
                  atomic ? IPV4_DONT_FRAGMENT : 0);

@@ -10,6 +10,8 @@
 #define MTU_MIN 68 /* that every link carries, RFC 791 3.2 */
 #define MTU_MAX 65535
 
+#define LOOPBACK_NUMBER 1u /* of its interface; the others follow */
+
 static uint32_t mask_of(int prefix_bits)
 {
     return prefix_bits == 0 ? 0 : UINT32_MAX << (32 - prefix_bits);
@@ -24,6 +26,13 @@ struct interface *ip_interface(struct ip *ip, const struct strait_link *link)
             return &ip->interfaces[i];
     }
     return NULL;
+}
+
+unsigned ip_interface_number(const struct ip *ip, const struct interface *interface)
+{
+    if (interface == &ip->loopback.interface)
+        return LOOPBACK_NUMBER;
+    return LOOPBACK_NUMBER + 1 + (unsigned)(interface - ip->interfaces);
 }
 
 bool ip_is_local(const struct ip *ip, const struct address *address)
@@ -192,6 +201,24 @@ int ip_route_find(struct ip *ip, const struct address *source, const struct addr
         .header_bytes = IPV4_HEADER_BYTES,
         .ttl = IP_DEFAULT_TTL,
     };
+    return 0;
+}
+
+int ip_route_through(struct ip *ip, unsigned number, struct route *route)
+{
+    struct interface *inside = &ip->loopback.interface;
+
+    if (number < LOOPBACK_NUMBER || number > LOOPBACK_NUMBER + ip->interface_count) {
+        errno = ENODEV;
+        return -1;
+    }
+    if (route->interface == inside || number == LOOPBACK_NUMBER)
+        return 0;
+    struct interface *chosen = &ip->interfaces[number - LOOPBACK_NUMBER - 1];
+    if (address_equal(&route->source, &route->interface->address))
+        route->source = chosen->address;
+    route->interface = chosen;
+    route->mtu = paths_mtu(&ip->paths, &route->destination, (uint16_t)chosen->link->mtu);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "socket/control.h"
 #include "socket/socket.h"
 #include "stack.h"
 
@@ -14,7 +15,7 @@
 #define SEND_FLAGS     (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define STREAM_FLAGS   (SEND_FLAGS | MSG_MORE | MSG_OOB)
 #define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK)
-#define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC)
+#define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC | MSG_ERRQUEUE)
 
 /* Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them, or EFAULT where
  * there is nothing. */
@@ -118,6 +119,7 @@ static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct
                              size_t total)
 {
     struct address remote;
+    struct udp_terms terms;
     uint16_t port = 0;
     if (s->send_shut) {
         errno = EPIPE;
@@ -126,8 +128,11 @@ static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct
     if (message->msg_name &&
         socket_address_read(message->msg_name, message->msg_namelen, &remote, &port) < 0)
         return -1;
+    if (message->msg_controllen > 0 && control_read(message, &terms) < 0)
+        return -1;
     int result = udp_send(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
-                          message->msg_name ? &remote : NULL, port);
+                          message->msg_name ? &remote : NULL, port,
+                          message->msg_controllen > 0 ? &terms : NULL);
     return result < 0 ? -1 : (ssize_t)total;
 }
 
@@ -144,6 +149,8 @@ static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *m
     }
     if (s->kind == SOCKET_DATAGRAM)
         return datagram_send(all, s, message, total);
+    if (message->msg_controllen > 0 && control_check(message) < 0)
+        return -1;
     /* The name is ignored, as by Linux: a stream has one peer. */
     return stream_send(all, fd, message, total, flags);
 }
@@ -180,10 +187,6 @@ ssize_t strait_write(struct strait *stack, int fd, const void *bytes, size_t len
 
 ssize_t strait_sendmsg(struct strait *stack, int fd, const struct msghdr *message, int flags)
 {
-    if (message->msg_controllen > 0) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
     return send_message(stack, fd, message, flags);
 }
 
@@ -226,6 +229,10 @@ static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msgh
         errno = EINVAL; /* urgent data stays in line, as RFC 6093 4 wants it */
         return -1;
     }
+    if (flags & MSG_ERRQUEUE) {
+        errno = EAGAIN; /* of a stream nothing is kept */
+        return -1;
+    }
     if (flags & ~RECEIVE_FLAGS) {
         errno = EOPNOTSUPP;
         return -1;
@@ -236,33 +243,69 @@ static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msgh
     }
     ssize_t got = tcp_receive(all->tcp, s->connection, message->msg_iov, (int)message->msg_iovlen,
                               flags & MSG_PEEK);
-    if (got >= 0)
+    if (got >= 0) {
         message->msg_namelen = 0; /* as Linux: a stream's peer is asked for by getpeername */
+        message->msg_controllen = 0;
+    }
     return got;
+}
+
+/* Tells by the flags of the message that `length` bytes did not all fit. Returns what did. */
+static ssize_t cut(struct msghdr *message, size_t length, size_t room)
+{
+    if (length <= room)
+        return (ssize_t)length;
+    message->msg_flags |= MSG_TRUNC;
+    return (ssize_t)room;
+}
+
+/* What IP_RECVERR keeps. It is there or not: nobody waits for it. */
+static ssize_t failure_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+                               size_t room)
+{
+    struct udp_failure failure;
+    struct control control = {.message = message};
+    ssize_t got = udp_take_failure(all->udp, s->endpoint, message->msg_iov,
+                                   (int)message->msg_iovlen, &failure);
+    if (got < 0)
+        return -1;
+    message->msg_flags |= MSG_ERRQUEUE;
+    if (message->msg_name)
+        socket_address_write(&failure.remote, failure.port, message->msg_name,
+                             &message->msg_namelen);
+    control_write_failure(&control, &failure);
+    message->msg_controllen = control.used;
+    return cut(message, (size_t)got, room);
 }
 
 static ssize_t datagram_receive(struct sockets *all, struct socket *s, struct msghdr *message,
                                 size_t room, int flags)
 {
-    struct address remote;
-    uint16_t port;
+    struct udp_arrival arrival;
+    struct control control = {.message = message};
     if (flags & ~DATAGRAM_FLAGS) {
         errno = EOPNOTSUPP;
         return -1;
     }
+    if (flags & MSG_ERRQUEUE)
+        return failure_receive(all, s, message, room);
     ssize_t got = udp_receive(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
-                              flags & MSG_PEEK, &remote, &port);
+                              flags & MSG_PEEK, &arrival);
     if (got < 0) {
         bool ended = errno == EAGAIN && s->receive_shut;
-        message->msg_namelen = ended ? 0 : message->msg_namelen;
-        return ended ? 0 : -1;
+        if (!ended)
+            return -1;
+        message->msg_namelen = 0;
+        message->msg_controllen = 0;
+        return 0;
     }
     if (message->msg_name)
-        socket_address_write(&remote, port, message->msg_name, &message->msg_namelen);
-    if ((size_t)got <= room)
-        return got;
-    message->msg_flags |= MSG_TRUNC;
-    return flags & MSG_TRUNC ? got : (ssize_t)room;
+        socket_address_write(&arrival.source, arrival.source_port, message->msg_name,
+                             &message->msg_namelen);
+    control_write_arrival(&control, s, all->udp->ip, &arrival);
+    message->msg_controllen = control.used;
+    ssize_t taken = cut(message, (size_t)got, room);
+    return flags & MSG_TRUNC ? got : taken;
 }
 
 static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *message, int flags)
@@ -278,7 +321,7 @@ static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *mess
             return -1;
         ssize_t got = s->kind == SOCKET_DATAGRAM ? datagram_receive(all, s, message, room, flags)
                                                  : stream_receive(all, s, message, flags);
-        if (got >= 0 || errno != EAGAIN || s->nonblocking || flags & MSG_DONTWAIT)
+        if (got >= 0 || errno != EAGAIN || s->nonblocking || flags & (MSG_DONTWAIT | MSG_ERRQUEUE))
             return got;
         if (sockets_wait(all, STRAIT_NEVER) < 0)
             return -1;
@@ -303,10 +346,7 @@ ssize_t strait_recv(struct strait *stack, int fd, void *bytes, size_t length, in
 
 ssize_t strait_recvmsg(struct strait *stack, int fd, struct msghdr *message, int flags)
 {
-    ssize_t got = receive_message(stack, fd, message, flags);
-    if (got >= 0)
-        message->msg_controllen = 0;
-    return got;
+    return receive_message(stack, fd, message, flags);
 }
 
 ssize_t strait_readv(struct strait *stack, int fd, const struct iovec *parts, int count)

@@ -107,7 +107,8 @@ static int get_option(struct socket *s, int name, void *value, socklen_t *length
 int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *value,
                       socklen_t *length)
 {
-    struct socket *s = socket_find(&stack->sockets, fd);
+    struct sockets *all = &stack->sockets;
+    struct socket *s = socket_find(all, fd);
     if (!s)
         return -1;
     if (!length)
@@ -117,7 +118,7 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
     if (level == SOL_SOCKET)
         return get_option(s, name, value, length);
     if (level == IPPROTO_IP)
-        return options_ip_get(s, name, value, length);
+        return options_ip_get(all, s, name, value, length);
     if (level == IPPROTO_TCP && s->kind != SOCKET_DATAGRAM)
         return options_tcp_get(s, name, value, length);
     return option_refuse(EOPNOTSUPP); /* as Linux; to set it is ENOPROTOOPT */

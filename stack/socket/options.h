@@ -29,9 +29,12 @@ int option_read_int(const void *value, socklen_t length, int *number);
 
 /* ---- options_ip.c ---- */
 
-int options_ip_get(struct socket *, int name, void *value, socklen_t *length);
+int options_ip_get(struct sockets *, struct socket *, int name, void *value, socklen_t *length);
 int options_ip_set(struct sockets *, struct socket *, int name, const void *value,
                    socklen_t length);
+
+/* Tells the connection of a stream, if there is one, what its packets are to be. */
+void options_ip_changed(struct socket *);
 
 /* ---- options_tcp.c ---- */
 

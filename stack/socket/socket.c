@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "socket/options.h"
 #include "stack.h"
 #include "udp/ping.h"
 
@@ -146,6 +147,7 @@ static struct socket *socket_new(struct sockets *all, bool nonblocking)
     s->send_buffer_bytes = all->core->config.send_buffer_bytes;
     s->receive_buffer_bytes = all->core->config.receive_buffer_bytes;
     s->ttl = IP_DEFAULT_TTL;
+    s->mtu_discover = IP_PMTUDISC_WANT;
     s->keepalive = KEEPALIVE_DEFAULT;
     return s;
 }
@@ -418,10 +420,10 @@ int strait_listen(struct strait *stack, int fd, int backlog)
 }
 
 /* Gives a connection the settings of its socket that differ from the stack's. */
-static void connection_configure(struct sockets *all, const struct socket *s)
+static void connection_configure(struct sockets *all, struct socket *s)
 {
     const struct strait_config *config = &all->core->config;
-    tcp_set_ip(s->connection, s->ttl, s->tos);
+    options_ip_changed(s);
     if (s->nodelay)
         tcp_set_nodelay(all->tcp, s->connection, true);
     if (s->cork)
@@ -456,6 +458,11 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
     s->kind = SOCKET_CONNECTED;
     s->ttl = from->ttl;
     s->tos = from->tos;
+    s->mtu_discover = from->mtu_discover;
+    s->tells_failures = from->tells_failures;
+    s->wants_pktinfo = from->wants_pktinfo;
+    s->wants_ttl = from->wants_ttl;
+    s->wants_tos = from->wants_tos;
     s->nodelay = from->nodelay;
     s->cork = from->cork;
     s->keepalive = from->keepalive;

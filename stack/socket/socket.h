@@ -46,7 +46,12 @@ struct socket {
     bool reset_on_close : 1; /* SO_LINGER with a time of 0 */
     bool receive_shut : 1;   /* of a datagram socket; TCP knows it of a stream */
     bool send_shut : 1;
-    uint8_t ttl, tos; /* of a stream; an endpoint has its own */
+    bool wants_pktinfo : 1; /* in the control data of what is received */
+    bool wants_ttl : 1;
+    bool wants_tos : 1;
+    bool tells_failures : 1; /* IP_RECVERR of a stream: soft errors are told at once */
+    uint8_t ttl, tos;        /* of a stream; an endpoint has its own */
+    uint8_t mtu_discover;    /* so it is: IP_PMTUDISC_DONT, _WANT or _DO */
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;
     uint32_t send_buffer_bytes, receive_buffer_bytes;

@@ -107,29 +107,30 @@ struct connection {
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
     bool nodelay : 1;
-    bool corked : 1;        /* TCP_CORK: a short segment waits for what comes behind it */
-    bool more : 1;          /* MSG_MORE: so it does until the next send */
-    bool push : 1;          /* what is queued goes now all the same */
-    bool orphan : 1;        /* its owner has closed it; counted in tcp->orphans */
-    bool fin_queued : 1;    /* nothing more will be sent by the user */
-    bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
-    bool receive_shut : 1;  /* the user wants no more data */
-    bool in_recovery : 1;   /* fast recovery, RFC 6582 */
-    bool after_timeout : 1; /* sending again from snd_una, up to `recover`: after a timeout, or
-                               because it was too big for the path */
-    bool rtt_timing : 1;    /* rtt_seq is being timed */
-    bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
-    bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
-    bool resend_first : 1;  /* in recovery: what follows snd_una goes again at the next turn */
-    bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
-    bool urgent : 1;        /* snd_up is ahead of what was acknowledged */
-    bool ecn : 1;           /* both sides understand ECN (in SYN-SENT: it is asked for) */
-    bool ecn_capable : 1;   /* and what is sent may say so: ECT */
-    bool ecn_echo : 1;      /* CE has come, and no CWR since: ECE in all segments */
-    bool ecn_echoed : 1;    /* the acknowledgement at hand has ECE: cwnd does not grow */
-    bool ecn_reduced : 1;   /* cwnd was reduced at ecn_reduced_at, which is not acknowledged yet */
-    bool ecn_cwr_due : 1;   /* CWR belongs on the next new text */
-    bool ecn_paused : 1;    /* new text waits for the timer: RFC 3168 6.1.2 */
+    bool corked : 1;         /* TCP_CORK: a short segment waits for what comes behind it */
+    bool more : 1;           /* MSG_MORE: so it does until the next send */
+    bool push : 1;           /* what is queued goes now all the same */
+    bool orphan : 1;         /* its owner has closed it; counted in tcp->orphans */
+    bool fin_queued : 1;     /* nothing more will be sent by the user */
+    bool fin_seen : 1;       /* the peer's FIN stands at fin_position */
+    bool receive_shut : 1;   /* the user wants no more data */
+    bool in_recovery : 1;    /* fast recovery, RFC 6582 */
+    bool after_timeout : 1;  /* sending again from snd_una, up to `recover`: after a timeout, or
+                                because it was too big for the path */
+    bool rtt_timing : 1;     /* rtt_seq is being timed */
+    bool timer_restart : 1;  /* new data was acknowledged: RFC 6298 5.3 */
+    bool send_starved : 1;   /* the user met the memory limit: no POLLOUT */
+    bool resend_first : 1;   /* in recovery: what follows snd_una goes again at the next turn */
+    bool partial_acked : 1;  /* the first partial acknowledgement of this recovery has come */
+    bool tells_failures : 1; /* IP_RECVERR: ICMP errors are told at once */
+    bool urgent : 1;         /* snd_up is ahead of what was acknowledged */
+    bool ecn : 1;            /* both sides understand ECN (in SYN-SENT: it is asked for) */
+    bool ecn_capable : 1;    /* and what is sent may say so: ECT */
+    bool ecn_echo : 1;       /* CE has come, and no CWR since: ECE in all segments */
+    bool ecn_echoed : 1;     /* the acknowledgement at hand has ECE: cwnd does not grow */
+    bool ecn_reduced : 1;    /* cwnd was reduced at ecn_reduced_at, which is not acknowledged yet */
+    bool ecn_cwr_due : 1;    /* CWR belongs on the next new text */
+    bool ecn_paused : 1;     /* new text waits for the timer: RFC 3168 6.1.2 */
 
     int error;      /* errno to be reported once */
     int soft_error; /* errno that explains a timeout, unless progress or the user comes first */

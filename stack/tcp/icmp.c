@@ -67,5 +67,9 @@ void tcp_error(void *self, const struct ip_error *error)
         connection_fail(tcp, c, reason);
     } else if (reason) {
         c->soft_error = reason; /* SHLD-25 */
+        if (c->tells_failures) {
+            c->error = reason;
+            connection_wake(tcp, c);
+        }
     }
 }

@@ -150,8 +150,16 @@ void tcp_set_cork(struct tcp *, struct connection *, bool on);
 /* The same by MSG_MORE: more is to come behind the next tcp_send, or nothing for now. */
 void tcp_set_more(struct connection *, bool on);
 
-/* The TTL and the Diffserv field of what is sent from now on (RFC 9293 3.9.2, 3.9.1.9). */
-void tcp_set_ip(struct connection *, uint8_t ttl, uint8_t tos);
+/* What the packets of a connection are from now on, and what is told of those that are lost. */
+struct tcp_ip_settings {
+    uint8_t ttl, tos;    /* RFC 9293 3.9.2, 3.9.1.9; the Diffserv field only */
+    bool may_be_cut;     /* DF is not set */
+    bool tells_failures; /* what ICMP says is an error at once, not when it comes to a timeout */
+};
+void tcp_set_ip(struct connection *, const struct tcp_ip_settings *);
+
+/* The MTU of the path to the peer. */
+int tcp_mtu(const struct connection *);
 
 /* When an idle connection is probed, and how often (RFC 9293 3.8.4). */
 struct tcp_keepalive {

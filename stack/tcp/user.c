@@ -314,10 +314,17 @@ void tcp_set_more(struct connection *c, bool on)
     c->more = on;
 }
 
-void tcp_set_ip(struct connection *c, uint8_t ttl, uint8_t tos)
+void tcp_set_ip(struct connection *c, const struct tcp_ip_settings *settings)
 {
-    c->route.ttl = ttl;
-    c->route.tos = tos;
+    c->route.ttl = settings->ttl;
+    c->route.tos = settings->tos;
+    c->route.may_be_cut = settings->may_be_cut;
+    c->tells_failures = settings->tells_failures;
+}
+
+int tcp_mtu(const struct connection *c)
+{
+    return c->route.mtu;
 }
 
 void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_keepalive *keepalive)

@@ -54,7 +54,7 @@ int ping_send(struct udp *u, const struct udp_endpoint *e, const struct route *r
     struct ip_outgoing out;
 
     outgoing_init(&out, PING_HEADER_BYTES, CHECKSUM_AT, false);
-    out.too_long = udp_too_long(u, e);
+    out.too_long = udp_too_long(e);
     uint8_t *header = outgoing_transport(&out);
     if (!read_header(parts, count, header) || header[0] != ICMP_TYPE_ECHO || header[1] != 0) {
         errno = EINVAL;
@@ -71,39 +71,39 @@ int ping_send(struct udp *u, const struct udp_endpoint *e, const struct route *r
 
 /* ---- In ------------------------------------------------------------------------------------- */
 
-/* The endpoint that has asked `remote` under this identifier, or may have; NULL if there is none.
- */
-static struct udp_endpoint *find(struct udp *u, const struct address *local,
-                                 const struct address *remote, uint16_t id)
-{
-    struct udp_endpoint *e = udp_endpoint_at(&u->echo_ids, local, id);
-    bool stranger = e != NULL && e->remote_port != 0 && !address_equal(&e->remote, remote);
-    return stranger ? NULL : e;
-}
-
 static void ping_input(void *self, const struct ip_packet *packet)
 {
     struct udp *u = self;
-    uint16_t id = load_be16(packet->payload + 4);
-    struct udp_endpoint *e = find(u, &packet->destination, &packet->source, id);
+    struct udp_flow flow = {
+        .local = packet->destination,
+        .remote = packet->source,
+        .local_port = load_be16(packet->payload + 4),
+    };
+    struct udp_endpoint *e = udp_find(&u->echo_ids, &flow);
 
     if (e == NULL) {
         count(u->core, icmp_echo_reply_unmatched);
         return;
     }
-    struct datagram header = {.source = packet->source, .length = (uint32_t)packet->length};
+    struct datagram header = {
+        .arrival = udp_arrival_of(u, packet, 0),
+        .length = (uint32_t)packet->length,
+    };
     udp_enqueue(u, e, &header, packet->payload);
 }
 
-/* As with UDP, only an endpoint that has said whom it talks to hears of errors. */
+/* What a failure quotes of a request begins, as in Linux, with its ICMP header. */
 static void ping_error(void *self, const struct ip_error *error)
 {
     struct udp *u = self;
-    struct udp_endpoint *e = NULL;
+    struct udp_flow flow = {
+        .local = error->local,
+        .remote = error->remote,
+        .local_port = load_be16(error->quote + 4),
+    };
+    bool asked = error->quote[0] == ICMP_TYPE_ECHO;
 
-    if (error->quote[0] == ICMP_TYPE_ECHO)
-        e = find(u, &error->local, &error->remote, load_be16(error->quote + 4));
-    udp_tell_error(u, e, error);
+    udp_tell_error(u, asked ? udp_find(&u->echo_ids, &flow) : NULL, error, 0, 0);
 }
 
 const struct ip_protocol ping_protocol = {.input = ping_input, .error = ping_error};

@@ -79,31 +79,48 @@ static void drop_oldest(struct udp *u, struct udp_endpoint *e)
 
 /* ---- In ------------------------------------------------------------------------------------- */
 
-struct udp_endpoint *udp_endpoint_at(struct ports *ports, const struct address *local,
-                                     uint16_t port)
+struct udp_arrival udp_arrival_of(const struct udp *u, const struct ip_packet *packet,
+                                  uint16_t source_port)
 {
-    struct list *bucket = ports_bucket(ports, port);
+    return (struct udp_arrival){
+        .source = packet->source,
+        .destination = packet->destination,
+        .source_port = source_port,
+        .ttl = packet->ttl,
+        .tos = packet->tos,
+        .interface = (uint8_t)ip_interface_number(u->ip, packet->interface),
+    };
+}
+
+static bool is_peer(const struct udp_endpoint *e, const struct udp_flow *flow)
+{
+    return (e->echo || e->remote_port == flow->remote_port) &&
+           address_equal(&e->remote, &flow->remote);
+}
+
+struct udp_endpoint *udp_find(struct ports *ports, const struct udp_flow *flow)
+{
+    struct list *bucket = ports_bucket(ports, flow->local_port);
 
     for (struct list *node = bucket->next; node != bucket; node = node->next) {
         struct binding *b = container_of(node, struct binding, node);
-        if (b->port == port && (address_is_any(&b->address) || address_equal(&b->address, local)))
-            return container_of(b, struct udp_endpoint, binding);
+        struct udp_endpoint *e = container_of(b, struct udp_endpoint, binding);
+        if (b->port != flow->local_port ||
+            !(address_is_any(&b->address) || address_equal(&b->address, &flow->local)))
+            continue;
+        return e->remote_port == 0 || is_peer(e, flow) ? e : NULL;
     }
     return NULL;
-}
-
-static bool is_peer(const struct udp_endpoint *e, const struct address *remote, uint16_t port)
-{
-    return e->remote_port == port && address_equal(&e->remote, remote);
 }
 
 /* Gives the payload to its endpoint: all of it, or in the pieces that a super-packet is made of. */
 static void deliver(struct udp *u, const struct ip_packet *packet, const uint8_t *payload,
                     size_t length, uint16_t source_port, uint16_t destination_port)
 {
-    struct udp_endpoint *e = udp_endpoint_at(&u->ports, &packet->destination, destination_port);
+    struct udp_flow flow = {packet->destination, packet->source, destination_port, source_port};
+    struct udp_endpoint *e = udp_find(&u->ports, &flow);
 
-    if (e == NULL || (e->remote_port != 0 && !is_peer(e, &packet->source, source_port))) {
+    if (e == NULL) {
         count(u->core, udp_no_socket);
         log_to(u->core, STRAIT_LOG_UDP, "nobody receives at port %u", destination_port);
         icmp_error(u->ip, packet, ICMP_TYPE_UNREACHABLE, ICMP_CODE_PORT); /* RFC 1122 4.1.3.1 */
@@ -111,7 +128,7 @@ static void deliver(struct udp *u, const struct ip_packet *packet, const uint8_t
     }
     bool super = packet->offload->gso == STRAIT_GSO_UDP4;
     size_t piece = super ? packet->offload->gso_size : length;
-    struct datagram header = {.source = packet->source, .source_port = source_port};
+    struct datagram header = {.arrival = udp_arrival_of(u, packet, source_port)};
     do {
         header.length = (uint32_t)(length < piece ? length : piece);
         udp_enqueue(u, e, &header, payload);
@@ -147,65 +164,6 @@ static void udp_input(void *self, const struct ip_packet *packet)
     deliver(u, packet, r.at, length - UDP_HEADER_BYTES, source_port, destination_port);
 }
 
-/* A datagram of the endpoint was too big. Returns whether the path carries less than was known. */
-static bool too_big(struct udp *u, const struct ip_error *error)
-{
-    struct route route;
-
-    return ip_route_find(u->ip, &error->local, &error->remote, &route) == 0 &&
-           ip_path_too_big(u->ip, &route, error);
-}
-
-/*
- * A datagram of an endpoint without a peer was too big, or a stranger says so. To believe that the
- * path is narrow would let him make the host cut all that it sends there; but without DF what comes
- * next gets through, if it is.
- */
-static void let_routers_cut(struct udp *u, struct udp_endpoint *e)
-{
-    e->cut_until_ns = u->core->now_ns + PATH_LIFETIME_NS;
-    count(u->core, udp_cutting_allowed);
-}
-
-/*
- * RFC 1122 4.1.3.3: the application hears of it, if it has said whom it talks to. Then a stranger
- * has to know both ports; of a socket that is not connected nobody remembers to whom it has sent,
- * and any message about its port would be believed. As in Linux, errors that may pass are not told,
- * and that a datagram was too big is.
- */
-void udp_tell_error(struct udp *u, struct udp_endpoint *e, const struct ip_error *error)
-{
-    bool tell;
-
-    if (e != NULL && e->remote_port == 0 && ip_error_is_too_big(error)) {
-        let_routers_cut(u, e);
-        return;
-    }
-    if (e == NULL || e->remote_port == 0) {
-        count(u->core, icmp_quote_unmatched);
-        return;
-    }
-    int number = icmp_errno(error, &tell);
-    if (ip_error_is_too_big(error))
-        tell = too_big(u, error);
-    if (!tell)
-        return;
-    e->error = number;
-    u->wake(u->wake_context, e->owner);
-}
-
-static void udp_error(void *self, const struct ip_error *error)
-{
-    struct udp *u = self;
-    struct reader r = reader_over(error->quote, error->quote_bytes);
-    uint16_t local_port = read_be16(&r);
-    uint16_t remote_port = read_be16(&r);
-    struct udp_endpoint *e = udp_endpoint_at(&u->ports, &error->local, local_port);
-    bool stranger = e != NULL && e->remote_port != 0 && !is_peer(e, &error->remote, remote_port);
-
-    udp_tell_error(u, stranger ? NULL : e, error);
-}
-
 const struct ip_protocol udp_protocol = {.input = udp_input, .error = udp_error};
 
 /* ---- Endpoints ------------------------------------------------------------------------------ */
@@ -216,15 +174,18 @@ void udp_open(struct udp *u, struct udp_endpoint *e, void *owner)
         .owner = owner,
         .queue_max_bytes = u->core->config.receive_buffer_bytes,
         .ttl = IP_DEFAULT_TTL,
+        .mtu_discover = IP_PMTUDISC_WANT,
     };
     e->binding.address = e->remote = address_v4(INADDR_ANY);
     list_init(&e->queue);
+    list_init(&e->failures);
 }
 
 void udp_close(struct udp *u, struct udp_endpoint *e)
 {
     while (!list_empty(&e->queue))
         drop_oldest(u, e);
+    udp_keep_failures(u, e, false);
     ports_release(&e->binding);
 }
 
@@ -308,7 +269,7 @@ short udp_events(const struct udp_endpoint *e)
     int events = POLLOUT;
     if (!list_empty(&e->queue))
         events |= POLLIN;
-    if (e->error != 0)
+    if (e->error != 0 || !list_empty(&e->failures))
         events |= POLLERR;
     return (short)events;
 }
@@ -335,9 +296,49 @@ static size_t parts_bytes(const struct iovec *parts, int count)
     return bytes;
 }
 
-enum outgoing_length udp_too_long(const struct udp *u, const struct udp_endpoint *e)
+/* Whether what ICMP has said of the path is passed over: ip(7), IP_MTU_DISCOVER. */
+static bool ignores_path(const struct udp_endpoint *e)
 {
-    return u->core->now_ns < e->cut_until_ns ? OUTGOING_CUT_ANYWHERE : OUTGOING_CUT_HERE;
+    return e->mtu_discover >= IP_PMTUDISC_PROBE;
+}
+
+enum outgoing_length udp_too_long(const struct udp_endpoint *e)
+{
+    bool cut = e->mtu_discover < IP_PMTUDISC_DO || e->mtu_discover == IP_PMTUDISC_OMIT;
+
+    return cut ? OUTGOING_CUT_HERE : OUTGOING_WHOLE;
+}
+
+/* Whether routers may cut it. */
+static bool lets_others_cut(const struct udp *u, const struct udp_endpoint *e)
+{
+    if (e->mtu_discover == IP_PMTUDISC_WANT)
+        return u->core->now_ns < e->cut_until_ns;
+    return e->mtu_discover == IP_PMTUDISC_DONT || e->mtu_discover == IP_PMTUDISC_INTERFACE ||
+           e->mtu_discover == IP_PMTUDISC_OMIT;
+}
+
+/* The way from the endpoint to `remote`, on `terms`. */
+static int find_route(struct udp *u, const struct udp_endpoint *e, const struct address *remote,
+                      const struct udp_terms *terms, struct route *route)
+{
+    static const struct udp_terms none = {.ttl = UDP_TERM_NONE, .tos = UDP_TERM_NONE};
+
+    if (terms == NULL)
+        terms = &none;
+    bool from = terms != &none && !address_is_any(&terms->source);
+    if (from && !ip_is_own(u->ip, &terms->source))
+        return fail(ENETUNREACH);
+    if (ip_route_find(u->ip, from ? &terms->source : &e->binding.address, remote, route) < 0)
+        return -1;
+    if (terms->interface != 0 && ip_route_through(u->ip, terms->interface, route) < 0)
+        return -1;
+    route->ttl = terms->ttl == UDP_TERM_NONE ? e->ttl : (uint8_t)terms->ttl;
+    route->tos = terms->tos == UDP_TERM_NONE ? e->tos : (uint8_t)terms->tos;
+    route->may_be_cut = lets_others_cut(u, e);
+    if (ignores_path(e))
+        route->mtu = (uint16_t)route->interface->link->mtu;
+    return 0;
 }
 
 /* Sends a payload of at most OUTGOING_PARTS_MAX parts from `e`, which has a port. */
@@ -349,7 +350,7 @@ static int send_parts(struct udp *u, const struct udp_endpoint *e, const struct 
     if (e->echo)
         return ping_send(u, e, route, parts, count);
     outgoing_init(&out, UDP_HEADER_BYTES, CHECKSUM_AT, true);
-    out.too_long = udp_too_long(u, e);
+    out.too_long = udp_too_long(e);
     for (int i = 0; i < count; i++)
         outgoing_payload(&out, parts[i].iov_base, parts[i].iov_len);
     uint8_t *header = outgoing_transport(&out);
@@ -386,8 +387,21 @@ static int send_gathered(struct udp *u, const struct udp_endpoint *e, const stru
     return result;
 }
 
+/* Who wants to know hears by how much a datagram was too long. */
+static void note_too_long(struct udp *u, struct udp_endpoint *e, const struct route *route,
+                          uint16_t port)
+{
+    struct udp_failure failure = {
+        .error = EMSGSIZE,
+        .mtu = route->mtu,
+        .remote = route->destination,
+        .port = port,
+    };
+    udp_note_failure(u, e, &failure, NULL, 0);
+}
+
 int udp_send(struct udp *u, struct udp_endpoint *e, const struct iovec *parts, int count,
-             const struct address *remote, uint16_t port)
+             const struct address *remote, uint16_t port, const struct udp_terms *terms)
 {
     struct route route;
 
@@ -405,19 +419,32 @@ int udp_send(struct udp *u, struct udp_endpoint *e, const struct iovec *parts, i
         return fail(EACCES);
     if (parts_bytes(parts, count) > LENGTH_MAX - UDP_HEADER_BYTES)
         return fail(EMSGSIZE);
-    if (ip_route_find(u->ip, &e->binding.address, remote, &route) < 0)
+    if (find_route(u, e, remote, terms, &route) < 0)
         return -1;
     if (e->binding.port == 0 && udp_bind(u, e, &e->binding.address, 0) < 0)
         return -1;
-    route.ttl = e->ttl;
-    route.tos = e->tos;
-    if (count > OUTGOING_PARTS_MAX)
-        return send_gathered(u, e, &route, port, parts, count);
-    return send_parts(u, e, &route, port, parts, count);
+    int result = count > OUTGOING_PARTS_MAX ? send_gathered(u, e, &route, port, parts, count)
+                                            : send_parts(u, e, &route, port, parts, count);
+    if (result < 0 && errno == EMSGSIZE) {
+        note_too_long(u, e, &route, port);
+        errno = EMSGSIZE;
+    }
+    return result;
+}
+
+void udp_scatter(const struct iovec *parts, int count, const uint8_t *bytes, size_t length)
+{
+    for (int i = 0; i < count && length > 0; i++) {
+        size_t piece = parts[i].iov_len < length ? parts[i].iov_len : length;
+        if (piece > 0) /* an empty part may have no address */
+            memcpy(parts[i].iov_base, bytes, piece);
+        bytes += piece;
+        length -= piece;
+    }
 }
 
 ssize_t udp_receive(struct udp *u, struct udp_endpoint *e, const struct iovec *parts, int count,
-                    bool peek, struct address *remote, uint16_t *port)
+                    bool peek, struct udp_arrival *arrival)
 {
     if (e->error != 0)
         return fail(take_error(e));
@@ -426,19 +453,19 @@ ssize_t udp_receive(struct udp *u, struct udp_endpoint *e, const struct iovec *p
 
     struct datagram *d = container_of(e->queue.next, struct datagram, node);
     ssize_t length = (ssize_t)d->length;
-    size_t copied = 0;
-    for (int i = 0; i < count && copied < d->length; i++) {
-        size_t left = d->length - copied;
-        size_t piece = parts[i].iov_len < left ? parts[i].iov_len : left;
-        if (piece > 0) /* an empty part may have no address */
-            memcpy(parts[i].iov_base, datagram_payload(d) + copied, piece);
-        copied += piece;
-    }
-    if (remote != NULL)
-        *remote = d->source;
-    if (port != NULL)
-        *port = d->source_port;
+    udp_scatter(parts, count, datagram_payload(d), d->length);
+    if (arrival != NULL)
+        *arrival = d->arrival;
     if (!peek)
         drop_oldest(u, e);
     return length;
+}
+
+int udp_mtu(struct udp *u, const struct udp_endpoint *e)
+{
+    struct route route;
+
+    if (e->remote_port == 0)
+        return fail(ENOTCONN);
+    return find_route(u, e, &e->remote, NULL, &route) < 0 ? -1 : route.mtu;
 }

@@ -87,14 +87,14 @@ static void bind_id(struct fixture *f)
 static int send_bytes(struct fixture *f, const void *bytes, size_t length)
 {
     struct iovec part = {(void *)bytes, length};
-    return udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, 0);
+    return udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, 0, NULL);
 }
 
 /* Takes a message into a buffer of 64 bytes. */
 static ssize_t receive(struct fixture *f, uint8_t *bytes)
 {
     struct iovec part = {bytes, 64};
-    return udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL, NULL);
+    return udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL);
 }
 
 /* ---- Requests -------------------------------------------------------------------------------- */
@@ -116,10 +116,10 @@ static void a_request_may_come_in_parts(void **state)
     struct iovec parts[OUTGOING_PARTS_MAX + 2] = {
         {(void *)"\x08\0\0", 3}, {NULL, 0}, {(void *)"\0\0\0\0\x07st", 7}, {(void *)"rait", 4}};
     bind_id(f);
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, 4, &f->peer, 0), 0);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, 4, &f->peer, 0, NULL), 0);
     lan_expect_hex(f->lan, REQUEST);
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, OUTGOING_PARTS_MAX + 2, &f->peer, 0),
-                     0);
+    assert_int_equal(
+        udp_send(&f->udp, &f->endpoint, parts, OUTGOING_PARTS_MAX + 2, &f->peer, 0, NULL), 0);
     lan_expect_hex(f->lan, REQUEST);
 }
 
@@ -190,16 +190,17 @@ static void a_reply_is_received_whole(void **state)
     struct fixture *f = *state;
     uint8_t bytes[64];
     struct iovec part = {bytes, sizeof(bytes)};
-    struct address from;
-    uint16_t port = 1;
+    struct udp_arrival arrival;
     bind_id(f);
     lan_input_hex(f->lan, REPLY);
     assert_int_equal(f->woken, 1);
     assert_int_equal(udp_events(&f->endpoint), POLLIN | POLLOUT);
-    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, &from, &port), 14);
+    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, &arrival), 14);
     assert_memory_equal(bytes, "\0\0\xf1\xbe\xbe\xef\0\x07strait", 14);
-    assert_true(address_equal(&from, &f->peer));
-    assert_int_equal(port, 0);
+    assert_true(address_equal(&arrival.source, &f->peer));
+    assert_true(address_equal(&arrival.destination, &f->lan->interface->address));
+    assert_int_equal(arrival.source_port, 0);
+    assert_int_equal(arrival.ttl, 64);
     assert_int_equal(counter(f, COUNTER_icmp_echo_replies_in), 1);
     lan_expect_nothing(f->lan);
 }
@@ -290,6 +291,37 @@ static void errors_about_what_was_not_asked_are_not_told(void **state)
     assert_int_equal(udp_events(&f->endpoint), POLLOUT);
 }
 
+static void who_keeps_failures_hears_of_all_that_it_asked_with_what_it_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct udp_failure failure;
+    uint8_t bytes[64];
+    struct iovec part = {bytes, sizeof(bytes)};
+    bind_id(f);
+    udp_keep_failures(&f->udp, &f->endpoint, true);
+    input_error(f, ICMP_TYPE_TIME_EXCEEDED, ICMP_CODE_IN_TRANSIT, ICMP_TYPE_ECHO);
+    assert_int_equal(udp_events(&f->endpoint), POLLOUT | POLLERR);
+    assert_int_equal(udp_take_failure(&f->udp, &f->endpoint, &part, 1, &failure), 14);
+    assert_memory_equal(bytes, "\x08\0\xe9\xbe\xbe\xef\0\x07strait", 14);
+    assert_int_equal(failure.error, EHOSTUNREACH);
+    assert_int_equal(failure.type, ICMP_TYPE_TIME_EXCEEDED);
+    assert_int_equal(failure.code, ICMP_CODE_IN_TRANSIT);
+    assert_int_equal(failure.port, 0);
+    assert_true(address_equal(&failure.teller, &f->peer));
+    assert_true(address_equal(&failure.remote, &f->peer));
+    assert_int_equal(udp_events(&f->endpoint), POLLOUT);
+}
+
+static void what_no_router_may_cut_is_no_longer_than_the_mtu(void **state)
+{
+    static uint8_t message[1481] = {8};
+    struct fixture *f = *state;
+    f->endpoint.mtu_discover = IP_PMTUDISC_DO;
+    assert_int_equal(send_bytes(f, message, 1480), 0);
+    assert_int_equal(send_bytes(f, message, 1481), -1);
+    assert_int_equal(errno, EMSGSIZE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -306,6 +338,8 @@ int main(void)
         TEST(a_reply_is_dropped_when_memory_is_short),
         TEST(a_connected_endpoint_hears_of_lasting_errors_rfc1122_4_1_3_3),
         TEST(errors_about_what_was_not_asked_are_not_told),
+        TEST(who_keeps_failures_hears_of_all_that_it_asked_with_what_it_asked),
+        TEST(what_no_router_may_cut_is_no_longer_than_the_mtu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

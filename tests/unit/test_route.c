@@ -44,6 +44,29 @@ static struct interface *towards(struct lan *lan, uint32_t destination)
     return route.interface;
 }
 
+static void a_route_can_be_led_through_another_interface(void **state)
+{
+    struct lan *lan = *state;
+    struct strait_link link;
+    struct interface *other = second(lan, &link);
+    struct address peer = address_v4(LAN_PEER), own = address_v4(LAN_HOST);
+    struct route route;
+
+    assert_int_equal(ip_interface_number(&lan->ip, &lan->ip.loopback.interface), 1);
+    assert_int_equal(ip_interface_number(&lan->ip, lan->interface), 2);
+    assert_int_equal(ip_interface_number(&lan->ip, other), 3);
+    assert_int_equal(ip_route_find(&lan->ip, NULL, &peer, &route), 0);
+    assert_int_equal(ip_route_through(&lan->ip, 3, &route), 0);
+    assert_ptr_equal(route.interface, other);
+    assert_true(address_equal(&route.source, &other->address));
+    assert_int_equal(route.mtu, 9000);
+    assert_int_equal(ip_route_through(&lan->ip, 4, &route), -1);
+    assert_int_equal(errno, ENODEV);
+    assert_int_equal(ip_route_find(&lan->ip, NULL, &own, &route), 0);
+    assert_int_equal(ip_route_through(&lan->ip, 3, &route), 0); /* what stays inside stays */
+    assert_ptr_equal(route.interface, &lan->ip.loopback.interface);
+}
+
 static int attach(struct lan *lan, uint32_t mtu, uint32_t address, int prefix_bits)
 {
     struct strait_link link;
@@ -267,6 +290,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_route_tells_what_a_packet_needs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_route_can_be_led_through_another_interface, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_first_interface_is_the_default, setup, teardown),
         cmocka_unit_test_setup_teardown(each_network_is_reached_through_its_own_interface, setup,
                                         teardown),

@@ -116,7 +116,7 @@ static void input(struct fixture *f, uint32_t source, uint16_t source_port, uint
 static ssize_t receive(struct fixture *f, char *bytes)
 {
     struct iovec part = {bytes, 64};
-    return udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL, NULL);
+    return udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL);
 }
 
 static void expect_empty(struct fixture *f)
@@ -130,7 +130,7 @@ static void expect_empty(struct fixture *f)
 static int send_to(struct fixture *f, const char *text, const struct address *to, uint16_t port)
 {
     struct iovec part = {(void *)(uintptr_t)text, strlen(text)};
-    return udp_send(&f->udp, &f->endpoint, &part, 1, to, port);
+    return udp_send(&f->udp, &f->endpoint, &part, 1, to, port, NULL);
 }
 
 /* ---- In -------------------------------------------------------------------------------------- */
@@ -140,18 +140,21 @@ static void a_datagram_is_received_with_its_sender(void **state)
     struct fixture *f = *state;
     char bytes[64];
     struct iovec part = {bytes, sizeof(bytes)};
-    struct address from;
-    uint16_t port;
+    struct udp_arrival arrival;
 
     bind_port(f, 7);
     assert_int_equal(udp_events(&f->endpoint), POLLOUT);
     lan_input_hex(f->lan, DATAGRAM_IN);
     assert_int_equal(f->woken, 1);
     assert_int_equal(udp_events(&f->endpoint), POLLIN | POLLOUT);
-    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, &from, &port), 5);
+    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, &arrival), 5);
     assert_memory_equal(bytes, "hello", 5);
-    assert_true(address_equal(&from, &f->peer));
-    assert_int_equal(port, PEER_PORT);
+    assert_true(address_equal(&arrival.source, &f->peer));
+    assert_true(address_equal(&arrival.destination, &f->host));
+    assert_int_equal(arrival.source_port, PEER_PORT);
+    assert_int_equal(arrival.ttl, 64);
+    assert_int_equal(arrival.tos, 0);
+    assert_int_equal(arrival.interface, 2);
     assert_int_equal(counter(f, COUNTER_udp_datagrams_in), 1);
     assert_int_equal(udp_events(&f->endpoint), POLLOUT);
     expect_empty(f);
@@ -166,7 +169,7 @@ static void a_peek_leaves_the_datagram(void **state)
 
     bind_port(f, 7);
     lan_input_hex(f->lan, DATAGRAM_IN);
-    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, true, NULL, NULL), 5);
+    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, true, NULL), 5);
     assert_string_equal(bytes, "hello");
     assert_int_equal(receive(f, bytes), 5);
     expect_empty(f);
@@ -180,7 +183,7 @@ static void a_datagram_is_spread_over_parts_and_cut_at_their_end(void **state)
 
     bind_port(f, 7);
     lan_input_hex(f->lan, DATAGRAM_IN);
-    assert_int_equal(udp_receive(&f->udp, &f->endpoint, parts, 3, false, NULL, NULL), 5);
+    assert_int_equal(udp_receive(&f->udp, &f->endpoint, parts, 3, false, NULL), 5);
     assert_memory_equal(first, "he", 2);
     assert_memory_equal(second, "ll", 2);
     expect_empty(f);
@@ -302,12 +305,12 @@ static void a_sender_that_wants_no_answer_has_port_0_rfc768(void **state)
     struct fixture *f = *state;
     char bytes[64];
     struct iovec part = {bytes, sizeof(bytes)};
-    uint16_t port = 1;
+    struct udp_arrival arrival = {.source_port = 1};
 
     bind_port(f, 7);
     input(f, LAN_PEER, 0, 7, 5);
-    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL, &port), 5);
-    assert_int_equal(port, 0);
+    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, &arrival), 5);
+    assert_int_equal(arrival.source_port, 0);
 }
 
 static void a_port_that_nobody_has_is_unreachable_rfc1122_4_1_3_1(void **state)
@@ -447,7 +450,7 @@ static void the_longest_datagram_is_received_whole(void **state)
     for (size_t i = 28; i < length; i++)
         packet[i] = (uint8_t)(i * 31 + i / 256);
     lan_input(f->lan, packet, length, NULL);
-    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL, NULL), 65507);
+    assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, NULL), 65507);
     assert_memory_equal(got, packet + 28, 65507);
 }
 
@@ -653,6 +656,30 @@ static void only_hard_errors_are_told_rfc1122_3_2_2_1(void **state)
     }
 }
 
+static void who_keeps_failures_is_told_of_all_of_them(void **state)
+{
+    struct fixture *f = *state;
+    struct udp_failure failure;
+    char bytes[64];
+    struct iovec part = {bytes, sizeof(bytes)};
+
+    bind_port(f, 7); /* and not connected */
+    udp_keep_failures(&f->udp, &f->endpoint, true);
+    input_error(f, 3, 1, 7, PEER_PORT);
+    assert_int_equal(f->endpoint.error, EHOSTUNREACH);
+    assert_int_equal(udp_take_failure(&f->udp, &f->endpoint, &part, 1, &failure), 5);
+    assert_memory_equal(bytes, "hello", 5);
+    assert_int_equal(failure.error, EHOSTUNREACH);
+    assert_int_equal(failure.type, 3);
+    assert_int_equal(failure.code, 1);
+    assert_int_equal(failure.port, PEER_PORT);
+    assert_true(address_equal(&failure.remote, &f->peer));
+    assert_true(address_equal(&failure.teller, &f->peer));
+    assert_int_equal(f->endpoint.error, 0);
+    input_error(f, 3, 3, 8, PEER_PORT); /* of another port */
+    assert_int_equal(f->endpoint.error, 0);
+}
+
 /* A router says that a datagram of 1028 bytes was too big for a link of `mtu`. */
 static void input_too_big(struct fixture *f, uint16_t mtu, uint16_t port, uint16_t peer_port)
 {
@@ -711,7 +738,7 @@ static uint16_t flags_of_sent(struct fixture *f, size_t bytes)
     static char zeros[1500];
     struct iovec part = {zeros, bytes - 28};
 
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT, NULL), 0);
     assert_int_equal(f->lan->length, bytes);
     return load_be16(f->lan->bytes + 6);
 }
@@ -920,7 +947,8 @@ static void parts_are_sent_as_one_datagram_however_many_they_are(void **state)
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         size_t length = (size_t)counts[i];
         f->lan->sent = 0;
-        assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, counts[i], &f->peer, PEER_PORT), 0);
+        assert_int_equal(
+            udp_send(&f->udp, &f->endpoint, parts, counts[i], &f->peer, PEER_PORT, NULL), 0);
         assert_int_equal(f->lan->sent, 1);
         assert_int_equal(f->lan->length, 28 + length);
         assert_memory_equal(f->lan->bytes + 28, letters, length);
@@ -928,10 +956,10 @@ static void parts_are_sent_as_one_datagram_however_many_they_are(void **state)
     assert_int_equal(f->lan->core.pool.used_bytes, 0);
     parts[50] = (struct iovec){NULL, 0};
     f->lan->core.pool.limit_bytes = 0;
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, 100, &f->peer, PEER_PORT), -1);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, 100, &f->peer, PEER_PORT, NULL), -1);
     assert_int_equal(errno, ENOBUFS);
     f->lan->core.pool.limit_bytes = POOL_SMALL_BYTES;
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, 100, &f->peer, PEER_PORT), 0);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, parts, 100, &f->peer, PEER_PORT, NULL), 0);
     assert_int_equal(f->lan->length, 28 + 99);
 }
 
@@ -942,11 +970,11 @@ static void a_datagram_above_the_mtu_is_sent_in_fragments(void **state)
     struct iovec part = {bytes, 1472};
 
     bind_port(f, 7);
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT, NULL), 0);
     assert_int_equal(f->lan->sent, 1);
     assert_int_equal(f->lan->length, 1500);
     part.iov_len = 1473;
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT, NULL), 0);
     assert_int_equal(f->lan->sent, 3);
     assert_int_equal(f->lan->length, 21);
     assert_int_equal(counter(f, COUNTER_udp_datagrams_out), 2);
@@ -959,15 +987,15 @@ static void a_datagram_above_what_any_packet_holds_is_refused(void **state)
     struct iovec part = {bytes, 65507}, more[] = {{bytes, 65000}, {bytes, SIZE_MAX - 64000}};
 
     bind_port(f, 7);
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), 0);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT, NULL), 0);
     f->lan->sent = 0;
     part.iov_len = 65508; /* with both headers, one more than an IP packet has */
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), -1);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT, NULL), -1);
     assert_int_equal(errno, EMSGSIZE);
     part.iov_len = 65528; /* one more than UDP can tell */
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT), -1);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, &part, 1, &f->peer, PEER_PORT, NULL), -1);
     assert_int_equal(errno, EMSGSIZE);
-    assert_int_equal(udp_send(&f->udp, &f->endpoint, more, 2, &f->peer, PEER_PORT), -1);
+    assert_int_equal(udp_send(&f->udp, &f->endpoint, more, 2, &f->peer, PEER_PORT, NULL), -1);
     assert_int_equal(errno, EMSGSIZE);
     lan_expect_nothing(f->lan);
 }
@@ -1017,6 +1045,7 @@ int main(void)
         TEST(an_error_does_not_hide_a_datagram),
         TEST(an_error_about_another_datagram_is_not_told),
         TEST(only_hard_errors_are_told_rfc1122_3_2_2_1),
+        TEST(who_keeps_failures_is_told_of_all_of_them),
         TEST(a_datagram_that_was_too_big_is_told_and_the_path_narrowed_rfc1191_6_5),
         TEST(too_big_is_believed_of_nobody_elses_datagram_rfc5927_4),
         TEST(too_big_lets_routers_cut_what_an_unconnected_endpoint_sends),
