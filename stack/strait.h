@@ -368,9 +368,13 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * of a stream that goes on SO_ERROR tells, once, what an ICMP error said of it, as in Linux);
  * SO_REUSEADDR (kept, but changes nothing: connections in TIME-WAIT never stand in the way of a
  * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
- * SO_LINGER (off, or on with a time of 0: close resets; other times are EOPNOTSUPP); SO_KEEPALIVE
- * (off at first; kept by UDP without effect); SO_OOBINLINE (on; to turn it off is EOPNOTSUPP:
- * urgent data stays in line, RFC 6093).
+ * SO_LINGER (with a time of 0 close resets; with another it waits so many seconds, on a
+ * non-blocking socket too, until the peer has acknowledged everything, and then goes on in the
+ * background, as it does at once inside a callback); SO_RCVTIMEO, SO_SNDTIMEO (a call that waits
+ * fails with EAGAIN then, connect with EINPROGRESS); SO_RCVLOWAT; SO_SNDLOWAT (read only, 1);
+ * SO_BROADCAST (off; to turn it on is EOPNOTSUPP: nothing is sent to everybody); SO_KEEPALIVE (off
+ * at first; kept by UDP without effect); SO_OOBINLINE (on; to turn it off is EOPNOTSUPP: urgent
+ * data stays in line, RFC 6093).
  *
  * IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64); IP_TOS (the Diffserv field; on a stream
  * without the two bits of ECN); IP_PKTINFO, IP_RECVTTL, IP_RECVTOS (what recvmsg tells of a
@@ -395,7 +399,8 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
 /*
  * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to send on a stream also MSG_MORE (as
  * TCP_CORK until the next send) and MSG_OOB (the bytes are urgent, RFC 9293 3.8.5); to receive also
- * MSG_PEEK and, on UDP, MSG_TRUNC and MSG_ERRQUEUE; others are EOPNOTSUPP, and MSG_OOB to receive
+ * MSG_PEEK, MSG_WAITALL, MSG_TRUNC (the length of a datagram that is cut; of a stream the bytes are
+ * thrown away) and MSG_ERRQUEUE; others are EOPNOTSUPP, and MSG_OOB to receive
  * from a stream is EINVAL. A blocking send returns when all bytes are taken, or with those that
  * were when it cannot go on. On a stream without connection they are EPIPE to send and ENOTCONN to
  * receive. A datagram has 65507 bytes at most (EMSGSIZE); one that exceeds the MTU goes in

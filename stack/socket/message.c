@@ -4,6 +4,7 @@
  * parts and the peer's name. Bytes are copied once, between the caller's parts and the buffer of
  * TCP or UDP.
  */
+#define _GNU_SOURCE /* POLLRDHUP */
 #include <errno.h>
 #include <limits.h>
 
@@ -14,12 +15,14 @@
 #define PARTS_MAX      1024 /* IOV_MAX of Linux */
 #define SEND_FLAGS     (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define STREAM_FLAGS   (SEND_FLAGS | MSG_MORE | MSG_OOB)
-#define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK)
-#define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_TRUNC | MSG_ERRQUEUE)
+#define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_TRUNC | MSG_WAITALL)
+#define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_ERRQUEUE)
 
-/* Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them, or EFAULT where
- * there is nothing. */
-static int parts_total(const struct iovec *parts, size_t count, size_t *total)
+/*
+ * Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them, or EFAULT where
+ * one is nowhere, if it is to be touched.
+ */
+static int parts_total(const struct iovec *parts, size_t count, bool touched, size_t *total)
 {
     *total = 0;
     for (size_t i = 0; i < count; i++) {
@@ -27,7 +30,7 @@ static int parts_total(const struct iovec *parts, size_t count, size_t *total)
             errno = EINVAL;
             return -1;
         }
-        if (!parts[i].iov_base && parts[i].iov_len > 0) {
+        if (touched && !parts[i].iov_base && parts[i].iov_len > 0) {
             errno = EFAULT;
             return -1;
         }
@@ -37,23 +40,27 @@ static int parts_total(const struct iovec *parts, size_t count, size_t *total)
 }
 
 /* Checks what does not depend on the socket. Returns 0, or -1 with EMSGSIZE, EINVAL or EFAULT. */
-static int message_check(const struct msghdr *message, size_t *total)
+static int message_check(const struct msghdr *message, bool touched, size_t *total)
 {
     if (message->msg_iovlen > PARTS_MAX) {
         errno = EMSGSIZE;
         return -1;
     }
-    return parts_total(message->msg_iov, message->msg_iovlen, total);
+    return parts_total(message->msg_iov, message->msg_iovlen, touched, total);
 }
 
-/* ---- Sending ---- */
-
-/* Where a send that goes on in pieces has come to. */
+/* Where a call that goes on in pieces has come to. */
 struct progress {
     const struct iovec *parts;
     int count;
-    size_t offset; /* in the first part */
+    size_t offset;     /* in the first part */
+    struct iovec rest; /* of the first part */
 };
+
+static struct progress progress_over(const struct msghdr *message)
+{
+    return (struct progress){.parts = message->msg_iov, .count = (int)message->msg_iovlen};
+}
 
 static void progress_advance(struct progress *p, size_t bytes)
 {
@@ -65,22 +72,34 @@ static void progress_advance(struct progress *p, size_t bytes)
     }
 }
 
-/* Offers TCP what is left: the rest of a part that was taken in part, or all parts. */
-static ssize_t stream_send_once(struct sockets *all, struct socket *s, const struct progress *p,
+/* What is left, or a part of it: the rest of a part that is done in part, or all parts. */
+static const struct iovec *progress_next(struct progress *p, int *count)
+{
+    *count = p->offset > 0 ? 1 : p->count;
+    if (p->offset == 0)
+        return p->parts;
+    p->rest.iov_base = (char *)p->parts->iov_base + p->offset;
+    p->rest.iov_len = p->parts->iov_len - p->offset;
+    return &p->rest;
+}
+
+/* Whether a call on the socket waits for what is not there. */
+static bool waits(const struct socket *s, int flags)
+{
+    return !s->nonblocking && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
+}
+
+/* ---- Sending ---- */
+
+/* Offers TCP what is left, or a part of it. */
+static ssize_t stream_send_once(struct sockets *all, struct socket *s, struct progress *p,
                                 int flags)
 {
-    struct iovec rest;
-    const struct iovec *parts = p->parts;
-    int count = p->count;
+    int count;
+    const struct iovec *parts = progress_next(p, &count);
     if (!socket_has_connection(s)) {
         errno = EPIPE; /* as Linux, where POSIX has ENOTCONN */
         return -1;
-    }
-    if (p->offset > 0) {
-        rest.iov_base = (char *)p->parts->iov_base + p->offset;
-        rest.iov_len = p->parts->iov_len - p->offset;
-        parts = &rest;
-        count = 1;
     }
     tcp_set_more(s->connection, flags & MSG_MORE);
     ssize_t sent = tcp_send(all->tcp, s->connection, parts, count);
@@ -96,20 +115,21 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, const str
 static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *message, size_t total,
                            int flags)
 {
-    struct progress p = {.parts = message->msg_iov, .count = (int)message->msg_iovlen};
+    struct socket *s = socket_find(all, fd);
+    uint64_t deadline_ns = sockets_deadline(all, s->send_timeout_ns);
+    struct progress p = progress_over(message);
     size_t done = 0;
-    for (;;) {
-        struct socket *s = socket_find(all, fd);
+    for (;; s = socket_find(all, fd)) {
         if (done > 0 && (!s || socket_events(s) & POLLERR))
             return (ssize_t)done;
         ssize_t sent = s ? stream_send_once(all, s, &p, flags) : -1;
-        bool wait = s && !s->nonblocking && !(flags & MSG_DONTWAIT);
+        bool wait = s && waits(s, flags);
         if (sent >= 0) {
             done += (size_t)sent;
             progress_advance(&p, (size_t)sent);
             if (done == total || !wait)
                 return (ssize_t)done;
-        } else if (errno != EAGAIN || !wait || sockets_wait(all, STRAIT_NEVER) < 0) {
+        } else if (errno != EAGAIN || !wait || sockets_wait(all, deadline_ns) < 0) {
             return done > 0 ? (ssize_t)done : -1;
         }
     }
@@ -141,7 +161,7 @@ static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *m
     struct sockets *all = &stack->sockets;
     struct socket *s = socket_find(all, fd);
     size_t total;
-    if (!s || message_check(message, &total) < 0)
+    if (!s || message_check(message, true, &total) < 0)
         return -1;
     if (flags & ~(s->kind == SOCKET_DATAGRAM ? SEND_FLAGS : STREAM_FLAGS)) {
         errno = EOPNOTSUPP;
@@ -205,7 +225,7 @@ static bool vector_check(struct strait *stack, int fd, const struct iovec *parts
         errno = EINVAL;
         return false;
     }
-    if (parts_total(parts, (size_t)count, &total) < 0)
+    if (parts_total(parts, (size_t)count, true, &total) < 0)
         return false;
     *result = 0;
     return total > 0;
@@ -222,32 +242,74 @@ ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, i
 
 /* ---- Receiving ---- */
 
-static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+/* Returns 0, or -1 with errno, for a stream that is asked for what it does not give. */
+static int stream_receive_check(const struct socket *s, int flags)
+{
+    if (flags & MSG_OOB)
+        errno = EINVAL; /* urgent data stays in line, as RFC 6093 4 wants it */
+    else if (flags & MSG_ERRQUEUE)
+        errno = EAGAIN; /* of a stream nothing is kept */
+    else if (flags & ~RECEIVE_FLAGS)
+        errno = EOPNOTSUPP;
+    else if (!socket_has_connection(s))
+        errno = ENOTCONN;
+    else
+        return 0;
+    return -1;
+}
+
+/* Takes what is there: with MSG_TRUNC, as Linux, it is thrown away. */
+static ssize_t stream_receive_once(struct sockets *all, struct socket *s, struct progress *p,
+                                   size_t left, int flags)
+{
+    struct iovec nowhere = {.iov_len = left};
+    int count = 1;
+    const struct iovec *parts = flags & MSG_TRUNC ? &nowhere : progress_next(p, &count);
+    if (stream_receive_check(s, flags) < 0)
+        return -1;
+    return tcp_receive(all->tcp, s->connection, parts, count, flags & MSG_PEEK);
+}
+
+/* Whether a receive that has got less than it wanted ends all the same: it stops at the mark, at
+ * the peer's end and in front of an error, which the next call is told. */
+static bool stream_receive_ends(const struct socket *s)
+{
+    return !socket_has_connection(s) || tcp_is_at_mark(s->connection) ||
+           socket_events(s) & (POLLRDHUP | POLLERR);
+}
+
+/*
+ * A blocking receive ends with as much as SO_RCVLOWAT says, or with all there is room for if that
+ * is asked for. What is only peeked at is there again at the next look.
+ */
+static ssize_t stream_receive(struct sockets *all, int fd, struct msghdr *message, size_t room,
                               int flags)
 {
-    if (flags & MSG_OOB) {
-        errno = EINVAL; /* urgent data stays in line, as RFC 6093 4 wants it */
-        return -1;
+    struct socket *s = socket_find(all, fd);
+    uint64_t deadline_ns = sockets_deadline(all, s->receive_timeout_ns);
+    size_t wanted = flags & MSG_WAITALL || s->receive_low > room ? room : s->receive_low;
+    struct progress p = progress_over(message);
+    size_t done = 0;
+    for (;; s = socket_find(all, fd)) {
+        if (done > 0 && (!s || socket_events(s) & POLLERR))
+            return (ssize_t)done;
+        ssize_t got = s ? stream_receive_once(all, s, &p, room - done, flags) : -1;
+        if (got < 0 && (errno != EAGAIN || !s))
+            return done > 0 ? (ssize_t)done : -1;
+        if (got >= 0) {
+            message->msg_namelen = 0; /* as Linux: getpeername tells who it is */
+            message->msg_controllen = 0;
+            done = flags & MSG_PEEK ? (size_t)got : done + (size_t)got;
+            if (got == 0 || done >= wanted || !waits(s, flags) || stream_receive_ends(s))
+                return (ssize_t)done;
+            if (!(flags & MSG_PEEK))
+                progress_advance(&p, (size_t)got);
+        } else if (!waits(s, flags)) {
+            return done > 0 ? (ssize_t)done : -1;
+        }
+        if (sockets_wait(all, deadline_ns) < 0)
+            return done > 0 ? (ssize_t)done : -1;
     }
-    if (flags & MSG_ERRQUEUE) {
-        errno = EAGAIN; /* of a stream nothing is kept */
-        return -1;
-    }
-    if (flags & ~RECEIVE_FLAGS) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    if (!socket_has_connection(s)) {
-        errno = ENOTCONN;
-        return -1;
-    }
-    ssize_t got = tcp_receive(all->tcp, s->connection, message->msg_iov, (int)message->msg_iovlen,
-                              flags & MSG_PEEK);
-    if (got >= 0) {
-        message->msg_namelen = 0; /* as Linux: a stream's peer is asked for by getpeername */
-        message->msg_controllen = 0;
-    }
-    return got;
 }
 
 /* Tells by the flags of the message that `length` bytes did not all fit. Returns what did. */
@@ -278,17 +340,12 @@ static ssize_t failure_receive(struct sockets *all, struct socket *s, struct msg
     return cut(message, (size_t)got, room);
 }
 
-static ssize_t datagram_receive(struct sockets *all, struct socket *s, struct msghdr *message,
-                                size_t room, int flags)
+/* Takes a datagram that is there. */
+static ssize_t datagram_receive_once(struct sockets *all, struct socket *s, struct msghdr *message,
+                                     size_t room, int flags)
 {
     struct udp_arrival arrival;
     struct control control = {.message = message};
-    if (flags & ~DATAGRAM_FLAGS) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    if (flags & MSG_ERRQUEUE)
-        return failure_receive(all, s, message, room);
     ssize_t got = udp_receive(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
                               flags & MSG_PEEK, &arrival);
     if (got < 0) {
@@ -308,24 +365,40 @@ static ssize_t datagram_receive(struct sockets *all, struct socket *s, struct ms
     return flags & MSG_TRUNC ? got : taken;
 }
 
+static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *message, size_t room,
+                                int flags)
+{
+    struct socket *s = socket_find(all, fd);
+    uint64_t deadline_ns = sockets_deadline(all, s->receive_timeout_ns);
+    if (flags & ~DATAGRAM_FLAGS) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    if (flags & MSG_ERRQUEUE)
+        return failure_receive(all, s, message, room);
+    for (; s; s = socket_find(all, fd)) {
+        ssize_t got = datagram_receive_once(all, s, message, room, flags);
+        if (got >= 0 || errno != EAGAIN || !waits(s, flags))
+            return got;
+        if (sockets_wait(all, deadline_ns) < 0)
+            return -1;
+    }
+    return -1;
+}
+
 static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *message, int flags)
 {
     struct sockets *all = &stack->sockets;
+    const struct socket *s = socket_find(all, fd);
     size_t room;
-    message->msg_flags = 0;
-    if (!socket_find(all, fd) || message_check(message, &room) < 0)
+    if (!s)
         return -1;
-    for (;;) {
-        struct socket *s = socket_find(all, fd);
-        if (!s)
-            return -1;
-        ssize_t got = s->kind == SOCKET_DATAGRAM ? datagram_receive(all, s, message, room, flags)
-                                                 : stream_receive(all, s, message, flags);
-        if (got >= 0 || errno != EAGAIN || s->nonblocking || flags & (MSG_DONTWAIT | MSG_ERRQUEUE))
-            return got;
-        if (sockets_wait(all, STRAIT_NEVER) < 0)
-            return -1;
-    }
+    bool datagram = s->kind == SOCKET_DATAGRAM;
+    message->msg_flags = 0;
+    if (message_check(message, datagram || !(flags & MSG_TRUNC), &room) < 0)
+        return -1;
+    return datagram ? datagram_receive(all, fd, message, room, flags)
+                    : stream_receive(all, fd, message, room, flags);
 }
 
 ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,

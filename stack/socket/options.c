@@ -14,6 +14,10 @@
 #define BUFFER_BYTES_MIN 2048
 #define BUFFER_BYTES_MAX (1 << 30) /* the largest window there is, RFC 7323 2.3 */
 
+#define NS_PER_US           1000u
+#define US_PER_S            1000000
+#define TIMEOUT_SECONDS_MAX (UINT32_MAX / 2) /* above this it is for ever */
+
 /* ---- For all levels ---- */
 
 int option_give(void *to, socklen_t *length, const void *value, size_t bytes)
@@ -61,7 +65,7 @@ static int take_error(struct socket *s)
 
 static int get_linger(const struct socket *s, void *value, socklen_t *length)
 {
-    struct linger linger = {.l_onoff = s->reset_on_close};
+    struct linger linger = {.l_onoff = s->linger, .l_linger = (int)s->linger_s};
     return option_give(value, length, &linger, sizeof(linger));
 }
 
@@ -70,6 +74,16 @@ static int protocol_of(const struct socket *s)
     if (s->kind != SOCKET_DATAGRAM)
         return IPPROTO_TCP;
     return s->endpoint->echo ? IPPROTO_ICMP : IPPROTO_UDP;
+}
+
+static int get_timeout(uint64_t timeout_ns, void *value, socklen_t *length)
+{
+    struct timeval time = {0}; /* for ever */
+    if (timeout_ns != STRAIT_NEVER) {
+        time.tv_sec = (time_t)(timeout_ns / NS_PER_S);
+        time.tv_usec = (suseconds_t)(timeout_ns % NS_PER_S / NS_PER_US);
+    }
+    return option_give(value, length, &time, sizeof(time));
 }
 
 /* An option of SOL_SOCKET. */
@@ -99,6 +113,16 @@ static int get_option(struct socket *s, int name, void *value, socklen_t *length
         return option_give_int(value, length, (int)s->receive_buffer_bytes);
     case SO_LINGER:
         return get_linger(s, value, length);
+    case SO_RCVTIMEO:
+        return get_timeout(s->receive_timeout_ns, value, length);
+    case SO_SNDTIMEO:
+        return get_timeout(s->send_timeout_ns, value, length);
+    case SO_RCVLOWAT:
+        return option_give_int(value, length, (int)s->receive_low);
+    case SO_SNDLOWAT:
+        return option_give_int(value, length, 1); /* as Linux, which cannot be told another */
+    case SO_BROADCAST:
+        return option_give_int(value, length, 0);
     default:
         return option_refuse(ENOPROTOOPT);
     }
@@ -156,9 +180,36 @@ static int set_linger(struct socket *s, const void *value, socklen_t length)
     if (length < sizeof(linger))
         return option_refuse(EINVAL);
     memcpy(&linger, value, sizeof(linger));
-    if (linger.l_onoff && linger.l_linger != 0)
-        return option_refuse(EOPNOTSUPP);
-    s->reset_on_close = linger.l_onoff;
+    s->linger = linger.l_onoff;
+    if (linger.l_onoff)
+        s->linger_s = (uint32_t)linger.l_linger;
+    return 0;
+}
+
+/* As Linux: no time is for ever, a negative one has passed already. */
+static int set_timeout(uint64_t *timeout_ns, const void *value, socklen_t length)
+{
+    struct timeval time;
+    if (length < sizeof(time))
+        return option_refuse(EINVAL);
+    memcpy(&time, value, sizeof(time));
+    if (time.tv_usec < 0 || time.tv_usec >= US_PER_S)
+        return option_refuse(EDOM);
+    if (time.tv_sec < 0)
+        *timeout_ns = 0;
+    else if ((time.tv_sec == 0 && time.tv_usec == 0) || time.tv_sec > TIMEOUT_SECONDS_MAX)
+        *timeout_ns = STRAIT_NEVER;
+    else
+        *timeout_ns = (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_usec * NS_PER_US;
+    return 0;
+}
+
+/* As Linux: 0 is 1, and a negative number the largest there is. */
+static int set_receive_low(struct socket *s, int value)
+{
+    s->receive_low = value < 0 ? INT_MAX : value == 0 ? 1 : (uint32_t)value;
+    if (socket_has_connection(s))
+        tcp_set_receive_low(s->connection, s->receive_low);
     return 0;
 }
 
@@ -184,6 +235,14 @@ static int set_option(struct sockets *all, struct socket *s, int name, int numbe
         return 0;
     case SO_LINGER:
         return set_linger(s, value, length);
+    case SO_RCVTIMEO:
+        return set_timeout(&s->receive_timeout_ns, value, length);
+    case SO_SNDTIMEO:
+        return set_timeout(&s->send_timeout_ns, value, length);
+    case SO_RCVLOWAT:
+        return set_receive_low(s, number);
+    case SO_BROADCAST: /* nothing is sent to everybody */
+        return number ? option_refuse(EOPNOTSUPP) : 0;
     default:
         return option_refuse(ENOPROTOOPT);
     }

@@ -43,8 +43,8 @@ struct socket {
     bool nodelay : 1;
     bool cork : 1;
     bool reuse_address : 1;
-    bool reset_on_close : 1; /* SO_LINGER with a time of 0 */
-    bool receive_shut : 1;   /* of a datagram socket; TCP knows it of a stream */
+    bool linger : 1;       /* close waits for linger_s, or resets if that is 0 */
+    bool receive_shut : 1; /* of a datagram socket; TCP knows it of a stream */
     bool send_shut : 1;
     bool wants_pktinfo : 1; /* in the control data of what is received */
     bool wants_ttl : 1;
@@ -54,10 +54,13 @@ struct socket {
     uint8_t mtu_discover;    /* so it is: IP_PMTUDISC_DONT, _WANT or _DO */
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;
+    uint32_t linger_s;
+    uint32_t receive_low;                         /* SO_RCVLOWAT: a receive waits for so much */
+    uint64_t receive_timeout_ns, send_timeout_ns; /* of calls that wait; STRAIT_NEVER: none */
     uint32_t send_buffer_bytes, receive_buffer_bytes;
     struct binding binding; /* of a stream; an endpoint has its own */
 };
-_Static_assert(sizeof(struct socket) <= 120, "an idle connection pays for its socket, too");
+_Static_assert(sizeof(struct socket) <= 144, "an idle connection pays for its socket, too");
 
 /* A place in the table of descriptors. */
 struct socket_slot {
@@ -107,15 +110,28 @@ int sockets_dispatch(struct sockets *);
 /* The socket of a descriptor, or NULL with errno EBADF. */
 struct socket *socket_find(const struct sockets *, int fd);
 
+/* A socket with the default settings and a number. NULL with errno EMFILE or ENOMEM. */
+struct socket *socket_new(struct sockets *, bool nonblocking);
+
+/* Forgets a socket whose transport is gone, and retires its number. */
+void socket_free(struct sockets *, struct socket *);
+
+/* Ends what the stream holds of TCP; it is as new, but keeps its local port and its settings. */
+void stream_disconnect(struct sockets *, struct socket *, bool reset);
+
 /*
  * Whether a call may wait now: otherwise false with errno EDEADLK (inside a callback) or EAGAIN
  * (the environment cannot wait).
  */
 bool sockets_may_wait(const struct sockets *);
 
+/* When a call that starts now and waits no longer than `timeout_ns` gives up. */
+uint64_t sockets_deadline(const struct sockets *, uint64_t timeout_ns);
+
 /*
  * Lets the world go on until something happens or the deadline comes. Callbacks run meanwhile, and
- * may close any socket. Returns 0, or -1 with errno of sockets_may_wait or of the environment.
+ * may close any socket. Returns 0, or -1 with errno of sockets_may_wait, of the environment, or
+ * EAGAIN: the deadline has passed.
  */
 int sockets_wait(struct sockets *, uint64_t deadline_ns);
 

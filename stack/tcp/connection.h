@@ -180,6 +180,7 @@ struct connection {
     uint32_t send_limit_bytes;
     struct buffer receive; /* from what the user reads next */
     uint32_t receive_limit_bytes;
+    uint32_t receive_low;      /* SO_RCVLOWAT; 0: any byte is worth a read */
     uint64_t receive_position; /* of rcv_nxt: everything below is in order */
     uint64_t fin_position;
     uint64_t urgent_end;        /* behind the last byte that the peer has called urgent; 0: none */

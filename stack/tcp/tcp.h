@@ -97,8 +97,8 @@ ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, i
 void tcp_mark_urgent(struct tcp *, struct connection *);
 
 /* RECEIVE. Returns the bytes given (0: the peer has closed), or -1 with errno: EAGAIN or the
- * pending error. With `peek` they stay. What stands in front of the last urgent byte and what
- * begins with it are given by two calls. */
+ * pending error. With `peek` they stay; a part without an address gets none. What stands in front
+ * of the last urgent byte and what begins with it are given by two calls. */
 ssize_t tcp_receive(struct tcp *, struct connection *, const struct iovec *parts, int count,
                     bool peek);
 
@@ -118,6 +118,15 @@ void tcp_shutdown_receive(struct tcp *, struct connection *);
  * pointer is not to be used again.
  */
 void tcp_close(struct tcp *, struct connection *, bool reset);
+
+/*
+ * The same in two steps, for an owner who waits for the end: after the first nothing may be asked
+ * but tcp_is_leaving (whether there is still something to be acknowledged), and after the second
+ * the pointer is not to be used again.
+ */
+void tcp_leave(struct tcp *, struct connection *, bool reset);
+bool tcp_is_leaving(const struct connection *);
+void tcp_let_go(struct tcp *, struct connection *);
 
 /* POLLIN, POLLPRI, POLLOUT, POLLRDHUP, POLLHUP, POLLERR as they stand. */
 short tcp_events(const struct connection *);
@@ -175,6 +184,9 @@ void tcp_set_keepalive(struct tcp *, struct connection *, const struct tcp_keepa
  * connection ends with ETIMEDOUT (RFC 9293 3.8.3, R2). 0: as long as the retries last.
  */
 void tcp_set_user_timeout(struct tcp *, struct connection *, uint32_t timeout_ms);
+
+/* POLLIN holds from so many bytes on, or when the window is full. */
+void tcp_set_receive_low(struct connection *, uint32_t bytes);
 
 /* Buffer limits in bytes; a receive buffer never shrinks below what was advertised. */
 void tcp_set_send_buffer(struct tcp *, struct connection *, uint32_t bytes);

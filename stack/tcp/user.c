@@ -189,7 +189,8 @@ ssize_t tcp_receive(struct tcp *tcp, struct connection *c, const struct iovec *p
     }
     for (int i = 0; i < count_parts && readable > 0; i++) {
         size_t length = parts[i].iov_len < readable ? parts[i].iov_len : (size_t)readable;
-        buffer_read(&c->receive, position, parts[i].iov_base, length);
+        if (parts[i].iov_base)
+            buffer_read(&c->receive, position, parts[i].iov_base, length);
         position += length;
         readable -= length;
     }
@@ -235,9 +236,8 @@ void tcp_shutdown_receive(struct tcp *tcp, struct connection *c)
     connection_wake(tcp, c);
 }
 
-void tcp_close(struct tcp *tcp, struct connection *c, bool reset)
+void tcp_leave(struct tcp *tcp, struct connection *c, bool reset)
 {
-    c->owner = NULL;
     if (!connection_is_open(c) || c->state == STATE_SYN_SENT) {
         connection_finish(tcp, c);
         return;
@@ -258,7 +258,33 @@ void tcp_close(struct tcp *tcp, struct connection *c, bool reset)
     timers_arm(tcp, c);                      /* FIN-WAIT-2 is timed only for an orphan */
 }
 
+bool tcp_is_leaving(const struct connection *c)
+{
+    return c->state == STATE_FIN_WAIT_1 || c->state == STATE_CLOSING || c->state == STATE_LAST_ACK;
+}
+
+void tcp_let_go(struct tcp *tcp, struct connection *c)
+{
+    c->owner = NULL;
+    if (!connection_is_open(c))
+        connection_finish(tcp, c); /* it was kept for its owner alone */
+}
+
+void tcp_close(struct tcp *tcp, struct connection *c, bool reset)
+{
+    tcp_leave(tcp, c, reset);
+    tcp_let_go(tcp, c);
+}
+
 /* ---- STATUS ---- */
+
+/* As Linux: what is left of a window must not wait for more than it lets in. */
+static bool is_worth_reading(const struct connection *c)
+{
+    uint64_t readable = connection_readable(c);
+
+    return readable > 0 && (readable >= c->receive_low || c->rcv_edge - c->rcv_nxt <= c->rcv_mss);
+}
 
 short tcp_events(const struct connection *c)
 {
@@ -269,7 +295,7 @@ short tcp_events(const struct connection *c)
 
     if (tcp_is_opening(c))
         return 0;
-    if (connection_readable(c) > 0 || peer_closed)
+    if (is_worth_reading(c) || peer_closed)
         events |= POLLIN;
     if (receive_is_urgent(c))
         events |= POLLPRI;
@@ -341,6 +367,11 @@ void tcp_set_user_timeout(struct tcp *tcp, struct connection *c, uint32_t timeou
 {
     c->user_timeout_ms = timeout_ms;
     timers_hasten(tcp, c);
+}
+
+void tcp_set_receive_low(struct connection *c, uint32_t bytes)
+{
+    c->receive_low = bytes;
 }
 
 void tcp_set_send_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
