@@ -140,7 +140,9 @@ static int listen_on(struct strait *stack, uint16_t port)
     if (fd < 0)
         return -1;
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
-    if (strait_bind(stack, fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
+    int on = 1; /* connections of a server before this one may be left */
+    if (strait_setsockopt(stack, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        strait_bind(stack, fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
         strait_listen(stack, fd, BACKLOG) == 0)
         return fd;
     int error = errno;

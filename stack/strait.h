@@ -366,8 +366,10 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
 /*
  * SOL_SOCKET: SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR (all read only;
  * of a stream that goes on SO_ERROR tells, once, what an ICMP error said of it, as in Linux);
- * SO_REUSEADDR (kept, but changes nothing: connections in TIME-WAIT never stand in the way of a
- * bind); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
+ * SO_REUSEADDR, SO_REUSEPORT (two sockets may bind to one port if both say the latter, which
+ * spreads connections and datagrams over them by the hash of addresses and ports, or both the
+ * former and the first does not listen; so it is with a connection that is left, also in
+ * TIME-WAIT); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
  * SO_LINGER (with a time of 0 close resets; with another it waits so many seconds, on a
  * non-blocking socket too, until the peer has acknowledged everything, and then goes on in the
  * background, as it does at once inside a callback); SO_RCVTIMEO, SO_SNDTIMEO (a call that waits

@@ -29,10 +29,53 @@ bool ports_taken(const struct ports *p, const struct address *address, uint16_t 
     return false;
 }
 
+/* Whether a claim stands in the way of another one on the same address. */
+static bool excludes(const struct binding *claim, const struct binding *b)
+{
+    bool share = claim->reuse_address && b->reuse_address && !claim->listening;
+
+    return !share && !(claim->reuse_port && b->reuse_port);
+}
+
+/* Whether `b` may not have the port, or not keep it. */
+static bool is_excluded(struct ports *p, const struct binding *b, const struct address *address,
+                        uint16_t port)
+{
+    struct list *bucket = ports_bucket(p, port);
+
+    for (struct list *node = bucket->next; node != bucket; node = node->next) {
+        const struct binding *claim = container_of(node, struct binding, node);
+        if (claim != b && claim->port == port && overlap(&claim->address, address) &&
+            excludes(claim, b))
+            return true;
+    }
+    return false;
+}
+
+int ports_move(struct ports *p, struct binding *b, const struct address *address)
+{
+    if (is_excluded(p, b, address, b->port)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    b->address = *address;
+    return 0;
+}
+
+int ports_listen(struct ports *p, struct binding *b)
+{
+    if (is_excluded(p, b, &b->address, b->port)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    b->listening = true;
+    return 0;
+}
+
 int ports_bind(struct ports *p, struct binding *b, const struct address *address, uint16_t port)
 {
     CHECK(port != 0 && b->port == 0);
-    if (ports_taken(p, address, port)) {
+    if (is_excluded(p, b, address, port)) {
         errno = EADDRINUSE;
         return -1;
     }

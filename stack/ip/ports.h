@@ -17,6 +17,9 @@ struct binding {
     struct list node;
     struct address address; /* 0.0.0.0: all of the host's */
     uint16_t port;
+    bool reuse_address : 1; /* SO_REUSEADDR: shares with others that do and do not listen */
+    bool reuse_port : 1;    /* SO_REUSEPORT: shares with others that do */
+    bool listening : 1;
 };
 
 struct ports {
@@ -25,8 +28,18 @@ struct ports {
 
 void ports_init(struct ports *);
 
-/* Claims a port for an address. Returns 0, or -1 with errno EADDRINUSE. */
+/*
+ * Claims a port for an address: as in Linux, two claims that overlap may stand side by side if both
+ * sockets say SO_REUSEPORT, or both SO_REUSEADDR and the first does not listen. Returns 0, or -1
+ * with errno EADDRINUSE.
+ */
 int ports_bind(struct ports *, struct binding *, const struct address *, uint16_t port);
+
+/* Leads a claim to another address, by the same rule. If that is refused, all stays as it is. */
+int ports_move(struct ports *, struct binding *, const struct address *);
+
+/* The claim becomes that of a listener. Returns 0, or -1 with errno EADDRINUSE. */
+int ports_listen(struct ports *, struct binding *);
 
 /* Claims a free port of the configured range, drawn at random (RFC 6056 3.3.2). As above. */
 int ports_bind_any(struct ports *, struct core *, struct binding *, const struct address *);

@@ -31,8 +31,13 @@ static int stream_claim(struct sockets *all, struct socket *s, const struct addr
                         uint16_t port)
 {
     struct ports *ports = &all->tcp->ports;
-    return port == 0 ? ports_bind_any(ports, all->core, &s->binding, address)
-                     : ports_bind(ports, &s->binding, address, port);
+    if (port == 0)
+        return ports_bind_any(ports, all->core, &s->binding, address);
+    if (tcp_port_is_held(all->tcp, &s->binding, address, port)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    return ports_bind(ports, &s->binding, address, port);
 }
 
 static int stream_bind(struct sockets *all, struct socket *s, const struct address *address,
@@ -111,9 +116,13 @@ int strait_listen(struct strait *stack, int fd, int backlog)
     struct address any = address_v4(INADDR_ANY);
     if (s->binding.port == 0 && stream_claim(all, s, &any, 0) < 0)
         return -1;
-    struct listener *listener = tcp_listen(all->tcp, &s->binding, backlog, s);
-    if (!listener)
+    if (ports_listen(&all->tcp->ports, &s->binding) < 0)
         return -1;
+    struct listener *listener = tcp_listen(all->tcp, &s->binding, backlog, s);
+    if (!listener) {
+        s->binding.listening = false;
+        return -1;
+    }
     s->kind = SOCKET_LISTENING;
     s->listener = listener;
     return 0;
@@ -134,6 +143,7 @@ static void connection_configure(struct sockets *all, struct socket *s)
         tcp_set_user_timeout(all->tcp, s->connection, s->user_timeout_ms);
     if (s->send_buffer_bytes != config->send_buffer_bytes)
         tcp_set_send_buffer(all->tcp, s->connection, s->send_buffer_bytes);
+    tcp_set_reuse(s->connection, &s->binding);
     if (s->receive_low > 1)
         tcp_set_receive_low(s->connection, s->receive_low);
     if (s->receive_buffer_bytes != config->receive_buffer_bytes)
@@ -169,7 +179,8 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
     s->cork = from->cork;
     s->keepalive = from->keepalive;
     s->user_timeout_ms = from->user_timeout_ms;
-    s->reuse_address = from->reuse_address;
+    s->binding.reuse_address = from->binding.reuse_address;
+    s->binding.reuse_port = from->binding.reuse_port;
     s->linger = from->linger;
     s->linger_s = from->linger_s;
     s->receive_timeout_ns = from->receive_timeout_ns;

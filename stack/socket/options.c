@@ -102,7 +102,9 @@ static int get_option(struct socket *s, int name, void *value, socklen_t *length
     case SO_ERROR:
         return option_give_int(value, length, take_error(s));
     case SO_REUSEADDR:
-        return option_give_int(value, length, s->reuse_address);
+        return option_give_int(value, length, socket_binding(s)->reuse_address);
+    case SO_REUSEPORT:
+        return option_give_int(value, length, socket_binding(s)->reuse_port);
     case SO_KEEPALIVE:
         return option_give_int(value, length, s->keepalive.on);
     case SO_OOBINLINE:
@@ -213,13 +215,26 @@ static int set_receive_low(struct socket *s, int value)
     return 0;
 }
 
+static void reuse_changed(struct socket *s)
+{
+    if (s->kind == SOCKET_LISTENING)
+        tcp_listener_set_share(s->listener, s->binding.reuse_port);
+    else if (socket_has_connection(s))
+        tcp_set_reuse(s->connection, &s->binding);
+}
+
 /* An option of SOL_SOCKET: a number, or what `value` holds. */
 static int set_option(struct sockets *all, struct socket *s, int name, int number,
                       const void *value, socklen_t length)
 {
     switch (name) {
     case SO_REUSEADDR:
-        s->reuse_address = number;
+        socket_binding(s)->reuse_address = number;
+        reuse_changed(s);
+        return 0;
+    case SO_REUSEPORT:
+        socket_binding(s)->reuse_port = number;
+        reuse_changed(s);
         return 0;
     case SO_KEEPALIVE:
         s->keepalive.on = number;

@@ -158,10 +158,12 @@ void socket_free(struct sockets *all, struct socket *s)
 
 void stream_disconnect(struct sockets *all, struct socket *s, bool reset)
 {
-    if (s->kind == SOCKET_LISTENING)
+    if (s->kind == SOCKET_LISTENING) {
         tcp_listener_close(all->tcp, s->listener);
-    else if (s->kind != SOCKET_FRESH)
+        s->binding.listening = false;
+    } else if (s->kind != SOCKET_FRESH) {
         tcp_close(all->tcp, s->connection, reset);
+    }
     s->kind = SOCKET_FRESH;
     s->connection = NULL;
     socket_queue(all, s);

@@ -42,7 +42,6 @@ struct socket {
     bool nonblocking : 1;
     bool nodelay : 1;
     bool cork : 1;
-    bool reuse_address : 1;
     bool linger : 1;       /* close waits for linger_s, or resets if that is 0 */
     bool receive_shut : 1; /* of a datagram socket; TCP knows it of a stream */
     bool send_shut : 1;
@@ -84,6 +83,12 @@ struct sockets {
     struct list ready; /* sockets whose watch may have something to be told, oldest first */
     bool dispatching;  /* a callback runs */
 };
+
+/* The claim of a socket on its local port. */
+static inline struct binding *socket_binding(struct socket *s)
+{
+    return s->kind == SOCKET_DATAGRAM ? &s->endpoint->binding : &s->binding;
+}
 
 /* ---- For the stack ---- */
 

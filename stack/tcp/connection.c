@@ -75,6 +75,45 @@ void entry_remove(struct tcp *tcp, struct entry *e)
     table_remove(&tcp->entries, &e->node);
 }
 
+/* What tcp_port_is_held looks for, and has found. */
+struct holder {
+    const struct binding *wants;
+    const struct address *address;
+    uint16_t port;
+    bool found;
+};
+
+static void see_holder(void *context, struct table_node *node)
+{
+    const struct entry *e = container_of(node, struct entry, node);
+    struct holder *h = context;
+    bool reuse_address, reuse_port;
+
+    if (e->tuple.local_port != h->port || e->kind == ENTRY_HALF_OPEN ||
+        !(address_is_any(h->address) || address_equal(h->address, &e->tuple.local)))
+        return; /* what is half-open is its listener's, which has a claim */
+    if (e->kind == ENTRY_CONNECTION) {
+        const struct connection *c = container_of(e, const struct connection, entry);
+        reuse_address = c->reuse_address;
+        reuse_port = c->reuse_port;
+    } else {
+        const struct time_wait *w = container_of(e, const struct time_wait, entry);
+        reuse_address = w->reuse_address;
+        reuse_port = w->reuse_port;
+    }
+    if (!(reuse_address && h->wants->reuse_address) && !(reuse_port && h->wants->reuse_port))
+        h->found = true;
+}
+
+bool tcp_port_is_held(struct tcp *tcp, const struct binding *wants, const struct address *address,
+                      uint16_t port)
+{
+    struct holder h = {.wants = wants, .address = address, .port = port};
+
+    table_each(&tcp->entries, see_holder, &h);
+    return h.found;
+}
+
 /* ---- Life of a connection ---- */
 
 struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,

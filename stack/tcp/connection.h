@@ -122,6 +122,8 @@ struct connection {
     bool send_starved : 1;   /* the user met the memory limit: no POLLOUT */
     bool resend_first : 1;   /* in recovery: what follows snd_una goes again at the next turn */
     bool partial_acked : 1;  /* the first partial acknowledgement of this recovery has come */
+    bool reuse_address : 1;  /* who else may bind to the port: as in a struct binding */
+    bool reuse_port : 1;
     bool tells_failures : 1; /* IP_RECVERR: ICMP errors are told at once */
     bool urgent : 1;         /* snd_up is ahead of what was acknowledged */
     bool ecn : 1;            /* both sides understand ECN (in SYN-SENT: it is asked for) */
@@ -214,6 +216,7 @@ struct time_wait {
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
     bool timestamps;
+    bool reuse_address, reuse_port;
     uint64_t challenge_after_ns;
 };
 
@@ -221,6 +224,7 @@ struct listener {
     struct list node;
     struct address address;
     uint16_t port;
+    bool shares; /* with others of the same address: SO_REUSEPORT */
     void *owner;
     uint32_t backlog;
     uint32_t waiting; /* in accept_queue */
@@ -534,8 +538,9 @@ void timers_init(struct connection *);
 
 /* ---- listen.c ---- */
 
-/* The listener for a local address and port, or NULL. */
-struct listener *listener_find(struct tcp *, const struct address *, uint16_t port);
+/* The listener for the local address and port of a tuple, or NULL: of those that share one, by the
+ * hash of the tuple. */
+struct listener *listener_find(struct tcp *, const struct tuple *);
 
 /* Whether a SYN would be taken now, and get a record. */
 bool listener_has_room(const struct tcp *, const struct listener *);

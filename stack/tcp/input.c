@@ -478,7 +478,7 @@ static void tcp_input(void *self, const struct ip_packet *packet)
         half_open_input(tcp, container_of(e, struct half_open, entry), &s);
         return;
     }
-    struct listener *l = listener_find(tcp, &tuple.local, tuple.local_port);
+    struct listener *l = listener_find(tcp, &tuple);
     uint32_t iss_above;
     if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s,
                               l && listener_has_room(tcp, l), &iss_above))

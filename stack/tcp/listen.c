@@ -20,21 +20,48 @@ static struct list *bucket(struct tcp *tcp, uint16_t port)
     return &tcp->listeners[port % TCP_LISTENER_BUCKETS];
 }
 
-struct listener *listener_find(struct tcp *tcp, const struct address *address, uint16_t port)
+/* The best listener: of the very address, or else of all. */
+static struct listener *best_match(struct list *head, const struct tuple *tuple)
 {
     struct listener *wildcard = NULL;
-    struct list *head = bucket(tcp, port);
 
     for (struct list *n = head->next; n != head; n = n->next) {
         struct listener *l = container_of(n, struct listener, node);
-        if (l->port != port)
+        if (l->port != tuple->local_port)
             continue;
-        if (address_equal(&l->address, address))
+        if (address_equal(&l->address, &tuple->local))
             return l;
-        if (address_is_any(&l->address))
+        if (!wildcard && address_is_any(&l->address))
             wildcard = l;
     }
     return wildcard;
+}
+
+/* The `skip`th after `from` of those that share with it; NULL, and less to skip, at the end. */
+static struct listener *share_after(struct list *head, struct listener *from, uint32_t *skip)
+{
+    for (struct list *n = &from->node; n != head; n = n->next) {
+        struct listener *l = container_of(n, struct listener, node);
+        if (!l->shares || l->port != from->port || !address_equal(&l->address, &from->address))
+            continue;
+        if (*skip == 0)
+            return l;
+        (*skip)--;
+    }
+    return NULL;
+}
+
+struct listener *listener_find(struct tcp *tcp, const struct tuple *tuple)
+{
+    struct list *head = bucket(tcp, tuple->local_port);
+    struct listener *first = best_match(head, tuple);
+
+    if (!first || !first->shares)
+        return first;
+    uint32_t left = UINT32_MAX;
+    share_after(head, first, &left);
+    uint32_t chosen = isn_tuple_hash(tcp->core, tuple) % (UINT32_MAX - left);
+    return share_after(head, first, &chosen);
 }
 
 struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int backlog,
@@ -46,6 +73,7 @@ struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int 
     l->address = binding->address;
     l->port = binding->port;
     l->owner = owner;
+    l->shares = binding->reuse_port;
     tcp_listener_set_backlog(l, backlog);
     list_init(&l->accept_queue);
     list_init(&l->half_open);
@@ -56,6 +84,11 @@ struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int 
 void tcp_listener_set_backlog(struct listener *l, int backlog)
 {
     l->backlog = backlog > 0 ? (uint32_t)backlog : 1;
+}
+
+void tcp_listener_set_share(struct listener *l, bool on)
+{
+    l->shares = on;
 }
 
 void tcp_listener_close(struct tcp *tcp, struct listener *l)

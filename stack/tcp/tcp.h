@@ -70,6 +70,16 @@ struct listener *tcp_listen(struct tcp *, const struct binding *binding, int bac
 
 void tcp_listener_set_backlog(struct listener *, int backlog);
 
+/* Whether it shares its connections with others of the same address (SO_REUSEPORT). */
+void tcp_listener_set_share(struct listener *, bool on);
+
+/*
+ * Whether a connection, or what is left of one in TIME-WAIT, holds the port of an address against a
+ * socket that wants to bind to it, by the rule of ports_bind. Looks at all of them.
+ */
+bool tcp_port_is_held(struct tcp *, const struct binding *wants, const struct address *,
+                      uint16_t port);
+
 /* Ends the listener; connections that nobody accepted are reset. */
 void tcp_listener_close(struct tcp *, struct listener *);
 
@@ -83,7 +93,7 @@ short tcp_listener_events(const struct listener *);
 
 /*
  * Active OPEN. `local` is the bound address and port, or NULL for any. Returns a connection in
- * SYN-SENT, or NULL with errno EADDRNOTAVAIL (no free port), EADDRINUSE (the pair exists),
+ * SYN-SENT, or NULL with errno EADDRNOTAVAIL (no free port, or the pair exists),
  * ENOBUFS (too many connections), ENOMEM, or that of ip_route_find.
  */
 struct connection *tcp_connect(struct tcp *, const struct binding *local,
@@ -184,6 +194,9 @@ void tcp_set_keepalive(struct tcp *, struct connection *, const struct tcp_keepa
  * connection ends with ETIMEDOUT (RFC 9293 3.8.3, R2). 0: as long as the retries last.
  */
 void tcp_set_user_timeout(struct tcp *, struct connection *, uint32_t timeout_ms);
+
+/* Who else may bind to the connection's port, now and in TIME-WAIT: as the binding says. */
+void tcp_set_reuse(struct connection *, const struct binding *);
 
 /* POLLIN holds from so many bytes on, or when the window is full. */
 void tcp_set_receive_low(struct connection *, uint32_t bytes);

@@ -21,6 +21,8 @@ struct time_wait *time_wait_new(const struct connection *c)
     w->rcv_nxt = c->rcv_nxt;
     w->timestamps = c->timestamps;
     w->ts_recent = c->ts_recent;
+    w->reuse_address = c->reuse_address;
+    w->reuse_port = c->reuse_port;
     w->timer.expired = expired;
     return w;
 }

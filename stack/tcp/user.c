@@ -67,7 +67,7 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
         if (draw_port(tcp, &tuple) < 0)
             return NULL;
     } else if (entry_find(tcp, &tuple)) {
-        errno = EADDRINUSE;
+        errno = EADDRNOTAVAIL;
         return NULL;
     }
 
@@ -367,6 +367,12 @@ void tcp_set_user_timeout(struct tcp *tcp, struct connection *c, uint32_t timeou
 {
     c->user_timeout_ms = timeout_ms;
     timers_hasten(tcp, c);
+}
+
+void tcp_set_reuse(struct connection *c, const struct binding *binding)
+{
+    c->reuse_address = binding->reuse_address;
+    c->reuse_port = binding->reuse_port;
 }
 
 void tcp_set_receive_low(struct connection *c, uint32_t bytes)

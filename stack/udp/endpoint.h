@@ -21,10 +21,14 @@ struct udp_flow {
     uint16_t local_port, remote_port; /* an echo's peer has none */
 };
 
+_Static_assert(sizeof(struct udp_flow) == 2 * sizeof(struct address) + 2 * sizeof(uint16_t),
+               "it is hashed as it lies in memory");
+
 /* ---- udp.c ---- */
 
-/* The endpoint that what comes by this flow is for; NULL if there is none. */
-struct udp_endpoint *udp_find(struct ports *, const struct udp_flow *);
+/* The endpoint that what comes by this flow is for; NULL if there is none. Of those that share by
+ * SO_REUSEPORT, the hash of the flow chooses. */
+struct udp_endpoint *udp_find(struct udp *, struct ports *, const struct udp_flow *);
 
 /* What is known of a packet that has arrived. */
 struct udp_arrival udp_arrival_of(const struct udp *, const struct ip_packet *,

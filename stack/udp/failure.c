@@ -160,5 +160,5 @@ void udp_error(void *self, const struct ip_error *error)
 
     flow.local_port = read_be16(&r);
     flow.remote_port = read_be16(&r);
-    udp_tell_error(u, udp_find(&u->ports, &flow), error, flow.remote_port, UDP_HEADER_BYTES);
+    udp_tell_error(u, udp_find(u, &u->ports, &flow), error, flow.remote_port, UDP_HEADER_BYTES);
 }

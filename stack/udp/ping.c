@@ -79,7 +79,7 @@ static void ping_input(void *self, const struct ip_packet *packet)
         .remote = packet->source,
         .local_port = load_be16(packet->payload + 4),
     };
-    struct udp_endpoint *e = udp_find(&u->echo_ids, &flow);
+    struct udp_endpoint *e = udp_find(u, &u->echo_ids, &flow);
 
     if (e == NULL) {
         count(u->core, icmp_echo_reply_unmatched);
@@ -103,7 +103,7 @@ static void ping_error(void *self, const struct ip_error *error)
     };
     bool asked = error->quote[0] == ICMP_TYPE_ECHO;
 
-    udp_tell_error(u, asked ? udp_find(&u->echo_ids, &flow) : NULL, error, 0, 0);
+    udp_tell_error(u, asked ? udp_find(u, &u->echo_ids, &flow) : NULL, error, 0, 0);
 }
 
 const struct ip_protocol ping_protocol = {.input = ping_input, .error = ping_error};

@@ -5,7 +5,8 @@
  * the memory are all that grows, and both are bounded: what exceeds them is dropped and counted, as
  * UDP may.
  *
- * Claims on ports never overlap (ip/ports.h), so at most one endpoint fits an address and port.
+ * Claims on ports may overlap if their owners agree (ip/ports.h); of those that fit a datagram, the
+ * one that names most of its addresses and ports gets it.
  */
 #include "udp/udp.h"
 
@@ -13,7 +14,7 @@
 #include <poll.h>
 
 #include "base/bytes.h"
-#include "base/check.h"
+#include "base/siphash.h"
 #include "udp/endpoint.h"
 #include "udp/ping.h"
 
@@ -98,19 +99,61 @@ static bool is_peer(const struct udp_endpoint *e, const struct udp_flow *flow)
            address_equal(&e->remote, &flow->remote);
 }
 
-struct udp_endpoint *udp_find(struct ports *ports, const struct udp_flow *flow)
+/* How well an endpoint fits what comes by the flow: 0 is not at all. */
+static int fitness(const struct udp_endpoint *e, const struct udp_flow *flow)
+{
+    const struct binding *b = &e->binding;
+    bool wildcard = address_is_any(&b->address);
+
+    if (b->port != flow->local_port || !(wildcard || address_equal(&b->address, &flow->local)))
+        return 0;
+    if (e->remote_port == 0)
+        return wildcard ? 1 : 2;
+    return is_peer(e, flow) ? 3 : 0;
+}
+
+/* Whether both share what comes for their address and port: SO_REUSEPORT. */
+static bool share(const struct udp_endpoint *a, const struct udp_endpoint *b)
+{
+    return a->binding.reuse_port && b->binding.reuse_port && a->binding.port == b->binding.port &&
+           address_equal(&a->binding.address, &b->binding.address) && b->remote_port == 0;
+}
+
+/* One of those that share with `e`, by the hash of the flow. */
+static struct udp_endpoint *choose(struct ports *ports, const uint8_t *secret,
+                                   const struct udp_endpoint *e, const struct udp_flow *flow)
 {
     struct list *bucket = ports_bucket(ports, flow->local_port);
+    uint32_t hash = (uint32_t)siphash(secret, flow, sizeof(*flow)), members = 0;
+
+    for (struct list *node = bucket->next; node != bucket; node = node->next)
+        members += share(e, container_of(node, struct udp_endpoint, binding.node));
+    uint32_t left = hash % members;
+    for (struct list *node = bucket->next;; node = node->next) {
+        struct udp_endpoint *other = container_of(node, struct udp_endpoint, binding.node);
+        if (share(e, other) && left-- == 0)
+            return other;
+    }
+}
+
+/* The best, and of equals the one that was bound last, as in Linux. */
+struct udp_endpoint *udp_find(struct udp *u, struct ports *ports, const struct udp_flow *flow)
+{
+    struct list *bucket = ports_bucket(ports, flow->local_port);
+    struct udp_endpoint *best = NULL;
+    int best_fitness = 1;
 
     for (struct list *node = bucket->next; node != bucket; node = node->next) {
-        struct binding *b = container_of(node, struct binding, node);
-        struct udp_endpoint *e = container_of(b, struct udp_endpoint, binding);
-        if (b->port != flow->local_port ||
-            !(address_is_any(&b->address) || address_equal(&b->address, &flow->local)))
+        struct udp_endpoint *e = container_of(node, struct udp_endpoint, binding.node);
+        int fits = fitness(e, flow);
+        if (fits < best_fitness)
             continue;
-        return e->remote_port == 0 || is_peer(e, flow) ? e : NULL;
+        best = e;
+        best_fitness = fits;
     }
-    return NULL;
+    if (best != NULL && best->remote_port == 0 && best->binding.reuse_port)
+        return choose(ports, u->core->config.secret, best, flow);
+    return best;
 }
 
 /* Gives the payload to its endpoint: all of it, or in the pieces that a super-packet is made of. */
@@ -118,7 +161,7 @@ static void deliver(struct udp *u, const struct ip_packet *packet, const uint8_t
                     size_t length, uint16_t source_port, uint16_t destination_port)
 {
     struct udp_flow flow = {packet->destination, packet->source, destination_port, source_port};
-    struct udp_endpoint *e = udp_find(&u->ports, &flow);
+    struct udp_endpoint *e = udp_find(u, &u->ports, &flow);
 
     if (e == NULL) {
         count(u->core, udp_no_socket);
@@ -212,24 +255,12 @@ int udp_bind(struct udp *u, struct udp_endpoint *e, const struct address *addres
     return ports_bind(ports_of(u, e), &e->binding, address, port);
 }
 
-/* Claims the endpoint's port on another address instead; if that is taken, all stays as it is. */
-static int move(struct udp *u, struct udp_endpoint *e, struct address address)
-{
-    struct address old = e->binding.address;
-    uint16_t port = e->binding.port;
-
-    ports_release(&e->binding);
-    if (ports_bind(ports_of(u, e), &e->binding, &address, port) == 0)
-        return 0;
-    int restored = ports_bind(ports_of(u, e), &e->binding, &old, port);
-    CHECK(restored == 0);
-    return fail(EADDRINUSE);
-}
-
 static void disconnect(struct udp *u, struct udp_endpoint *e)
 {
+    struct address any = address_v4(INADDR_ANY);
+
     e->remote_port = 0;
-    if (e->address_implied && move(u, e, address_v4(INADDR_ANY)) == 0)
+    if (e->address_implied && ports_move(ports_of(u, e), &e->binding, &any) == 0)
         e->address_implied = false;
 }
 
@@ -255,7 +286,7 @@ int udp_connect(struct udp *u, struct udp_endpoint *e, const struct address *rem
     if (e->binding.port == 0) {
         if (udp_bind(u, e, &route.source, 0) < 0)
             return -1;
-    } else if (chosen && move(u, e, route.source) < 0) {
+    } else if (chosen && ports_move(ports_of(u, e), &e->binding, &route.source) < 0) {
         return -1;
     }
     e->address_implied |= chosen;

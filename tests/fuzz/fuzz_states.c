@@ -369,10 +369,13 @@ static void take_flow(struct states *s, struct flow *f, int fd)
 static void app_listen(struct states *s, unsigned choice)
 {
     struct sockaddr_in any = rig_sockaddr(INADDR_ANY, LISTEN_PORT);
+    int on = 1; /* connections of the listener before this one may be left */
 
     if (s->listener < 0) {
         s->listener = strait_socket(s->rig.stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         CHECK(s->listener >= 0);
+        CHECK(strait_setsockopt(s->rig.stack, s->listener, SOL_SOCKET, SO_REUSEADDR, &on,
+                                sizeof(on)) == 0);
         CHECK(strait_bind(s->rig.stack, s->listener, (struct sockaddr *)&any, sizeof(any)) == 0);
     }
     CHECK(strait_listen(s->rig.stack, s->listener, (int)choice + 1) == 0);

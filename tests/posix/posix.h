@@ -76,7 +76,7 @@ struct posix_case {
     }
 
 extern const struct posix_case name_cases[], connect_cases[], stream_cases[], datagram_cases[],
-    option_cases[], poll_cases[], control_cases[], wait_cases[];
+    option_cases[], poll_cases[], control_cases[], wait_cases[], reuse_cases[];
 
 /* ---- What many cases need ---- */
 

@@ -412,9 +412,11 @@ static void listen_on(struct application *a)
 {
     uint32_t backlog = a->streams->scenario->hosts[a->host].backlog;
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(CHECK_LISTEN_PORT)};
+    int on = 1; /* connections of a listener that has closed may be left */
 
     a->listener = strait_socket(a->stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     CHECK(a->listener >= 0);
+    CHECK(strait_setsockopt(a->stack, a->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0);
     CHECK(strait_bind(a->stack, a->listener, (struct sockaddr *)&any, sizeof(any)) == 0);
     CHECK(strait_listen(a->stack, a->listener, backlog ? (int)backlog : BACKLOG_DEFAULT) == 0);
     watch_listener(a);

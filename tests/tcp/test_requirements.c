@@ -110,10 +110,13 @@ static void a_port_can_be_listened_on_while_a_connection_opens_from_it_rfc9293_3
 {
     struct script *s = *state;
     syn_sent(s);
+    app_set(s, SOL_SOCKET, SO_REUSEADDR, 1);
     uint16_t port = s->flow->local_port;
+    int on = 1;
     step_begins(s, "listen on port %u", port);
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
     int fd = strait_socket(s->stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(strait_setsockopt(s->stack, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(strait_bind(s->stack, fd, (struct sockaddr *)&name, sizeof(name)), 0);
     assert_int_equal(strait_listen(s->stack, fd, 8), 0);
     step_ends(s);

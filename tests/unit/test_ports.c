@@ -166,6 +166,41 @@ static void the_secret_decides_what_is_drawn(void **state)
     assert_memory_not_equal(drawn[0], drawn[1], sizeof(drawn[0]));
 }
 
+static void claims_share_if_both_say_so(void **state)
+{
+    struct fixture *f = *state;
+    struct binding a = {.reuse_address = true}, b = {.reuse_address = true},
+                   c = {.reuse_port = true};
+    assert_int_equal(ports_bind(&f->ports, &a, &f->any, 7), 0);
+    assert_int_equal(ports_bind(&f->ports, &b, &f->any, 7), 0);
+    assert_int_equal(ports_bind(&f->ports, &c, &f->any, 7), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    assert_int_equal(ports_listen(&f->ports, &a), 0);
+    assert_int_equal(ports_listen(&f->ports, &b), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    assert_int_equal(ports_listen(&f->ports, &a), 0); /* it does not stand in its own way */
+    ports_release(&a);
+    assert_int_equal(ports_listen(&f->ports, &b), 0);
+    ports_release(&b);
+}
+
+static void a_claim_moves_where_nobody_stands(void **state)
+{
+    struct fixture *f = *state;
+    struct address one = address_v4(0x0a070001), other = address_v4(0x0a070002);
+    struct binding a = {0}, b = {0};
+    assert_int_equal(ports_bind(&f->ports, &a, &one, 7), 0);
+    assert_int_equal(ports_bind(&f->ports, &b, &other, 7), 0);
+    assert_int_equal(ports_move(&f->ports, &a, &other), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    assert_int_equal(ports_move(&f->ports, &a, &f->any), -1);
+    assert_true(address_equal(&a.address, &one));
+    ports_release(&b);
+    assert_int_equal(ports_move(&f->ports, &a, &other), 0);
+    assert_true(address_equal(&a.address, &other));
+    ports_release(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +208,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_addresses_may_have_the_same_port, setup, teardown),
         cmocka_unit_test_setup_teardown(all_addresses_overlap_with_each, setup, teardown),
         cmocka_unit_test_setup_teardown(ports_of_one_bucket_are_told_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(claims_share_if_both_say_so, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_claim_moves_where_nobody_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(a_released_port_is_free_again, setup, teardown),
         cmocka_unit_test_setup_teardown(every_port_of_the_range_is_found_and_none_twice_rfc6056_3_3,
                                         setup, teardown),

@@ -68,7 +68,8 @@ int wire_datagram(struct strait *stack, uint16_t port, int flags)
 
 int wire_listener(struct wire *w)
 {
-    int fd = wire_stream(w->right, SOCK_NONBLOCK);
+    int fd = wire_stream(w->right, SOCK_NONBLOCK), on = 1;
+    assert_int_equal(strait_setsockopt(w->right, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(wire_bind(w->right, fd, WIRE_PORT), 0);
     assert_int_equal(strait_listen(w->right, fd, 16), 0);
     return fd;
