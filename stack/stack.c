@@ -141,6 +141,7 @@ void strait_free(struct strait *s)
     tcp_finish(&s->tcp);
     ip_finish(&s->ip);
     pool_finish(&s->core.pool);
+    sockets_release(&s->sockets);
     free(s);
 }
 

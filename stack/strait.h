@@ -427,6 +427,30 @@ STRAIT_API ssize_t strait_readv(struct strait *, int fd, const struct iovec *, i
 STRAIT_API ssize_t strait_writev(struct strait *, int fd, const struct iovec *, int count);
 
 /*
+ * Sends on a stream without a copy: all of the bytes or none, whenever there is some room in the
+ * send buffer (what exceeds it waits with the rest). They must stay as they are until
+ * release(context) is called: once, by strait_dispatch or strait_free, after the peer has
+ * acknowledged them or the connection has ended, in the order of the sends of a connection; never
+ * from within another call. What is shorter than 2 KiB is copied, and released at the next
+ * dispatch. A blocking socket waits for room. Returns `length`, or -1 with errno, and then release
+ * is not called: as strait_send, or EINVAL (no bytes, or no release), EMSGSIZE (more than 2^29),
+ * EOPNOTSUPP (no stream), ENOMEM.
+ */
+STRAIT_API ssize_t strait_send_reference(struct strait *, int fd, const void *bytes, size_t length,
+                                         void (*release)(void *context), void *context);
+
+/*
+ * Receives on a stream without a copy, in two steps. strait_recv_borrow shows what waits to be
+ * read, in at most `count` parts; they may be read until bytes are received or consumed, or the
+ * socket is shut down or closed. Returns the number of parts, 0 at the end of the data, or -1 with
+ * errno as strait_recv, or EINVAL (count below 1), EOPNOTSUPP (no stream). strait_recv_consume
+ * takes the first `bytes` of what was shown. Returns 0, or -1 with errno EINVAL (there is not so
+ * much), EBADF, ENOTCONN, EOPNOTSUPP.
+ */
+STRAIT_API int strait_recv_borrow(struct strait *, int fd, struct iovec *parts, int count);
+STRAIT_API int strait_recv_consume(struct strait *, int fd, size_t bytes);
+
+/*
  * Whether the next byte to be read is at the mark: the last byte that the peer has called urgent.
  * Returns 1 or 0, or -1 with EBADF or ENOTTY (no stream). POLLPRI says that urgent data is still to
  * be read, or to come; a read stops in front of the mark.

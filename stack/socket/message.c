@@ -83,12 +83,6 @@ static const struct iovec *progress_next(struct progress *p, int *count)
     return &p->rest;
 }
 
-/* Whether a call on the socket waits for what is not there. */
-static bool waits(const struct socket *s, int flags)
-{
-    return !s->nonblocking && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
-}
-
 /* ---- Sending ---- */
 
 /* Offers TCP what is left, or a part of it. */
@@ -123,7 +117,7 @@ static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *mes
         if (done > 0 && (!s || socket_events(s) & POLLERR))
             return (ssize_t)done;
         ssize_t sent = s ? stream_send_once(all, s, &p, flags) : -1;
-        bool wait = s && waits(s, flags);
+        bool wait = s && socket_waits(s, flags);
         if (sent >= 0) {
             done += (size_t)sent;
             progress_advance(&p, (size_t)sent);
@@ -300,11 +294,11 @@ static ssize_t stream_receive(struct sockets *all, int fd, struct msghdr *messag
             message->msg_namelen = 0; /* as Linux: getpeername tells who it is */
             message->msg_controllen = 0;
             done = flags & MSG_PEEK ? (size_t)got : done + (size_t)got;
-            if (got == 0 || done >= wanted || !waits(s, flags) || stream_receive_ends(s))
+            if (got == 0 || done >= wanted || !socket_waits(s, flags) || stream_receive_ends(s))
                 return (ssize_t)done;
             if (!(flags & MSG_PEEK))
                 progress_advance(&p, (size_t)got);
-        } else if (!waits(s, flags)) {
+        } else if (!socket_waits(s, flags)) {
             return done > 0 ? (ssize_t)done : -1;
         }
         if (sockets_wait(all, deadline_ns) < 0)
@@ -378,7 +372,7 @@ static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *mess
         return failure_receive(all, s, message, room);
     for (; s; s = socket_find(all, fd)) {
         ssize_t got = datagram_receive_once(all, s, message, room, flags);
-        if (got >= 0 || errno != EAGAIN || !waits(s, flags))
+        if (got >= 0 || errno != EAGAIN || !socket_waits(s, flags))
             return got;
         if (sockets_wait(all, deadline_ns) < 0)
             return -1;

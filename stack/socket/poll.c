@@ -108,7 +108,7 @@ void sockets_wake(void *sockets, void *owner)
 
 bool sockets_pending(const struct sockets *all)
 {
-    return !list_empty(&all->ready);
+    return !list_empty(&all->ready) || !list_empty(&all->released);
 }
 
 int strait_watch(struct strait *stack, int fd, short events,
@@ -150,6 +150,7 @@ int sockets_dispatch(struct sockets *all)
     if (all->dispatching)
         return 0;
     all->dispatching = true;
+    told += sockets_release(all);
     list_take(&round, &all->ready);
     while (!list_empty(&round)) {
         struct socket *s = container_of(round.next, struct socket, ready);

@@ -76,6 +76,7 @@ bool sockets_init(struct sockets *all, struct core *core, struct udp *udp, struc
     const struct strait_config *config = &core->config;
     *all = (struct sockets){.core = core, .udp = udp, .tcp = tcp, .env = env};
     list_init(&all->ready);
+    list_init(&all->released);
     all->free_first = SLOT_NONE;
     while (all->index_bits < INDEX_BITS_MAX && UINT32_C(1) << all->index_bits < config->sockets_max)
         all->index_bits++;

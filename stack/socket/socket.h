@@ -80,8 +80,9 @@ struct sockets {
     uint32_t index_bits;            /* of a descriptor, the low ones; a generation is above */
     uint32_t generations;           /* how many fit into an int */
 
-    struct list ready; /* sockets whose watch may have something to be told, oldest first */
-    bool dispatching;  /* a callback runs */
+    struct list ready;    /* sockets whose watch may have something to be told, oldest first */
+    struct list released; /* references that their owners are to be told of, oldest first */
+    bool dispatching;     /* a callback runs */
 };
 
 /* The claim of a socket on its local port. */
@@ -100,6 +101,10 @@ bool sockets_init(struct sockets *, struct core *, struct udp *, struct tcp *, s
 
 /* Ends every socket and what it owns; between tcp_silence and tcp_finish. */
 void sockets_finish(struct sockets *);
+
+/* Tells the owners of what was sent by reference that it is not needed any more. Returns how many
+ * were told. For the dispatch, and the last thing that the stack does. */
+int sockets_release(struct sockets *);
 
 /* For tcp.wake and udp.wake: `sockets` is the table, `owner` the socket. Runs no callback. */
 void sockets_wake(void *sockets, void *owner);
@@ -158,6 +163,12 @@ bool socket_address_fits(const struct sockaddr *, const socklen_t *);
 
 /* Writes as much of an address as fits into `*length` bytes; `*length` becomes its true length. */
 void socket_address_write(const struct address *, uint16_t port, struct sockaddr *, socklen_t *);
+
+/* Whether a call on the socket waits for what is not there. */
+static inline bool socket_waits(const struct socket *s, int flags)
+{
+    return !s->nonblocking && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
+}
 
 /* ---- poll.c ---- */
 

@@ -103,6 +103,18 @@ struct connection *tcp_connect(struct tcp *, const struct binding *local,
  * sending), or the connection's pending error. */
 ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, int count);
 
+/* The same for one part, which is taken as a whole if there is some room, or not at all. Returns 0,
+ * or -1. */
+int tcp_send_whole(struct tcp *, struct connection *, const struct iovec *part);
+
+/*
+ * SEND without a copy: takes all of the bytes or none of them, whenever there is some room.
+ * `release(argument)` is called when they are not needed any more, from whatever call that happens
+ * in. Returns 0, or -1 with errno as tcp_send (and then release is not called).
+ */
+int tcp_send_reference(struct tcp *, struct connection *, const void *bytes, size_t length,
+                       void (*release)(void *argument), void *argument);
+
 /* What tcp_send took last is urgent (RFC 9293 3.8.5): the urgent pointer stands behind it. */
 void tcp_mark_urgent(struct tcp *, struct connection *);
 
@@ -111,6 +123,15 @@ void tcp_mark_urgent(struct tcp *, struct connection *);
  * of the last urgent byte and what begins with it are given by two calls. */
 ssize_t tcp_receive(struct tcp *, struct connection *, const struct iovec *parts, int count,
                     bool peek);
+
+/*
+ * RECEIVE without a copy, in two steps: shows what the next tcp_receive would give, in at most
+ * `max` parts, which stay as they are until something is received or thrown away; and takes the
+ * first `bytes` of it. tcp_borrow returns the number of parts, 0 for the end, or -1 with errno as
+ * tcp_receive; tcp_consume returns 0, or -1 with EINVAL if there is not so much.
+ */
+int tcp_borrow(struct connection *, struct iovec *parts, int max);
+int tcp_consume(struct tcp *, struct connection *, size_t bytes);
 
 /* Whether the next byte to be read is the last urgent one. */
 bool tcp_is_at_mark(const struct connection *);

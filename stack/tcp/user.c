@@ -98,25 +98,43 @@ static size_t parts_bytes(const struct iovec *parts, int count_parts)
     return bytes;
 }
 
+/* Returns 0, or -1 with errno: what a call to send says before it looks for room. */
+static int may_send(struct connection *c)
+{
+    if (c->error)
+        errno = tcp_take_error(c);
+    else if (tcp_is_opening(c))
+        errno = EAGAIN;
+    else if (c->fin_queued || !connection_is_open(c))
+        errno = EPIPE;
+    else
+        return 0;
+    return -1;
+}
+
+/* What the send buffer has room for. */
+static size_t send_room(const struct connection *c)
+{
+    uint64_t queued = c->send.end - c->send.start;
+
+    return c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
+}
+
+/* Memory was too short for what was to be sent: it will be told when it is back. */
+static void starve(struct tcp *tcp, struct connection *c)
+{
+    count(tcp->core, tcp_memory_short);
+    c->send_starved = true;
+    connection_starve(tcp, c);
+}
+
 ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *parts, int count_parts)
 {
-    if (c->error) {
-        errno = tcp_take_error(c);
+    if (may_send(c) < 0)
         return -1;
-    }
-    if (tcp_is_opening(c)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    if (c->fin_queued || !connection_is_open(c)) {
-        errno = EPIPE;
-        return -1;
-    }
 
     struct pool *pool = &tcp->core->pool;
-    size_t total = 0;
-    uint64_t queued = c->send.end - c->send.start;
-    size_t room = c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
+    size_t total = 0, room = send_room(c);
     for (int i = 0; i < count_parts && room > 0; i++) {
         size_t wanted = parts[i].iov_len < room ? parts[i].iov_len : room;
         size_t taken = buffer_write(&c->send, pool, spare_of_sending(pool), c->send.end,
@@ -124,9 +142,7 @@ ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *part
         total += taken;
         room -= taken;
         if (taken < wanted) {
-            count(tcp->core, tcp_memory_short);
-            c->send_starved = true;
-            connection_starve(tcp, c);
+            starve(tcp, c);
             break;
         }
     }
@@ -136,6 +152,46 @@ ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *part
     }
     output_queue(tcp, c);
     return (ssize_t)total;
+}
+
+int tcp_send_whole(struct tcp *tcp, struct connection *c, const struct iovec *part)
+{
+    struct pool *pool = &tcp->core->pool;
+    uint64_t end = c->send.end;
+
+    if (may_send(c) < 0)
+        return -1;
+    if (send_room(c) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (buffer_write(&c->send, pool, spare_of_sending(pool), end, part->iov_base, part->iov_len) <
+        part->iov_len) {
+        buffer_drop_above(&c->send, pool, end);
+        starve(tcp, c);
+        errno = EAGAIN;
+        return -1;
+    }
+    output_queue(tcp, c);
+    return 0;
+}
+
+int tcp_send_reference(struct tcp *tcp, struct connection *c, const void *bytes, size_t length,
+                       void (*release)(void *argument), void *argument)
+{
+    if (may_send(c) < 0)
+        return -1;
+    if (send_room(c) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (buffer_append_external(&c->send, bytes, length, release, argument) < 0) {
+        starve(tcp, c);
+        errno = EAGAIN;
+        return -1;
+    }
+    output_queue(tcp, c);
+    return 0;
 }
 
 void tcp_mark_urgent(struct tcp *tcp, struct connection *c)
@@ -171,22 +227,27 @@ static uint64_t readable_at_once(const struct connection *c)
     return ahead && mark(c) - c->receive.start < readable ? mark(c) - c->receive.start : readable;
 }
 
+/* What a call to receive says when there is nothing to read: 0 for the end, or -1 with errno. */
+static int nothing_to_read(struct connection *c)
+{
+    if (c->error) {
+        errno = tcp_take_error(c);
+        return -1;
+    }
+    if (c->receive_shut || receive_fin_taken(c) || !connection_is_open(c))
+        return 0;
+    errno = EAGAIN;
+    return -1;
+}
+
 ssize_t tcp_receive(struct tcp *tcp, struct connection *c, const struct iovec *parts,
                     int count_parts, bool peek)
 {
     uint64_t readable = readable_at_once(c);
     uint64_t position = c->receive.start;
 
-    if (readable == 0) {
-        if (c->error) {
-            errno = tcp_take_error(c);
-            return -1;
-        }
-        if (c->receive_shut || receive_fin_taken(c) || !connection_is_open(c))
-            return 0;
-        errno = EAGAIN;
-        return -1;
-    }
+    if (readable == 0)
+        return nothing_to_read(c);
     for (int i = 0; i < count_parts && readable > 0; i++) {
         size_t length = parts[i].iov_len < readable ? parts[i].iov_len : (size_t)readable;
         if (parts[i].iov_base)
@@ -200,6 +261,27 @@ ssize_t tcp_receive(struct tcp *tcp, struct connection *c, const struct iovec *p
         receive_consumed(tcp, c);
     }
     return total;
+}
+
+int tcp_borrow(struct connection *c, struct iovec *parts, int max)
+{
+    uint64_t readable = readable_at_once(c);
+    size_t covered;
+
+    if (readable == 0)
+        return nothing_to_read(c);
+    return buffer_view(&c->receive, c->receive.start, (size_t)readable, parts, max, &covered);
+}
+
+int tcp_consume(struct tcp *tcp, struct connection *c, size_t bytes)
+{
+    if (bytes > readable_at_once(c)) {
+        errno = EINVAL;
+        return -1;
+    }
+    buffer_drop_below(&c->receive, &tcp->core->pool, c->receive.start + bytes);
+    receive_consumed(tcp, c);
+    return 0;
 }
 
 /* ---- CLOSE and ABORT ---- */
