@@ -389,9 +389,13 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * (a segment short of an MSS is held, for 200 ms at most once nothing is in flight); TCP_KEEPIDLE,
  * TCP_KEEPINTVL (seconds, 1 to 32767; 7200 and 75 at first) and TCP_KEEPCNT (1 to 127; 9);
  * TCP_USER_TIMEOUT (milliseconds without progress before the connection ends with ETIMEDOUT; 0:
- * after about a quarter of an hour); TCP_INFO (read only). An accepted socket inherits what can be
- * set from its listener. Others are ENOPROTOOPT, those of another level EOPNOTSUPP to read; a value
- * that is too short to set, or out of range, is EINVAL.
+ * after about a quarter of an hour); TCP_MAXSEG (0, or 88 to 32767: the largest segment that is
+ * offered and sent; it reads as that which is sent); TCP_QUICKACK (what arrives is acknowledged at
+ * once, until it is turned off; it reads as on at first); TCP_NOTSENT_LOWAT (bytes that may wait
+ * without having been sent; 0: no limit); TCP_SYNCNT (1 to 127; 7); TCP_CONGESTION ("reno"; others
+ * are ENOENT); TCP_INFO (read only; linux/tcp.h has the whole struct). An accepted socket inherits
+ * what can be set from its listener. Others are ENOPROTOOPT, those of another level EOPNOTSUPP to
+ * read; a value that is too short to set, or out of range, is EINVAL.
  */
 STRAIT_API int strait_getsockopt(struct strait *, int fd, int level, int name, void *value,
                                  socklen_t *);
@@ -456,6 +460,20 @@ STRAIT_API int strait_recv_consume(struct strait *, int fd, size_t bytes);
  * be read, or to come; a read stops in front of the mark.
  */
 STRAIT_API int strait_sockatmark(struct strait *, int fd);
+
+/*
+ * As ioctl(2): FIONREAD or SIOCINQ (bytes that wait to be read, of a datagram socket the length of
+ * the next one), SIOCOUTQ (queued, and not acknowledged), SIOCOUTQNSD (queued, and never sent; of a
+ * stream), SIOCATMARK (of a stream), FIONBIO. Returns 0, or -1 with errno EBADF, EFAULT, EINVAL (of
+ * a listener), ENOTTY (others).
+ */
+STRAIT_API int strait_ioctl(struct strait *, int fd, unsigned long request, int *value);
+
+/*
+ * As fcntl(2): F_GETFL, and F_SETFL with O_NONBLOCK (O_ASYNC and O_APPEND are EINVAL, what cannot
+ * be set is ignored). Returns the flags or 0, or -1 with errno EBADF or EINVAL (others).
+ */
+STRAIT_API int strait_fcntl(struct strait *, int fd, int command, int argument);
 
 /*
  * As poll(2), over descriptors of this stack. Without an environment that can wait, a timeout is

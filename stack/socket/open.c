@@ -125,6 +125,7 @@ int strait_listen(struct strait *stack, int fd, int backlog)
     }
     s->kind = SOCKET_LISTENING;
     s->listener = listener;
+    tcp_listener_set_max_segment(listener, s->max_segment);
     return 0;
 }
 
@@ -144,6 +145,10 @@ static void connection_configure(struct sockets *all, struct socket *s)
     if (s->send_buffer_bytes != config->send_buffer_bytes)
         tcp_set_send_buffer(all->tcp, s->connection, s->send_buffer_bytes);
     tcp_set_reuse(s->connection, &s->binding);
+    if (s->quick_ack)
+        tcp_set_quick_ack(all->tcp, s->connection, true);
+    if (s->unsent_low > 0)
+        tcp_set_unsent_low(all->tcp, s->connection, s->unsent_low);
     if (s->receive_low > 1)
         tcp_set_receive_low(s->connection, s->receive_low);
     if (s->receive_buffer_bytes != config->receive_buffer_bytes)
@@ -186,6 +191,11 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
     s->receive_timeout_ns = from->receive_timeout_ns;
     s->send_timeout_ns = from->send_timeout_ns;
     s->receive_low = from->receive_low;
+    s->max_segment = from->max_segment;
+    s->unsent_low = from->unsent_low;
+    s->quick_ack = from->quick_ack;
+    s->held_ack = from->held_ack;
+    s->syn_retries = from->syn_retries;
     s->send_buffer_bytes = from->send_buffer_bytes;
     s->receive_buffer_bytes = from->receive_buffer_bytes;
     connection_configure(all, s);
@@ -297,6 +307,7 @@ static int connect_start(struct sockets *all, struct socket *s, const struct soc
         return -1;
     s->kind = SOCKET_CONNECTING;
     s->connection = connection;
+    tcp_set_opening(connection, s->max_segment, s->syn_retries);
     connection_configure(all, s);
     if (!s->nonblocking)
         return connect_wait(all, s->fd, EINPROGRESS);

@@ -146,7 +146,7 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
     if (level == IPPROTO_IP)
         return options_ip_get(all, s, name, value, length);
     if (level == IPPROTO_TCP && s->kind != SOCKET_DATAGRAM)
-        return options_tcp_get(s, name, value, length);
+        return options_tcp_get(all, s, name, value, length);
     return option_refuse(EOPNOTSUPP); /* as Linux; to set it is ENOPROTOOPT */
 }
 

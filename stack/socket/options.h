@@ -38,7 +38,8 @@ void options_ip_changed(struct socket *);
 
 /* ---- options_tcp.c ---- */
 
-int options_tcp_get(const struct socket *, int name, void *value, socklen_t *length);
+int options_tcp_get(const struct sockets *, const struct socket *, int name, void *value,
+                    socklen_t *length);
 int options_tcp_set(struct sockets *, struct socket *, int name, const void *value,
                     socklen_t length);
 

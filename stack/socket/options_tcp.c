@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Socket options of the level IPPROTO_TCP. */
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <string.h>
 
 #include "socket/options.h"
@@ -8,19 +8,44 @@
 /* Linux's limits. */
 #define KEEPALIVE_SECONDS_MAX 32767
 #define KEEPALIVE_COUNT_MAX   127
+#define SYN_RETRIES_MAX       127
+#define SEGMENT_MIN           88
+#define SEGMENT_MAX           32767
+#define NAME_BYTES            16 /* of a congestion control, its end included */
 
 /* ---- Reading ---- */
 
 /* What TCP knows of a stream; of one without a connection only its state. */
-static int get_info(const struct socket *s, void *value, socklen_t *length)
+static int get_info(const struct sockets *all, const struct socket *s, void *value,
+                    socklen_t *length)
 {
-    struct tcp_info info = {.tcpi_state = s->kind == SOCKET_LISTENING ? TCP_LISTEN : TCP_CLOSE};
+    struct tcp_info info;
     if (socket_has_connection(s))
-        tcp_get_info(s->connection, &info);
+        tcp_get_info(all->tcp, s->connection, &info);
+    else
+        tcp_get_no_info(s->kind == SOCKET_LISTENING ? s->listener : NULL, &info);
     return option_give(value, length, &info, sizeof(info));
 }
 
-int options_tcp_get(const struct socket *s, int name, void *value, socklen_t *length)
+/* The name of the algorithm, with zeros behind it as far as there is room. */
+static int get_congestion(void *value, socklen_t *length)
+{
+    char name[NAME_BYTES] = {0};
+    size_t bytes = strlen(tcp_congestion_default());
+    memcpy(name, tcp_congestion_default(), bytes < sizeof(name) ? bytes : sizeof(name) - 1);
+    return option_give(value, length, name, sizeof(name));
+}
+
+/* As Linux: what is sent, once that is known; before, what was asked for. */
+static int max_segment(const struct socket *s)
+{
+    if (socket_has_connection(s) && !tcp_is_opening(s->connection) && !tcp_is_closed(s->connection))
+        return (int)tcp_mss(s->connection);
+    return s->max_segment > 0 ? s->max_segment : TCP_SEGMENT_UNTOLD;
+}
+
+int options_tcp_get(const struct sockets *all, const struct socket *s, int name, void *value,
+                    socklen_t *length)
 {
     switch (name) {
     case TCP_NODELAY:
@@ -36,7 +61,17 @@ int options_tcp_get(const struct socket *s, int name, void *value, socklen_t *le
     case TCP_USER_TIMEOUT:
         return option_give_int(value, length, (int)s->user_timeout_ms);
     case TCP_INFO:
-        return get_info(s, value, length);
+        return get_info(all, s, value, length);
+    case TCP_MAXSEG:
+        return option_give_int(value, length, max_segment(s));
+    case TCP_QUICKACK:
+        return option_give_int(value, length, !s->held_ack);
+    case TCP_NOTSENT_LOWAT:
+        return option_give_int(value, length, (int)s->unsent_low);
+    case TCP_SYNCNT:
+        return option_give_int(value, length, s->syn_retries ? s->syn_retries : TCP_SYN_RETRIES);
+    case TCP_CONGESTION:
+        return get_congestion(value, length);
     default:
         return option_refuse(ENOPROTOOPT);
     }
@@ -92,10 +127,61 @@ static int set_cork(struct sockets *all, struct socket *s, bool on)
     return 0;
 }
 
+static int set_max_segment(struct socket *s, int value)
+{
+    if (value != 0 && (value < SEGMENT_MIN || value > SEGMENT_MAX))
+        return option_refuse(EINVAL);
+    s->max_segment = (uint16_t)value;
+    if (s->kind == SOCKET_LISTENING)
+        tcp_listener_set_max_segment(s->listener, s->max_segment);
+    return 0;
+}
+
+static int set_quick_ack(struct sockets *all, struct socket *s, bool on)
+{
+    s->quick_ack = on;
+    s->held_ack = !on;
+    if (socket_has_connection(s))
+        tcp_set_quick_ack(all->tcp, s->connection, on);
+    return 0;
+}
+
+static int set_unsent_low(struct sockets *all, struct socket *s, int value)
+{
+    s->unsent_low = (uint32_t)value;
+    if (socket_has_connection(s))
+        tcp_set_unsent_low(all->tcp, s->connection, s->unsent_low);
+    return 0;
+}
+
+static int set_syn_retries(struct socket *s, int value)
+{
+    if (value < 1 || value > SYN_RETRIES_MAX)
+        return option_refuse(EINVAL);
+    s->syn_retries = (uint8_t)value;
+    if (s->kind == SOCKET_CONNECTING)
+        tcp_set_opening(s->connection, s->max_segment, s->syn_retries);
+    return 0;
+}
+
+/* There is one algorithm: it can be asked for, and nothing else. */
+static int set_congestion(const void *value, socklen_t length)
+{
+    char name[NAME_BYTES] = {0};
+    if (length < 1)
+        return option_refuse(EINVAL);
+    if (!value)
+        return option_refuse(EFAULT);
+    memcpy(name, value, length < sizeof(name) ? length : sizeof(name) - 1);
+    return strcmp(name, tcp_congestion_default()) == 0 ? 0 : option_refuse(ENOENT);
+}
+
 int options_tcp_set(struct sockets *all, struct socket *s, int name, const void *value,
                     socklen_t length)
 {
     int number;
+    if (name == TCP_CONGESTION)
+        return set_congestion(value, length);
     if (option_read_int(value, length, &number) < 0)
         return -1;
     switch (name) {
@@ -109,6 +195,14 @@ int options_tcp_set(struct sockets *all, struct socket *s, int name, const void 
         return set_keepalive(all, s, name, number);
     case TCP_USER_TIMEOUT:
         return set_user_timeout(all, s, number);
+    case TCP_MAXSEG:
+        return set_max_segment(s, number);
+    case TCP_QUICKACK:
+        return set_quick_ack(all, s, number);
+    case TCP_NOTSENT_LOWAT:
+        return set_unsent_low(all, s, number);
+    case TCP_SYNCNT:
+        return set_syn_retries(s, number);
     default:
         return option_refuse(ENOPROTOOPT);
     }

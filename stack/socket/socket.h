@@ -48,10 +48,15 @@ struct socket {
     bool wants_pktinfo : 1; /* in the control data of what is received */
     bool wants_ttl : 1;
     bool wants_tos : 1;
+    bool quick_ack : 1; /* TCP_QUICKACK was turned on; it reads so at first, too, as in Linux */
+    bool held_ack : 1;  /* it was turned off */
     bool tells_failures : 1; /* IP_RECVERR of a stream: soft errors are told at once */
     uint8_t ttl, tos;        /* of a stream; an endpoint has its own */
     uint8_t mtu_discover;    /* so it is: IP_PMTUDISC_DONT, _WANT or _DO */
     struct tcp_keepalive keepalive;
+    uint8_t syn_retries;  /* 0: the stack's */
+    uint16_t max_segment; /* TCP_MAXSEG; 0: as the path has it */
+    uint32_t unsent_low;  /* TCP_NOTSENT_LOWAT; 0: none */
     uint32_t user_timeout_ms;
     uint32_t linger_s;
     uint32_t receive_low;                         /* SO_RCVLOWAT: a receive waits for so much */
@@ -59,7 +64,7 @@ struct socket {
     uint32_t send_buffer_bytes, receive_buffer_bytes;
     struct binding binding; /* of a stream; an endpoint has its own */
 };
-_Static_assert(sizeof(struct socket) <= 144, "an idle connection pays for its socket, too");
+_Static_assert(sizeof(struct socket) <= 152, "an idle connection pays for its socket, too");
 
 /* A place in the table of descriptors. */
 struct socket_slot {

@@ -131,6 +131,8 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     c->route = *route;
     c->state = state;
     c->algorithm = &congestion_newreno;
+    c->syn_retries = TCP_SYN_RETRIES;
+    c->heard_ns = c->sent_text_ns = c->heard_text_ns = tcp->core->now_ns;
     c->send_limit_bytes = tcp->core->config.send_buffer_bytes;
     c->receive_limit_bytes = tcp->core->config.receive_buffer_bytes;
     c->ts_offset = isn_timestamp_offset(tcp->core, tuple);
@@ -144,9 +146,11 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     return c;
 }
 
-uint16_t connection_mss_offer(const struct route *route)
+uint16_t connection_mss_offer(const struct route *route, uint16_t max_segment)
 {
-    return (uint16_t)(route->interface->link->mtu - route->header_bytes - TCP_HEADER_BYTES);
+    uint32_t mss = route->interface->link->mtu - route->header_bytes - TCP_HEADER_BYTES;
+
+    return max_segment > 0 && max_segment < mss ? max_segment : (uint16_t)mss;
 }
 
 /* The payload of a full segment, which the peer takes up to `offered` bytes, without options. */
@@ -188,6 +192,8 @@ void connection_negotiate(struct connection *c, const struct tcp_options *peer, 
     uint32_t offered = peer->mss ? peer->mss : TCP_MSS_UNTOLD;
     if (offered < TCP_MSS_MIN)
         offered = TCP_MSS_MIN;
+    if (c->max_segment > 0 && c->max_segment < offered)
+        offered = c->max_segment;
     c->mss = fitting_mss(c, offered);
     c->rcv_mss = c->mss;
 

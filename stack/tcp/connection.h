@@ -25,9 +25,8 @@
 #include "tcp/segment.h"
 #include "tcp/tcp.h"
 
-#define TCP_MSS_UNTOLD       536u /* RFC 9293 3.7.1, MUST-15 */
-#define TCP_MSS_MIN          48u  /* a smaller offer is an attack on the sender */
-#define TCP_SYN_RETRIES      7    /* RFC 9293 3.8.3, MUST-23: three minutes at least */
+#define TCP_MSS_UNTOLD       ((uint32_t)TCP_SEGMENT_UNTOLD)
+#define TCP_MSS_MIN          48u /* a smaller offer is an attack on the sender */
 #define TCP_SYN_ACK_RETRIES  5
 #define TCP_HALF_OPEN_MIN    8u /* half-open records of a listener, however small its backlog */
 #define TCP_ECN_SYNS         2 /* SYNs that ask for ECN, before one that does not: RFC 3168 6.1.1.1 */
@@ -107,23 +106,24 @@ struct connection {
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
     bool nodelay : 1;
-    bool corked : 1;         /* TCP_CORK: a short segment waits for what comes behind it */
-    bool more : 1;           /* MSG_MORE: so it does until the next send */
-    bool push : 1;           /* what is queued goes now all the same */
-    bool orphan : 1;         /* its owner has closed it; counted in tcp->orphans */
-    bool fin_queued : 1;     /* nothing more will be sent by the user */
-    bool fin_seen : 1;       /* the peer's FIN stands at fin_position */
-    bool receive_shut : 1;   /* the user wants no more data */
-    bool in_recovery : 1;    /* fast recovery, RFC 6582 */
-    bool after_timeout : 1;  /* sending again from snd_una, up to `recover`: after a timeout, or
-                                because it was too big for the path */
-    bool rtt_timing : 1;     /* rtt_seq is being timed */
-    bool timer_restart : 1;  /* new data was acknowledged: RFC 6298 5.3 */
-    bool send_starved : 1;   /* the user met the memory limit: no POLLOUT */
-    bool resend_first : 1;   /* in recovery: what follows snd_una goes again at the next turn */
-    bool partial_acked : 1;  /* the first partial acknowledgement of this recovery has come */
-    bool reuse_address : 1;  /* who else may bind to the port: as in a struct binding */
+    bool corked : 1;        /* TCP_CORK: a short segment waits for what comes behind it */
+    bool more : 1;          /* MSG_MORE: so it does until the next send */
+    bool push : 1;          /* what is queued goes now all the same */
+    bool orphan : 1;        /* its owner has closed it; counted in tcp->orphans */
+    bool fin_queued : 1;    /* nothing more will be sent by the user */
+    bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
+    bool receive_shut : 1;  /* the user wants no more data */
+    bool in_recovery : 1;   /* fast recovery, RFC 6582 */
+    bool after_timeout : 1; /* sending again from snd_una, up to `recover`: after a timeout, or
+                               because it was too big for the path */
+    bool rtt_timing : 1;    /* rtt_seq is being timed */
+    bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
+    bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
+    bool resend_first : 1;  /* in recovery: what follows snd_una goes again at the next turn */
+    bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
+    bool reuse_address : 1; /* who else may bind to the port: as in a struct binding */
     bool reuse_port : 1;
+    bool quick_ack : 1;      /* TCP_QUICKACK: text is acknowledged at once */
     bool tells_failures : 1; /* IP_RECVERR: ICMP errors are told at once */
     bool urgent : 1;         /* snd_up is ahead of what was acknowledged */
     bool ecn : 1;            /* both sides understand ECN (in SYN-SENT: it is asked for) */
@@ -149,6 +149,9 @@ struct connection {
     uint32_t snd_wnd_max;   /* the largest window that the peer has offered */
     uint32_t snd_resend;    /* the next to send: snd_nxt, or below it while sending again */
     uint32_t snd_small_end; /* end of the last segment that was short of an MSS (Minshall) */
+    uint32_t unsent_low;    /* TCP_NOTSENT_LOWAT; 0: none */
+    uint16_t max_segment;   /* of the user; 0: as the path has it */
+    uint8_t syn_retries;    /* how often the SYN is sent again */
     uint32_t mss;           /* payload bytes of a full segment, options taken off */
     uint32_t snd_up;        /* behind the last urgent byte */
 
@@ -175,7 +178,13 @@ struct connection {
     uint32_t ecn_reduced_at; /* snd_nxt then */
 
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
-    uint32_t retransmitted;      /* segments, in all */
+
+    /* For TCP_INFO: what the positions do not tell. */
+    uint32_t retransmitted; /* segments, in all */
+    uint32_t segments_in, segments_out, text_segments_in, text_segments_out;
+    uint32_t out_of_order_segments, duplicate_reports;
+    uint64_t retransmitted_bytes;
+    uint64_t sent_text_ns, heard_text_ns; /* the last time */
 
     /* Stream positions: 0 is the first byte of data in either direction. */
     struct buffer send; /* from snd_una (or the first byte) to the last byte queued */
@@ -224,7 +233,8 @@ struct listener {
     struct list node;
     struct address address;
     uint16_t port;
-    bool shares; /* with others of the same address: SO_REUSEPORT */
+    uint16_t max_segment; /* that its connections offer and send; 0: as the path has it */
+    bool shares;          /* with others of the same address: SO_REUSEPORT */
     void *owner;
     uint32_t backlog;
     uint32_t waiting; /* in accept_queue */
@@ -261,8 +271,9 @@ struct connection *connection_new(struct tcp *, const struct tuple *, const stru
 /* What the peer's SYN settles for the connection: scales, timestamps, MSS, the first window. */
 void connection_negotiate(struct connection *, const struct tcp_options *, uint16_t window);
 
-/* The MSS that is offered to a peer on this route (RFC 9293 3.7.1): what the link can bring. */
-uint16_t connection_mss_offer(const struct route *);
+/* The MSS that is offered to a peer on this route (RFC 9293 3.7.1): what the link can bring, or the
+ * user wants (0: as much). */
+uint16_t connection_mss_offer(const struct route *, uint16_t max_segment);
 
 /* Makes segments as small as the MTU of the route demands. */
 void connection_fit_path(struct connection *);
@@ -305,7 +316,8 @@ static inline uint64_t connection_readable(const struct connection *c)
 /* Whether the user may queue more (Linux's rule: a third of the buffer is free). */
 static inline bool connection_writable(const struct connection *c)
 {
-    return c->send.end - c->send.start <= c->send_limit_bytes / 3 * 2;
+    return c->send.end - c->send.start <= c->send_limit_bytes / 3 * 2 &&
+           (c->unsent_low == 0 || tcp_unsent(c) < c->unsent_low);
 }
 
 /* Our timestamp clock: milliseconds. */

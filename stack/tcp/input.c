@@ -429,6 +429,7 @@ static bool syn_received_ack(struct tcp *tcp, struct connection *c, const struct
 
 void connection_input(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
+    c->segments_in += s->pieces;
     if (c->state == STATE_SYN_SENT) {
         syn_sent_input(tcp, c, s);
         return;

@@ -86,6 +86,11 @@ void tcp_listener_set_backlog(struct listener *l, int backlog)
     l->backlog = backlog > 0 ? (uint32_t)backlog : 1;
 }
 
+void tcp_listener_set_max_segment(struct listener *l, uint16_t bytes)
+{
+    l->max_segment = bytes;
+}
+
 void tcp_listener_set_share(struct listener *l, bool on)
 {
     l->shares = on;
@@ -163,7 +168,7 @@ static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struc
     };
     if (h->ecn)
         s->flags |= TCP_ECE; /* RFC 3168 6.1.1 */
-    s->options.mss = connection_mss_offer(&route);
+    s->options.mss = connection_mss_offer(&route, h->listener->max_segment);
     s->options.has_scale = h->scaling;
     s->options.scale = connection_scale_offer(limit);
     s->options.sack_permitted = h->sack;
@@ -291,6 +296,7 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
         .has_timestamps = h->timestamps,
         .sack_permitted = h->sack,
     };
+    c->max_segment = l->max_segment;
     c->scaling = c->timestamps = c->sack = true; /* the record has what both sides want */
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
     connection_negotiate(c, &peer, h->window);

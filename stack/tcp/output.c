@@ -99,6 +99,7 @@ static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint3
     if (seq_lt(seq, c->snd_nxt)) {
         count_by(tcp->core, tcp_retransmitted_segments, pieces);
         c->retransmitted += pieces;
+        c->retransmitted_bytes += length;
         c->rtt_timing = false; /* Karn: RFC 6298 3 */
     } else if (!c->rtt_timing) {
         c->rtt_timing = true;
@@ -106,6 +107,11 @@ static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint3
         c->rtt_started_ns = tcp->core->now_ns;
     }
     c->snd_nxt = seq_max(c->snd_nxt, end);
+    c->segments_out += pieces;
+    if (length > 0) {
+        c->text_segments_out += pieces;
+        c->sent_text_ns = tcp->core->now_ns;
+    }
 }
 
 /*
@@ -154,6 +160,8 @@ static void send_control(struct tcp *tcp, struct connection *c, const struct seg
 {
     struct ip_outgoing out;
 
+    if (!(s->flags & TCP_SYN)) /* which note_sent has counted */
+        c->segments_out++;
     segment_write(&out, s);
     send_packet(tcp, &c->route, &out, 1);
 }
@@ -165,7 +173,7 @@ void output_syn(struct tcp *tcp, struct connection *c)
         flags |= TCP_ECE | TCP_CWR;
     struct segment s = next_segment(tcp, c, c->iss, 0, flags);
 
-    s.options.mss = connection_mss_offer(&c->route);
+    s.options.mss = connection_mss_offer(&c->route, c->max_segment);
     s.options.has_scale = c->scaling;
     s.options.scale = c->receive_scale;
     s.options.sack_permitted = c->sack;
@@ -378,7 +386,9 @@ bool output_run(struct tcp *tcp, struct connection *c)
             c->snd_small_end = seq_max(c->snd_small_end, c->snd_resend);
         sent += span;
     }
-    c->push = c->push && more; /* it holds for what was queued, however many turns that takes */
+    if (sent > 0 && c->unsent_low > 0)
+        connection_wake(tcp, c); /* less waits that was never sent */
+    c->push = c->push && more;   /* it holds for what was queued, however many turns that takes */
     /* What carried data counts as no duplicate (RFC 5681 2), so those that are owed go bare. */
     for (; c->duplicate_acks_owed > 0; c->duplicate_acks_owed--)
         output_ack(tcp, c);

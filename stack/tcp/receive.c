@@ -220,7 +220,7 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
     c->rcv_mss = c->rcv_mss > t->length / pieces ? c->rcv_mss : t->length / pieces;
     c->rcv_unacked_pieces += pieces;
     /* RFC 5681 4.2: every second segment, and at once while a hole is being filled. */
-    if (hole || taken < t->length || c->rcv_unacked_pieces >= 2)
+    if (hole || taken < t->length || c->rcv_unacked_pieces >= 2 || c->quick_ack)
         c->ack_due = ACK_NOW;
     else if (c->ack_due == ACK_NOT_DUE)
         c->ack_due = ACK_DELAYED;
@@ -242,6 +242,7 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
     c->duplicate_acks_owed = (uint8_t)lesser(owed, TCP_DUPLICATES_MAX);
     c->ack_due = ACK_NOW;
     count(tcp->core, tcp_out_of_order_segments);
+    c->out_of_order_segments += pieces;
     if (c->out_of_order.count >= TCP_RANGES_MAX && stands_alone(c, t)) {
         count(tcp->core, tcp_out_of_order_limited);
         return;
@@ -309,6 +310,10 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
 {
     struct text t = trim(tcp, c, s);
 
+    if (s->length > 0) {
+        c->text_segments_in += s->pieces;
+        c->heard_text_ns = tcp->core->now_ns;
+    }
     if (s->seq != c->rcv_nxt || c->out_of_order.count > 0)
         sack_note_duplicate(c, s);
     if (t.fin && !c->fin_seen) {

@@ -11,6 +11,8 @@ void rtt_sample(struct rtt *r, uint64_t sample_ns)
     uint64_t limited_us = sample_ns / 1000 < RTT_RTO_MAX_US ? sample_ns / 1000 : RTT_RTO_MAX_US;
     uint32_t sample_us = limited_us ? (uint32_t)limited_us : 1;
 
+    if (r->min_us == 0 || sample_us < r->min_us)
+        r->min_us = sample_us;
     if (r->srtt_us == 0) { /* RFC 6298 2.2 */
         r->srtt_us = sample_us;
         r->rttvar_us = sample_us / 2;

@@ -14,6 +14,7 @@ struct rtt {
     uint32_t srtt_us; /* 0: no sample yet */
     uint32_t rttvar_us;
     uint32_t rto_us; /* without backoff */
+    uint32_t min_us; /* the smallest sample; 0: none yet */
 };
 
 void rtt_init(struct rtt *);

@@ -177,8 +177,10 @@ bool sack_take(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     bool duplicate = is_duplicate_report(c, s), news = false;
 
-    if (duplicate)
+    if (duplicate) {
         count(tcp->core, tcp_dsacks_in);
+        c->duplicate_reports++;
+    }
     for (int i = duplicate; i < s->options.sack_count; i++)
         news |= take_block(tcp, c, s->ack, &s->options.sack[i]);
     return news;

@@ -23,6 +23,8 @@ struct connection;
 struct listener;
 
 #define TCP_LISTENER_BUCKETS 64
+#define TCP_SYN_RETRIES      7   /* RFC 9293 3.8.3, MUST-23: three minutes at least */
+#define TCP_SEGMENT_UNTOLD   536 /* RFC 9293 3.7.1, MUST-15 */
 
 struct tcp {
     struct core *core;
@@ -69,6 +71,9 @@ uint64_t tcp_advance(struct tcp *);
 struct listener *tcp_listen(struct tcp *, const struct binding *binding, int backlog, void *owner);
 
 void tcp_listener_set_backlog(struct listener *, int backlog);
+
+/* The largest segment that its connections offer and send; 0: as the path has it. */
+void tcp_listener_set_max_segment(struct listener *, uint16_t bytes);
 
 /* Whether it shares its connections with others of the same address (SO_REUSEPORT). */
 void tcp_listener_set_share(struct listener *, bool on);
@@ -216,6 +221,29 @@ void tcp_set_keepalive(struct tcp *, struct connection *, const struct tcp_keepa
  */
 void tcp_set_user_timeout(struct tcp *, struct connection *, uint32_t timeout_ms);
 
+/* What only opening a connection knows: the largest segment that is offered and sent (0: as the
+ * path has it), and how often the SYN is sent again (0: TCP_SYN_RETRIES times). */
+void tcp_set_opening(struct connection *, uint16_t max_segment, uint8_t syn_retries);
+
+/* Whether what has arrived is acknowledged at once (RFC 9293 3.8.6.3 lets it wait). */
+void tcp_set_quick_ack(struct tcp *, struct connection *, bool on);
+
+/* No more is taken to be sent, and POLLOUT does not hold, while so much waits that was never sent.
+ * 0: only the buffer decides. */
+void tcp_set_unsent_low(struct tcp *, struct connection *, uint32_t bytes);
+
+/* Payload bytes of a full segment. */
+uint32_t tcp_mss(const struct connection *);
+
+/* The name of the congestion control, as in TCP_CONGESTION. */
+const char *tcp_congestion_default(void);
+
+/* Bytes that were queued and that the peer has not acknowledged (a FIN counts as one), and those of
+ * them that were never sent; bytes that wait to be read. */
+uint32_t tcp_unacknowledged(const struct connection *);
+uint32_t tcp_unsent(const struct connection *);
+uint32_t tcp_readable(const struct connection *);
+
 /* Who else may bind to the connection's port, now and in TIME-WAIT: as the binding says. */
 void tcp_set_reuse(struct connection *, const struct binding *);
 
@@ -227,7 +255,10 @@ void tcp_set_send_buffer(struct tcp *, struct connection *, uint32_t bytes);
 void tcp_set_receive_buffer(struct tcp *, struct connection *, uint32_t bytes);
 
 struct tcp_info;
-/* Fills netinet/tcp.h's struct tcp_info as far as its fields have a meaning here. */
-void tcp_get_info(const struct connection *, struct tcp_info *);
+/* Fills linux/tcp.h's struct tcp_info as far as its fields have a meaning here. */
+void tcp_get_info(const struct tcp *, const struct connection *, struct tcp_info *);
+
+/* The same of what is no connection: a listener, or NULL for a closed stream. */
+void tcp_get_no_info(const struct listener *, struct tcp_info *);
 
 #endif

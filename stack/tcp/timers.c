@@ -54,7 +54,7 @@ static bool patience_is_over(const struct tcp *tcp, const struct connection *c)
     if (tcp->core->now_ns >= end_ns)
         return true;
     if (tcp_is_opening(c))
-        return c->retries >= TCP_SYN_RETRIES;
+        return c->retries >= c->syn_retries;
     return end_ns == STRAIT_NEVER && c->retries >= TCP_DATA_RETRIES;
 }
 

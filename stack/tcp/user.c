@@ -116,8 +116,13 @@ static int may_send(struct connection *c)
 static size_t send_room(const struct connection *c)
 {
     uint64_t queued = c->send.end - c->send.start;
+    size_t room = c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
 
-    return c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
+    if (c->unsent_low == 0)
+        return room;
+    uint32_t unsent = tcp_unsent(c);
+    uint32_t most = c->unsent_low > unsent ? c->unsent_low - unsent : 0;
+    return room < most ? room : most;
 }
 
 /* Memory was too short for what was to be sent: it will be told when it is back. */
@@ -399,6 +404,37 @@ struct tcp_names tcp_names(const struct connection *c)
     return (struct tcp_names){t->local, t->remote, t->local_port, t->remote_port};
 }
 
+uint32_t tcp_mss(const struct connection *c)
+{
+    return c->mss;
+}
+
+const char *tcp_congestion_default(void)
+{
+    return congestion_newreno.name;
+}
+
+uint32_t tcp_unacknowledged(const struct connection *c)
+{
+    if (tcp_is_opening(c) || !connection_is_open(c))
+        return 0;
+    return (uint32_t)(c->send.end - c->send.start) + tcp_is_leaving(c);
+}
+
+uint32_t tcp_unsent(const struct connection *c)
+{
+    uint32_t end = output_end_seq(c);
+
+    if (tcp_is_opening(c) || !connection_is_open(c))
+        return 0;
+    return seq_lt(c->snd_nxt, end) ? end - c->snd_nxt : 0;
+}
+
+uint32_t tcp_readable(const struct connection *c)
+{
+    return (uint32_t)connection_readable(c);
+}
+
 void tcp_set_nodelay(struct tcp *tcp, struct connection *c, bool on)
 {
     c->nodelay = on;
@@ -455,6 +491,27 @@ void tcp_set_reuse(struct connection *c, const struct binding *binding)
 {
     c->reuse_address = binding->reuse_address;
     c->reuse_port = binding->reuse_port;
+}
+
+void tcp_set_opening(struct connection *c, uint16_t max_segment, uint8_t syn_retries)
+{
+    c->max_segment = max_segment;
+    c->syn_retries = syn_retries > 0 ? syn_retries : TCP_SYN_RETRIES;
+}
+
+void tcp_set_quick_ack(struct tcp *tcp, struct connection *c, bool on)
+{
+    c->quick_ack = on;
+    if (!on || c->ack_due != ACK_DELAYED || !connection_is_open(c))
+        return;
+    c->ack_due = ACK_NOW;
+    output_queue(tcp, c);
+}
+
+void tcp_set_unsent_low(struct tcp *tcp, struct connection *c, uint32_t bytes)
+{
+    c->unsent_low = bytes;
+    connection_wake(tcp, c);
 }
 
 void tcp_set_receive_low(struct connection *c, uint32_t bytes)

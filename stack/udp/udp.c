@@ -492,6 +492,13 @@ ssize_t udp_receive(struct udp *u, struct udp_endpoint *e, const struct iovec *p
     return length;
 }
 
+size_t udp_next_length(const struct udp_endpoint *e)
+{
+    if (list_empty(&e->queue))
+        return 0;
+    return container_of(e->queue.next, const struct datagram, node)->length;
+}
+
 int udp_mtu(struct udp *u, const struct udp_endpoint *e)
 {
     struct route route;

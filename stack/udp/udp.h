@@ -125,6 +125,9 @@ ssize_t udp_receive(struct udp *, struct udp_endpoint *, const struct iovec *par
 /* POLLIN, POLLOUT, POLLERR as they stand. */
 short udp_events(const struct udp_endpoint *);
 
+/* The length of the oldest datagram that waits, 0 if none does. */
+size_t udp_next_length(const struct udp_endpoint *);
+
 /* The MTU of the path to the peer. Returns -1 with errno ENOTCONN, or that of ip_route_find. */
 int udp_mtu(struct udp *, const struct udp_endpoint *);
 

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE /* accept4, close_range */
 #include "posix.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,6 +53,16 @@ static ssize_t kernel_recvfrom(int fd, void *bytes, size_t length, int flags, st
     return recvfrom(fd, bytes, length, flags, name, name_length);
 }
 
+static int kernel_ioctl(int fd, unsigned long request, int *value)
+{
+    return ioctl(fd, request, value);
+}
+
+static int kernel_fcntl(int fd, int command, int argument)
+{
+    return fcntl(fd, command, argument);
+}
+
 static uint64_t kernel_now_ms(void)
 {
     struct timespec now;
@@ -94,6 +106,8 @@ const struct posix posix_kernel = {
     .read = read,
     .readv = readv,
     .sockatmark = sockatmark,
+    .ioctl = kernel_ioctl,
+    .fcntl = kernel_fcntl,
     .poll = poll,
     .wait = kernel_wait,
     .now_ms = kernel_now_ms,

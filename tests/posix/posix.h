@@ -46,6 +46,8 @@ struct posix {
     ssize_t (*read)(int fd, void *, size_t);
     ssize_t (*readv)(int fd, const struct iovec *, int count);
     int (*sockatmark)(int fd);
+    int (*ioctl)(int fd, unsigned long request, int *value);
+    int (*fcntl)(int fd, int command, int argument);
     int (*poll)(struct pollfd *, nfds_t, int timeout_ms);
 
     /* Lets time pass; what has been sent arrives. */
@@ -76,7 +78,8 @@ struct posix_case {
     }
 
 extern const struct posix_case name_cases[], connect_cases[], stream_cases[], datagram_cases[],
-    option_cases[], poll_cases[], control_cases[], wait_cases[], reuse_cases[];
+    option_cases[], poll_cases[], control_cases[], wait_cases[], reuse_cases[], tcp_cases[],
+    ioctl_cases[];
 
 /* ---- What many cases need ---- */
 

@@ -215,6 +215,16 @@ static int call_sockatmark(int fd)
     CALL(strait_sockatmark(host.stack, fd));
 }
 
+static int call_ioctl(int fd, unsigned long request, int *value)
+{
+    CALL(strait_ioctl(host.stack, fd, request, value));
+}
+
+static int call_fcntl(int fd, int command, int argument)
+{
+    CALL(strait_fcntl(host.stack, fd, command, argument));
+}
+
 static int call_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     CALL(strait_poll(host.stack, fds, count, timeout_ms));
@@ -245,6 +255,8 @@ const struct posix posix_strait = {
     .read = call_read,
     .readv = call_readv,
     .sockatmark = call_sockatmark,
+    .ioctl = call_ioctl,
+    .fcntl = call_fcntl,
     .poll = call_poll,
     .wait = strait_wait_ms,
     .now_ms = strait_now_ms,

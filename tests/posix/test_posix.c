@@ -12,8 +12,8 @@
 #define NAME_MAX_BYTES 160
 
 static const struct posix_case *const tables[] = {
-    name_cases, connect_cases, stream_cases, datagram_cases, option_cases,
-    poll_cases, control_cases, wait_cases,   reuse_cases,
+    name_cases,    connect_cases, stream_cases, datagram_cases, option_cases, poll_cases,
+    control_cases, wait_cases,    reuse_cases,  tcp_cases,      ioctl_cases,
 };
 
 static const struct posix *const subjects[] = {&posix_kernel, &posix_strait};
