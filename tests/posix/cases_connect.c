@@ -250,6 +250,16 @@ static void shutdown_after_a_reset_is_enotconn(const struct posix *p)
     expect_error(ENOTCONN, p->shutdown(s.client, SHUT_RDWR));
 }
 
+static void who_ends_his_connection_is_told_of_a_reset(const struct posix *p)
+{
+    struct streams s = streams(p, 0);
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC};
+    char byte;
+
+    expect(0, p->connect(s.client, name_of(&none), sizeof(none)));
+    expect_error(ECONNRESET, p->recv(s.client, &byte, 1, 0));
+}
+
 const struct posix_case connect_cases[] = {
     CASE(connect_of_no_descriptor_is_ebadf),
     CASE(connect_to_a_short_name_is_einval),
@@ -264,6 +274,8 @@ const struct posix_case connect_cases[] = {
     CASE(connect_of_a_stream_to_a_multicast_group_is_enetunreach),
     CASE(connect_without_a_route_is_enetunreach),
     CASE(connect_to_the_unspecified_family_ends_a_connection),
+    CASE_BUT(who_ends_his_connection_is_told_of_a_reset,
+             "he has ended it himself, and knows: ENOTCONN, as POSIX has it"),
     CASE(connect_of_a_datagram_socket_chooses_a_name),
     CASE(connect_of_a_datagram_socket_to_nobody_frees_it),
     CASE(connect_of_a_datagram_socket_to_a_broadcast_address_is_eacces),

@@ -176,6 +176,16 @@ static void a_connected_socket_may_send_to_others(const struct posix *p)
     expect(1, p->recv(other, &byte, 1, 0));
 }
 
+static void more_makes_one_datagram_of_two_sends(const struct posix *p)
+{
+    struct streams s = datagrams(p, 0);
+    char bytes[4];
+
+    expect(1, p->send(s.client, "a", 1, MSG_MORE));
+    expect(1, p->send(s.client, "b", 1, 0));
+    expect(2, p->recv(s.server, bytes, 4, 0));
+}
+
 const struct posix_case datagram_cases[] = {
     CASE(sendto_without_a_destination_is_edestaddrreq),
     CASE(sendto_a_short_name_is_einval),
@@ -194,5 +204,6 @@ const struct posix_case datagram_cases[] = {
     CASE(a_connected_socket_hears_of_a_closed_port),
     CASE(an_unconnected_socket_hears_of_no_closed_port),
     CASE(a_connected_socket_may_send_to_others),
+    CASE_BUT(more_makes_one_datagram_of_two_sends, "sendmsg gathers parts; EOPNOTSUPP"),
     {NULL},
 };

@@ -226,6 +226,49 @@ static void the_linger_is_read_back(const struct posix *p)
     assert_int_equal(linger.l_linger, 0);
 }
 
+static void the_sizes_of_buffers_are_doubled(const struct posix *p)
+{
+    int fd = tcp_socket(p, 0);
+
+    expect(0, set_option(p, fd, SOL_SOCKET, SO_RCVBUF, 10000));
+    expect(20000, option(p, fd, SOL_SOCKET, SO_RCVBUF));
+    expect(0, set_option(p, fd, SOL_SOCKET, SO_SNDBUF, 10000));
+    expect(20000, option(p, fd, SOL_SOCKET, SO_SNDBUF));
+}
+
+static void the_sizes_of_buffers_have_their_limits(const struct posix *p)
+{
+    int fd = tcp_socket(p, 0);
+
+    expect(0, set_option(p, fd, SOL_SOCKET, SO_RCVBUF, 0));
+    assert_in_range(option(p, fd, SOL_SOCKET, SO_RCVBUF), 1, 10000);
+    expect(0, set_option(p, fd, SOL_SOCKET, SO_SNDBUF, 0));
+    assert_in_range(option(p, fd, SOL_SOCKET, SO_SNDBUF), 1, 10000);
+    expect(0, set_option(p, fd, SOL_SOCKET, SO_SNDBUF, INT32_MAX));
+    assert_in_range(option(p, fd, SOL_SOCKET, SO_SNDBUF), 100000, INT32_MAX);
+}
+
+static void broadcasts_are_off(const struct posix *p)
+{
+    expect(0, option(p, udp_socket(p, 0), SOL_SOCKET, SO_BROADCAST));
+    expect(0, set_option(p, udp_socket(p, 0), SOL_SOCKET, SO_BROADCAST, 0));
+}
+
+static void broadcasts_can_be_turned_on(const struct posix *p)
+{
+    expect(0, set_option(p, udp_socket(p, 0), SOL_SOCKET, SO_BROADCAST, 1));
+}
+
+static void urgent_data_is_out_of_line_at_first(const struct posix *p)
+{
+    expect(0, option(p, tcp_socket(p, 0), SOL_SOCKET, SO_OOBINLINE));
+}
+
+static void the_retries_of_a_syn_are_6(const struct posix *p)
+{
+    expect(6, option(p, tcp_socket(p, 0), IPPROTO_TCP, TCP_SYNCNT));
+}
+
 const struct posix_case option_cases[] = {
     CASE(options_of_no_descriptor_are_ebadf),
     CASE(options_of_an_unknown_level_are_refused),
@@ -244,5 +287,13 @@ const struct posix_case option_cases[] = {
     CASE(options_of_ip_may_be_a_byte),
     CASE(an_accepted_socket_inherits_its_settings),
     CASE(the_linger_is_read_back),
+    CASE(the_sizes_of_buffers_have_their_limits),
+    CASE_BUT(the_sizes_of_buffers_are_doubled,
+             "the kernel doubles for its bookkeeping, of which there is none here to be paid"),
+    CASE(broadcasts_are_off),
+    CASE_BUT(broadcasts_can_be_turned_on,
+             "nothing is sent to everybody; EOPNOTSUPP rather than a setting without effect"),
+    CASE_BUT(urgent_data_is_out_of_line_at_first, "it stays in line, as RFC 6093 4 wants it"),
+    CASE_BUT(the_retries_of_a_syn_are_6, "7 make the three minutes of RFC 9293 3.8.3, MUST-23"),
     {NULL},
 };
