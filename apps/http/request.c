@@ -16,11 +16,25 @@ static int end(struct http_request *r, unsigned status)
     return -1;
 }
 
+/*
+ * Notes that the head passes a bound on what is kept, which is answered once the head is complete.
+ * Bytes that are no HTTP have precedence: whether the parser hands over what stands in front of
+ * them depends on the pieces in which they arrive, and the answer must not.
+ */
+static void pass_bound(struct http_request *r, unsigned status)
+{
+    if (r->bound_status == 0)
+        r->bound_status = status;
+}
+
 static int on_url(http_parser *parser, const char *at, size_t length)
 {
     struct http_request *r = parser->data;
-    if (length > HTTP_TARGET_BYTES_MAX - r->target_bytes)
-        return end(r, HTTP_STATUS_URI_TOO_LONG);
+    size_t room = HTTP_TARGET_BYTES_MAX - r->target_bytes;
+    if (length > room) {
+        pass_bound(r, HTTP_STATUS_URI_TOO_LONG);
+        length = room;
+    }
     memcpy(r->text + r->target_bytes, at, length);
     r->text_bytes = r->target_bytes += length;
     return 0;
@@ -45,20 +59,20 @@ static bool name_is(const struct http_request *r, const char *name)
 }
 
 /* Takes account of a field name once it is complete: when its value begins. */
-static int end_of_name(struct http_request *r)
+static void end_of_name(struct http_request *r)
 {
     unsigned name = 0;
     while (name < HTTP_OTHER && !name_is(r, field_names[name]))
         name++;
     r->in_field = name != HTTP_OTHER;
     r->expects = r->expects || name_is(r, "expect");
-    if (!r->in_field)
-        return 0;
-    if (r->field_count == HTTP_FIELDS_MAX)
-        return end(r, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
-    r->fields[r->field_count++] =
-        (struct http_field){.name = (uint8_t)name, .offset = (uint16_t)r->text_bytes};
-    return 0;
+    if (r->in_field && r->field_count == HTTP_FIELDS_MAX) {
+        pass_bound(r, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+        r->in_field = false;
+    }
+    if (r->in_field)
+        r->fields[r->field_count++] =
+            (struct http_field){.name = (uint8_t)name, .offset = (uint16_t)r->text_bytes};
 }
 
 static int on_header_field(http_parser *parser, const char *at, size_t length)
@@ -81,8 +95,8 @@ static int on_header_value(http_parser *parser, const char *at, size_t length)
     /* RFC 9110 6.5.1: what comes behind the body is not taken for a part of the header. */
     if (r->head_done)
         return 0;
-    if (!r->in_value && end_of_name(r) < 0)
-        return -1;
+    if (!r->in_value)
+        end_of_name(r);
     r->in_value = true;
     if (!r->in_field)
         return 0;
@@ -129,6 +143,8 @@ static int on_headers_complete(http_parser *parser)
     r->head_done = true;
     r->head = parser->method == HTTP_HEAD;
     r->version_1_0 = parser->http_minor == 0;
+    if (r->bound_status != 0)
+        return end(r, r->bound_status);
     if (parser->http_major != 1)
         return end(r, HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
     if (!host_is_valid(r))
@@ -218,7 +234,7 @@ size_t http_request_feed(struct http_request *r, const char *bytes, size_t lengt
     if (HTTP_PARSER_ERRNO(&r->parser) != HPE_OK)
         end(r, refusal(&r->parser, taken < length ? bytes[taken] : '\0'));
     else if (!r->head_done && r->head_bytes == HTTP_HEAD_BYTES_MAX)
-        end(r, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+        end(r, r->bound_status ? r->bound_status : HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
     return taken;
 }
 

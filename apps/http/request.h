@@ -54,8 +54,9 @@ struct http_request {
     http_parser parser;
     size_t head_bytes;
     size_t body_bytes;
-    bool in_value; /* the last thing seen of the header was (a part of) a value */
-    bool in_field; /* and it is kept */
+    unsigned bound_status; /* the status for a bound that the head has passed; 0: none */
+    bool in_value;         /* the last thing seen of the header was (a part of) a value */
+    bool in_field;         /* and it is kept */
     bool expects;
     size_t name_bytes;
     char name[24]; /* of the field under way, as much as fits */

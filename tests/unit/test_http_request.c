@@ -313,6 +313,21 @@ static void a_target_of_8000_bytes_is_taken_and_no_more_rfc9112_3(void **state)
     assert_int_equal(status_of_long("GET /", 8000, after, 1), 414);
 }
 
+/*
+ * One line too many, and a character that no value may have, in one line: the parser hands over
+ * the part of the value in front of it only if it arrived in a piece of its own.
+ */
+static void what_is_wrong_with_a_head_does_not_depend_on_its_pieces(void **state)
+{
+    (void)state;
+    char text[1024];
+    snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\n%sRange: a\x01\r\n\r\n",
+             FIVE FIVE FIVE);
+    assert_int_equal(status_of(text), 400);
+    for (size_t piece = 1; piece <= 65536; piece *= 16)
+        assert_int_equal(status_of_long("GET /", 8000, "\x7f HTTP/1.1\r\n\r\n", piece), 400);
+}
+
 /* The path of a target: the status, with the path in `path`. */
 static unsigned path_of(const char *target, char path[64])
 {
@@ -401,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_body_that_waits_to_be_asked_for_is_not_asked_for_rfc9110_10_1_1),
         cmocka_unit_test(a_head_beyond_8192_bytes_is_too_large),
         cmocka_unit_test(a_target_of_8000_bytes_is_taken_and_no_more_rfc9112_3),
+        cmocka_unit_test(what_is_wrong_with_a_head_does_not_depend_on_its_pieces),
         cmocka_unit_test(a_path_is_decoded),
         cmocka_unit_test(a_path_that_is_none_is_refused),
         cmocka_unit_test(a_path_does_not_climb),
