@@ -105,14 +105,18 @@ static uint32_t namespace_counter(const char *wanted)
     return value;
 }
 
+uint32_t kernel_repeats_by_time(void)
+{
+    return namespace_counter("TCPLossProbes") + namespace_counter("TCPTimeouts");
+}
+
 uint32_t kernel_retransmissions(int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
         return UINT32_MAX;
-    uint32_t explained = info.tcpi_dsack_dups + device_drops() +
-                         namespace_counter("TCPLossProbes") + namespace_counter("TCPTimeouts");
+    uint32_t explained = info.tcpi_dsack_dups + device_drops() + kernel_repeats_by_time();
     return info.tcpi_total_retrans > explained ? info.tcpi_total_retrans - explained : 0;
 }
 

@@ -54,6 +54,9 @@ int kernel_listen(uint16_t *port);
 /* SO_LINGER with time 0: the next close sends a RST. */
 void kernel_close_by_reset(int fd);
 
+/* Segments that the kernel's timers, of loss probes and of retransmission, have sent in all. */
+uint32_t kernel_repeats_by_time(void);
+
 /*
  * Segments that the kernel has sent again on the connection because they were lost, as duplicate
  * acknowledgements have told it. What a timer has made it send does not count, nor what Strait has

@@ -2,8 +2,9 @@
 /*
  * Watches tun0 by libpcap and holds every packet against what RFC 791, 792, 768, 9293 and 7323
  * demand of two hosts that lose nothing: checksums are right, no packet is above the MTU and no
- * segment above the MSS, no byte is sent twice or beyond the window, and no window shrinks. The
- * device has to run without offload: otherwise what is seen is not what a wire would carry.
+ * segment above the MSS, no byte is sent twice (but by the kernel's timers) or beyond the window,
+ * and no window shrinks. The device has to run without offload: otherwise what is seen is not what
+ * a wire would carry.
  */
 #ifndef INTEROP_WIRE_H
 #define INTEROP_WIRE_H
