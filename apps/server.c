@@ -270,6 +270,13 @@ ssize_t session_sendv(struct session *s, const struct iovec *parts, int count)
     return sent < 0 && not_now() ? 0 : sent;
 }
 
+ssize_t session_lend(struct session *s, const void *bytes, size_t length,
+                     void (*release)(void *context), void *context)
+{
+    ssize_t sent = strait_send_reference(s->server->stack, s->fd, bytes, length, release, context);
+    return sent < 0 && not_now() ? 0 : sent;
+}
+
 void session_watch(struct session *s, short events)
 {
     if (s->events == events)

@@ -84,6 +84,13 @@ ssize_t session_recv(struct session *, void *bytes, size_t length, int flags, bo
 ssize_t session_send(struct session *, const void *bytes, size_t length);
 ssize_t session_sendv(struct session *, const struct iovec *parts, int count);
 
+/*
+ * strait_send_reference on the session's socket. Returns `length`, or 0 if it is not the time, or
+ * -1 when the connection has failed or memory is short; without `length` nothing is kept.
+ */
+ssize_t session_lend(struct session *, const void *bytes, size_t length,
+                     void (*release)(void *context), void *context);
+
 /* Watches the socket for POLLIN, POLLOUT or both. */
 void session_watch(struct session *, short events);
 

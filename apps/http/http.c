@@ -6,6 +6,11 @@
  * the socket and nowhere else. It *sends* the response: the head, and a body that is in memory or
  * is read from its file piece by piece as the peer takes it.
  *
+ * The bytes of a file are lent to the stack, not copied, except where there are so few that a loan
+ * would cost more than the copy. When all memory for files is on its way to slow peers, a piece is
+ * read into memory that the sessions share, and copied; what the socket does not take of it is read
+ * again.
+ *
  * Most responses are taken by the socket whole and at once. Then the three phases are one pass
  * through `receive`, and nothing is allocated but the request.
  */
@@ -26,8 +31,9 @@
 #define HEAD_NS      (10 * NS_PER_S)
 #define IDLE_NS      (60 * NS_PER_S)
 #define PEEK_BYTES   ((size_t)65536)
-#define PIECE_BYTES  ((size_t)65536) /* of a file, in memory for each response under way */
+#define PIECE_BYTES  BLOCK_BYTES     /* of a file, read at once */
 #define PIECES_MAX   16              /* sent in one callback */
+#define LEND_MIN     ((size_t)16384) /* what is shorter is copied */
 #define REQUESTS_MAX 16              /* answered in one callback */
 
 struct http_session {
@@ -44,9 +50,11 @@ struct http_session {
     int64_t time;            /* when it began */
     const char *head, *body; /* what is in memory, and waits to be sent */
     size_t head_left, body_left;
+    struct block *block;        /* that the body is in if it is to be lent, else NULL */
+    bool in_piece;              /* the body is in http.piece, which other sessions use too */
     uint64_t offset, file_left; /* what is still to be read from the answer's file */
     uint64_t body_sent;
-    char *head_rest, *piece; /* memory for these; NULL: none */
+    char *head_rest; /* memory for the head; NULL: none */
 };
 
 struct http {
@@ -60,6 +68,7 @@ struct http {
     char head[HTTP_ANSWER_HEAD_BYTES];
     char line[HTTP_LOG_BYTES];
     char peek[PEEK_BYTES];
+    char piece[PIECE_BYTES]; /* of a file, until the callback ends */
 };
 
 /* How far a response has come. */
@@ -127,33 +136,38 @@ static void end_response(struct http_session *h)
     h->sending = false;
     free(h->request);
     free(h->head_rest);
-    free(h->piece);
+    if (h->block)
+        block_release(h->block);
     h->request = NULL;
-    h->head_rest = h->piece = NULL;
+    h->head_rest = NULL;
+    h->block = NULL;
 }
 
 /* Makes the next piece of the file the body. Returns false when the file is not what it was. */
 static bool next_piece(struct http_session *h)
 {
-    struct strait_env *env = http_of(h)->env;
+    struct http *http = http_of(h);
     size_t length = h->file_left < PIECE_BYTES ? (size_t)h->file_left : PIECE_BYTES;
-    if (!h->piece)
-        h->piece = malloc(length);
-    if (!h->piece)
-        return false;
-    ssize_t got = env->file_read(env, h->answer.file->handle, h->piece, length, h->offset);
-    if (got <= 0)
-        return false;
-    h->body = h->piece;
-    h->body_left = (size_t)got;
-    h->offset += (uint64_t)got;
-    h->file_left -= (uint64_t)got;
-    return true;
+    h->block = length >= LEND_MIN ? site_block(http->site, PIECE_BYTES) : NULL;
+    char *bytes = h->block ? h->block->bytes : http->piece;
+    size_t got = site_read(http->site, h->answer.file, bytes, length, h->offset);
+    h->in_piece = !h->block;
+    h->body = bytes;
+    h->body_left = got;
+    h->offset += got;
+    h->file_left -= got;
+    return got > 0;
 }
 
-/* The head stands in memory that all sessions share: keeps what is left of it. */
-static bool keep_head(struct http_session *h)
+/* Keeps what is left in memory that all sessions share: the head, or a piece, to be read again. */
+static bool keep_rest(struct http_session *h)
 {
+    if (h->in_piece) {
+        h->offset -= h->body_left;
+        h->file_left += h->body_left;
+        h->body_left = 0;
+        h->in_piece = false;
+    }
     if (h->head_left == 0 || h->head_rest)
         return true;
     h->head_rest = malloc(h->head_left);
@@ -164,11 +178,25 @@ static bool keep_head(struct http_session *h)
     return true;
 }
 
-/* Sends what is in memory. Returns the bytes that the socket took, or -1. */
-static ssize_t send_parts(struct http_session *h)
+/* Lends the block to the stack. Returns the bytes that the socket took, or -1. */
+static ssize_t lend_block(struct http_session *h)
+{
+    ssize_t sent = session_lend(&h->session, h->body, h->body_left, block_release, h->block);
+    if (sent <= 0)
+        return sent;
+    h->block = NULL;
+    h->body_left = 0;
+    h->body_sent += (uint64_t)sent;
+    return sent;
+}
+
+/* Sends the head, and a body that is not to be lent. Returns the bytes that were taken, or -1. */
+static ssize_t copy_parts(struct http_session *h)
 {
     struct iovec parts[] = {{(void *)(uintptr_t)h->head, h->head_left},
-                            {(void *)(uintptr_t)h->body, h->body_left}};
+                            {(void *)(uintptr_t)h->body, h->block ? 0 : h->body_left}};
+    if (parts[0].iov_len + parts[1].iov_len == 0)
+        return 0;
     ssize_t sent = session_sendv(&h->session, parts, 2);
     if (sent < 0)
         return -1;
@@ -182,33 +210,43 @@ static ssize_t send_parts(struct http_session *h)
     return sent;
 }
 
+/* Sends what is in memory. Returns the bytes that the socket took, or -1. */
+static ssize_t send_parts(struct http_session *h)
+{
+    ssize_t sent = copy_parts(h);
+    if (sent < 0 || h->head_left > 0 || !h->block)
+        return sent;
+    ssize_t lent = lend_block(h);
+    return lent < 0 ? -1 : sent + lent;
+}
+
+/* Content-Length has been promised: only a reset tells the peer that it is not kept. */
+static enum progress break_off(struct http_session *h)
+{
+    session_abort(&h->session);
+    return GONE;
+}
+
 static enum progress send_pieces(struct http_session *h)
 {
-    struct session *s = &h->session;
-    ssize_t sent = 0;
+    bool active = false;
     for (int i = 0; i < PIECES_MAX; i++) {
-        sent = send_parts(h);
-        if (sent < 0) {
-            session_close(s);
-            return GONE;
-        }
+        ssize_t sent = send_parts(h);
+        if (sent < 0)
+            return break_off(h);
+        active = active || sent > 0;
         if (h->head_left + h->body_left > 0)
             break;
         if (h->file_left == 0)
             return SENT;
-        /* Content-Length has been promised: only a reset tells the peer that it is not kept. */
-        if (!next_piece(h)) {
-            session_abort(s);
-            return GONE;
-        }
+        if (!next_piece(h))
+            return break_off(h);
     }
-    if (!keep_head(h)) {
-        session_abort(s);
-        return GONE;
-    }
-    if (sent > 0)
-        session_active(s);
-    session_watch(s, POLLOUT);
+    if (!keep_rest(h))
+        return break_off(h);
+    if (active)
+        session_active(&h->session);
+    session_watch(&h->session, POLLOUT);
     return PENDING;
 }
 
@@ -248,19 +286,20 @@ static enum progress respond(struct http_session *h)
     h->head_left = http_answer_head(a, r, date_of(http, h->time), h->close_after, http->head);
     h->body = a->text;
     h->body_left = h->body_sent = h->file_left = 0;
+    h->in_piece = false;
     uint64_t body = r->head ? 0 : a->length;
     if (a->text) {
         h->body_left = (size_t)body;
     } else if (a->file && a->file->content) {
-        h->body = a->file->content + a->first;
+        h->body = a->file->content->bytes + a->first;
         h->body_left = (size_t)body;
+        if (body >= LEND_MIN)
+            h->block = block_hold(a->file->content);
     } else if (a->file) {
         h->offset = a->first;
         h->file_left = body;
-        if (body > 0 && !next_piece(h)) {
-            session_abort(&h->session);
-            return GONE;
-        }
+        if (body > 0 && !next_piece(h))
+            return break_off(h);
     }
     return send_response(h);
 }

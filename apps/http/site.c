@@ -10,8 +10,9 @@
 
 #include "http/media.h"
 
-#define KEPT_MAX          128         /* files that stay open */
-#define CONTENT_BYTES_MAX (32 * 1024) /* of a file whose content stays in memory */
+#define KEPT_MAX          128          /* files that stay open */
+#define CONTENT_BYTES_MAX (256 * 1024) /* of a file whose content stays in memory */
+#define BLOCKS_BYTES_MAX  (64 << 20)   /* of contents, and of what is on its way to peers */
 #define NS_PER_S          INT64_C(1000000000)
 #define SETTLED_NS        (2 * NS_PER_S)
 
@@ -19,14 +20,15 @@
 struct held {
     struct site_file file;
     struct strait_file_status status;
+    int handle; /* of the environment */
     unsigned references;
     uint64_t used; /* when it was last asked for, as a count of requests */
-    char *path;
-    char bytes[]; /* the content, if there is one */
+    char path[];
 };
 
 struct site {
     struct strait_env *env;
+    struct block_store *blocks;
     int root;
     uint64_t requests;
     size_t kept_count;
@@ -40,20 +42,23 @@ struct site *site_open(struct strait_env *env, const char *root)
     if (!site)
         return NULL;
     site->env = env;
-    site->root = env->file_open(env, root, O_RDONLY | O_DIRECTORY);
-    if (site->root < 0) {
-        int error = errno;
-        free(site);
-        errno = error;
-        return NULL;
-    }
-    return site;
+    site->blocks = block_store_new(BLOCKS_BYTES_MAX);
+    site->root = site->blocks ? env->file_open(env, root, O_RDONLY | O_DIRECTORY) : -1;
+    if (site->root >= 0)
+        return site;
+    int error = errno;
+    if (site->blocks)
+        block_store_release(site->blocks);
+    free(site);
+    errno = error;
+    return NULL;
 }
 
 static void held_free(struct site *site, struct held *h)
 {
-    site->env->file_close(site->env, h->file.handle);
-    free(h->path);
+    site->env->file_close(site->env, h->handle);
+    if (h->file.content)
+        block_release(h->file.content);
     free(h);
 }
 
@@ -83,6 +88,7 @@ void site_close(struct site *site)
     while (site->kept_count > 0)
         forget(site, 0);
     site->env->file_close(site->env, site->root);
+    block_store_release(site->blocks);
     free(site);
 }
 
@@ -134,6 +140,30 @@ static bool is_current(const struct site *site, const struct held *h)
            now.changed_ns == then->changed_ns;
 }
 
+/* ---- Reading ---- */
+
+/*
+ * What is written to a file changes its time first, so bytes are those of the file as it was if its
+ * time is the same behind them. Its name does not matter: a file that another one has replaced is
+ * still what it was.
+ */
+size_t site_read(struct site *site, const struct site_file *file, void *bytes, size_t length,
+                 uint64_t offset)
+{
+    const struct held *h = (const struct held *)file;
+    struct strait_env *env = site->env;
+    struct strait_file_status now;
+    ssize_t got = env->file_read(env, h->handle, bytes, length, offset);
+    bool same = got > 0 && env->file_status(env, h->handle, "", &now) == 0 &&
+                now.size_bytes == h->status.size_bytes && now.modified_ns == h->status.modified_ns;
+    return same ? (size_t)got : 0;
+}
+
+struct block *site_block(struct site *site, size_t capacity)
+{
+    return block_new(site->blocks, capacity);
+}
+
 /* ---- Opening ---- */
 
 /* Opens a regular file and learns its status. Returns its handle, or -1 with errno. */
@@ -166,12 +196,19 @@ static void describe(struct site_file *f, const struct strait_file_status *statu
     http_date_format(f->modified, f->modified_text);
 }
 
-/* Reads the content of a small file; one that shrinks meanwhile is sent from its handle. */
-static void read_content(struct site *site, struct held *h, size_t bytes)
+/* Takes the content of a small file into memory if there is some, and the file stays as it is. */
+static void read_content(struct site *site, struct held *h)
 {
-    if (bytes > 0 &&
-        site->env->file_read(site->env, h->file.handle, h->bytes, bytes, 0) == (ssize_t)bytes)
-        h->file.content = h->bytes;
+    size_t length = (size_t)h->file.size;
+    if (h->file.size == 0 || h->file.size > CONTENT_BYTES_MAX)
+        return;
+    struct block *content = site_block(site, length);
+    if (!content)
+        return;
+    if (site_read(site, &h->file, content->bytes, length, 0) == length)
+        h->file.content = content;
+    else
+        block_release(content);
 }
 
 static struct held *load(struct site *site, const char *path)
@@ -180,19 +217,17 @@ static struct held *load(struct site *site, const char *path)
     int handle = open_regular(site, path, &status);
     if (handle < 0)
         return NULL;
-    size_t content = status.size_bytes <= CONTENT_BYTES_MAX ? (size_t)status.size_bytes : 0;
-    struct held *h = malloc(sizeof(*h) + content);
-    char *copy = strdup(path);
-    if (!h || !copy) {
-        free(h);
-        free(copy);
+    size_t path_bytes = strlen(path) + 1;
+    struct held *h = malloc(sizeof(*h) + path_bytes);
+    if (!h) {
         site->env->file_close(site->env, handle);
         errno = ENOMEM;
         return NULL;
     }
-    *h = (struct held){.status = status, .references = 1, .path = copy, .file.handle = handle};
+    *h = (struct held){.status = status, .references = 1, .handle = handle};
+    memcpy(h->path, path, path_bytes);
     describe(&h->file, &status, path);
-    read_content(site, h, content);
+    read_content(site, h);
     return h;
 }
 

@@ -2,14 +2,17 @@
 /*
  * The files below a directory of the environment. Nothing outside of it is ever served, wherever
  * links lead. A few files that are asked for often stay open, and the small ones of them in memory;
- * each request still asks for the file's status, so that a change shows at once.
+ * each request still asks for the file's status, so that a change shows at once. Bytes of files
+ * take 64 MiB at most.
  */
 #ifndef APPS_HTTP_SITE_H
 #define APPS_HTTP_SITE_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "http/block.h"
 #include "http/date.h"
 #include "strait.h"
 
@@ -17,11 +20,10 @@ struct site;
 
 /* A file as it was when it was found; shared, and held until it is released. */
 struct site_file {
-    int handle; /* of the environment */
     uint64_t size;
-    int64_t modified;    /* seconds since 1970 */
-    const char *content; /* all of it, if it is small; else NULL */
-    const char *type;    /* of media */
+    int64_t modified;      /* seconds since 1970 */
+    struct block *content; /* all of it, if it is small; else NULL */
+    const char *type;      /* of media */
     char etag[64];
     char modified_text[HTTP_DATE_BYTES];
 };
@@ -39,6 +41,16 @@ void site_close(struct site *);
 struct site_file *site_find(struct site *, const char *path);
 
 void site_release(struct site *, struct site_file *);
+
+/*
+ * Reads at most `length` bytes of the file at `offset`. Returns how many, or 0 if there are none to
+ * be had any more of the file as it was found: it was written to, or cut, or cannot be read.
+ */
+size_t site_read(struct site *, const struct site_file *, void *bytes, size_t length,
+                 uint64_t offset);
+
+/* Memory for bytes that are read. Returns NULL when there is no more of it. */
+struct block *site_block(struct site *, size_t capacity);
 
 /* Opens a directory by its path, for file_list; to be closed. Returns -1 with errno. */
 int site_open_directory(struct site *, const char *path);

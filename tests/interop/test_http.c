@@ -328,6 +328,43 @@ static void a_slow_download_is_equal_by_hash(void **state)
     program_stop(p, SIGTERM);
 }
 
+/* Begins to read the file, does `command` in the root, and goes on once curl can. */
+#define INTERRUPTED(command)                                                                       \
+    "cd %s && { " CURL URL "/big 2>curl; echo $? >status; } | "                                    \
+    "{ head -c 1000; " command "; cat; }"
+
+/* A file is replaced by a rename, as tools that install do: who has begun with it gets all of it.
+ */
+static void a_file_that_is_replaced_on_the_way_arrives_as_it_was(void **state)
+{
+    char fetch[512], copy[256], original[256];
+    struct site *site = *state;
+    make_big_file(site, SCALED(100 * MB));
+    struct program *p = serve_site(site);
+    assert_int_equal(run_command(original, sizeof(original), "sha256sum <%s/big", site->root), 0);
+    in_root(site, "echo new >other");
+    snprintf(fetch, sizeof(fetch), INTERRUPTED("mv other big"), site->root);
+    assert_int_equal(run_command(copy, sizeof(copy), "%s | sha256sum", fetch), 0);
+    assert_string_equal(copy, original);
+    expect_curl("new\n", URL "/big");
+    program_stop(p, SIGTERM);
+}
+
+/* The server must not trip over what is gone, and the peer has to learn of it (RFC 9112 8). */
+static void a_file_that_is_cut_on_the_way_does_not_look_complete(void **state)
+{
+    char fetch[512], output[256];
+    struct site *site = *state;
+    make_big_file(site, SCALED(100 * MB));
+    struct program *p = serve_site(site);
+    snprintf(fetch, sizeof(fetch), INTERRUPTED("truncate -s 1000 big"), site->root);
+    assert_int_equal(run_command(output, sizeof(output), "%s >part", fetch), 0);
+    assert_int_equal(run_command(output, sizeof(output), "cat %s/status", site->root), 0);
+    assert_string_equal(output, "56\n"); /* CURLE_RECV_ERROR: the connection was reset */
+    expect_curl("1000", "-o /dev/null -w '%{size_download}' " URL "/big");
+    program_stop(p, SIGTERM);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_setup, site_teardown)
@@ -351,6 +388,8 @@ int main(void)
         TEST(a_download_is_resumed),
         TEST(ten_downloads_at_once_are_equal_by_hash),
         TEST(a_slow_download_is_equal_by_hash),
+        TEST(a_file_that_is_replaced_on_the_way_arrives_as_it_was),
+        TEST(a_file_that_is_cut_on_the_way_does_not_look_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
