@@ -9,9 +9,9 @@
 
 /* A piece of control data: its header and what follows it. */
 struct piece {
-    struct cmsghdr header;
     const uint8_t *data;
-    size_t length; /* of the data */
+    size_t length;         /* of the data */
+    struct cmsghdr header; /* at the end, for it is of no fixed size */
 };
 
 /*
