@@ -144,7 +144,8 @@ static bool is_current(const struct site *site, const struct held *h)
 
 /*
  * What is written to a file changes its time first, so bytes are those of the file as it was if its
- * time is the same behind them. Its name does not matter: a file that another one has replaced is
+ * time is the same behind them. A file that grows is taken for one that is appended to, like a log:
+ * what was there is still there. Its name does not matter: a file that another one has replaced is
  * still what it was.
  */
 size_t site_read(struct site *site, const struct site_file *file, void *bytes, size_t length,
@@ -154,9 +155,11 @@ size_t site_read(struct site *site, const struct site_file *file, void *bytes, s
     struct strait_env *env = site->env;
     struct strait_file_status now;
     ssize_t got = env->file_read(env, h->handle, bytes, length, offset);
-    bool same = got > 0 && env->file_status(env, h->handle, "", &now) == 0 &&
-                now.size_bytes == h->status.size_bytes && now.modified_ns == h->status.modified_ns;
-    return same ? (size_t)got : 0;
+    if (got <= 0 || env->file_status(env, h->handle, "", &now) != 0)
+        return 0;
+    bool grown = now.size_bytes > h->status.size_bytes;
+    bool same = now.size_bytes == h->status.size_bytes && now.modified_ns == h->status.modified_ns;
+    return grown || same ? (size_t)got : 0;
 }
 
 struct block *site_block(struct site *site, size_t capacity)

@@ -60,6 +60,7 @@ struct listener *listener_find(struct tcp *tcp, const struct tuple *tuple)
         return first;
     uint32_t left = UINT32_MAX;
     share_after(head, first, &left);
+    CHECK(left < UINT32_MAX);
     uint32_t chosen = isn_tuple_hash(tcp->core, tuple) % (UINT32_MAX - left);
     return share_after(head, first, &chosen);
 }

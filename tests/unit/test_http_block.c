@@ -159,6 +159,22 @@ static void a_file_that_changes_on_the_way_ends_in_a_reset_rfc9112_8(void **stat
     expect_reset(w);
 }
 
+/* As a log is: what was promised is still there. */
+static void a_file_that_grows_on_the_way_arrives_as_it_was(void **state)
+{
+    (void)state;
+    struct web *w = web_new("/srv");
+    char *longer = malloc(WEB_BULK_BYTES + 1);
+    assert_non_null(longer);
+    memcpy(longer, web_bulk, WEB_BULK_BYTES);
+    longer[WEB_BULK_BYTES] = '+';
+    ask_deaf(w, w->client, REQUEST("/bulk"));
+    pair_file(w->pair, "/srv/bulk", longer, WEB_BULK_BYTES + 1);
+    expect_bulk(w->client, WEB_BULK_BYTES);
+    free(longer);
+    web_free(w);
+}
+
 /* What was in memory when it was asked for is sent to its end. */
 static void a_small_file_that_changes_on_the_way_arrives_as_it_was(void **state)
 {
@@ -203,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_file_is_not_copied_into_the_stack),
         cmocka_unit_test(when_all_memory_is_lent_files_are_copied),
         cmocka_unit_test(a_file_that_changes_on_the_way_ends_in_a_reset_rfc9112_8),
+        cmocka_unit_test(a_file_that_grows_on_the_way_arrives_as_it_was),
         cmocka_unit_test(a_small_file_that_changes_on_the_way_arrives_as_it_was),
         cmocka_unit_test(what_is_lent_outlives_a_reset_and_the_server),
     };
