@@ -20,45 +20,15 @@
 #include <string.h>
 
 #include "base/siphash.h"
+#include "settings.h"
 #include "udp/ping.h"
 
 /* ---- Configuration -------------------------------------------------------------------------- */
 
-#define BUFFER_MAX_BYTES (UINT32_C(1) << 30) /* the largest window there is, RFC 7323 2.3 */
-
-void strait_config_init(struct strait_config *config)
-{
-    *config = (struct strait_config){
-        .size = sizeof(*config),
-        .port_first = 32768,
-        .port_last = 60999,
-        .descriptor_base = 1 << 20,
-        .sockets_max = 131072,
-        .connections_max = 131072,
-        .half_open_max = 4096,
-        .time_wait_max = 65536,
-        .orphans_max = 65536,
-        .fragments_max_bytes = 4 << 20,
-        .memory_max_bytes = (size_t)256 << 20,
-        .send_buffer_bytes = 1 << 20,
-        .receive_buffer_bytes = 1 << 20,
-        .timestamps = true,
-        .window_scaling = true,
-        .sack = true,
-        .ecn = STRAIT_ECN_ANSWER,
-        .syn_cookies = true,
-    };
-}
-
 static bool config_is_valid(const struct strait_config *config)
 {
-    return config->port_first > 0 && config->port_first <= config->port_last &&
-           config->descriptor_base >= 0 && config->sockets_max > 0 &&
-           config->sockets_max <= (uint32_t)(INT_MAX - config->descriptor_base) &&
-           config->connections_max > 0 && config->ecn <= STRAIT_ECN_REQUEST &&
-           config->half_open_max > 0 && config->memory_max_bytes >= POOL_LARGE_BYTES &&
-           config->send_buffer_bytes > 0 && config->send_buffer_bytes <= BUFFER_MAX_BYTES &&
-           config->receive_buffer_bytes > 0 && config->receive_buffer_bytes <= BUFFER_MAX_BYTES;
+    return settings_are_valid(config) && config->descriptor_base >= 0 &&
+           config->sockets_max <= (uint32_t)(INT_MAX - config->descriptor_base);
 }
 
 /*

@@ -230,6 +230,22 @@ enum strait_ecn {
     STRAIT_ECN_REQUEST, /* asked for on connect, too */
 };
 
+/* When a SYN is answered by a cookie, for strait_config.syn_cookies. */
+enum strait_syn_cookies {
+    STRAIT_SYN_COOKIES_OFF,
+    STRAIT_SYN_COOKIES_FULL,   /* when no more half-open connections may be kept */
+    STRAIT_SYN_COOKIES_ALWAYS, /* no half-open connection is kept */
+};
+
+/* Congestion control, for strait_config.congestion. */
+enum strait_congestion {
+    STRAIT_CONGESTION_RENO, /* RFC 5681, RFC 6582 */
+};
+
+/*
+ * What a host is like. Defaults and ranges, and what each field means, stand with the settings
+ * below, by whose names most fields can also be set, before strait_new and later.
+ */
 struct strait_config {
     size_t size; /* sizeof(struct strait_config) */
 
@@ -245,25 +261,57 @@ struct strait_config {
     uint32_t sockets_max;
     uint32_t connections_max; /* connections, orphans included */
     uint32_t half_open_max;   /* connections in SYN-RECEIVED, of all listeners together */
+    uint32_t backlog_max;     /* connections of a listener that wait to be accepted */
     uint32_t time_wait_max;
     uint32_t orphans_max;       /* connections that close without a socket; beyond it: RST */
-    size_t fragments_max_bytes; /* incomplete IP packets, all together; a source gets a quarter */
     size_t memory_max_bytes;    /* payload buffers of all sockets together */
-    uint32_t send_buffer_bytes; /* of each socket */
+    uint8_t out_of_order_share; /* percent of it that may hold what came out of order to TCP */
+    uint32_t ranges_max;        /* pieces of one connection, out of order or SACKed */
+    uint32_t send_buffer_bytes; /* of each TCP socket */
     uint32_t receive_buffer_bytes;
+    uint32_t udp_receive_buffer_bytes;
+    uint32_t buffer_min_bytes, buffer_max_bytes; /* between which SO_SNDBUF and SO_RCVBUF keep */
 
     /*
      * A router: packets for other hosts go on (RFC 1812 5.2), or are answered with an ICMP error. A
      * super-packet goes on through links with STRAIT_LINK_TSO4 only.
      */
     bool forward;
+    uint8_t ttl;                /* RFC 1122 3.2.1.7 */
+    size_t fragments_max_bytes; /* incomplete IP packets, all together; a source gets a quarter */
+    uint32_t fragment_packets_max; /* incomplete packets of one source */
+    uint32_t fragment_timeout_ms;  /* RFC 1122 3.3.2 */
+    uint32_t path_mtu_timeout_ms;  /* RFC 1191 6.3 */
+    uint32_t icmp_errors_burst;    /* ICMP errors made at once, and a second from then on */
+    uint32_t icmp_errors_per_second;
+    uint32_t icmp_peer_errors_burst; /* the same for one peer */
+    uint32_t icmp_peer_errors_per_second;
 
     /* What TCP offers to its peers and takes from them. */
     bool timestamps;     /* RFC 7323 3 */
     bool window_scaling; /* RFC 7323 2 */
-    bool sack;           /* RFC 2018, RFC 2883 */
+    bool sack;           /* RFC 2018 */
+    bool dsack;          /* RFC 2883 */
     uint8_t ecn;         /* enum strait_ecn, RFC 3168 */
-    bool syn_cookies;    /* RFC 4987 3.6: when no more half-open connections may be kept */
+    uint8_t syn_cookies; /* enum strait_syn_cookies, RFC 4987 3.6 */
+
+    /* How TCP sends and acknowledges. */
+    uint8_t congestion;        /* enum strait_congestion */
+    uint32_t initial_window;   /* segments, RFC 6928 */
+    uint32_t rto_initial_us;   /* RFC 6298 2.1 */
+    uint32_t rto_min_us;       /* RFC 6298 2.4 */
+    uint32_t rto_max_us;       /* RFC 6298 2.5 */
+    uint32_t delayed_ack_ms;   /* RFC 9293 3.8.6.3 */
+    uint32_t challenge_ack_ms; /* between challenge ACKs of one connection, RFC 5961 7 */
+
+    /* When TCP gives up. */
+    uint8_t syn_retries, syn_ack_retries; /* RFC 9293 3.8.3 */
+    uint8_t data_retries;
+    uint16_t keepalive_idle_s, keepalive_interval_s; /* RFC 9293 3.8.4 */
+    uint8_t keepalive_probes;
+    uint32_t fin_timeout_ms;    /* of a connection without a socket, in FIN-WAIT-2 */
+    uint32_t orphan_timeout_ms; /* of one whose peer acknowledges nothing */
+    uint32_t time_wait_ms;      /* 2 MSL, RFC 9293 3.4.2 */
 
     uint32_t log_categories; /* STRAIT_LOG_*: which messages are made */
     void (*log)(void *log_context, uint32_t category, const char *message);
@@ -272,6 +320,47 @@ struct strait_config {
 
 /* Sets every field to its default; the secret becomes zero and has to be filled in. */
 STRAIT_API void strait_config_init(struct strait_config *);
+
+/* When a setting that is changed takes effect. */
+enum strait_setting_effect {
+    STRAIT_SETTING_AT_START, /* strait_new has settled it */
+    STRAIT_SETTING_NEW,      /* for connections, sockets and records that are made from then on */
+    STRAIT_SETTING_AT_ONCE,  /* for all, whenever it is asked for next */
+};
+
+/* What is known of a setting: constant text. Values are as strait_get writes them. */
+struct strait_setting {
+    const char *name;    /* "tcp.rto_min" */
+    const char *meaning; /* half a sentence, with the RFC that it is of */
+    const char *unit;    /* "time", "bytes", "ports", "%", what is counted; or "off|on": words */
+    const char *default_value;
+    const char *minimum, *maximum; /* NULL if it is one of the words */
+    enum strait_setting_effect effect;
+};
+
+/* Room for every value that strait_get writes. */
+#define STRAIT_SETTING_BYTES 32
+
+/* The setting number `index`, from 0 on; NULL behind the last one. */
+STRAIT_API const struct strait_setting *strait_setting(size_t index);
+
+/*
+ * Sets a field of a configuration by the name of its setting. The value is a word, or a number with
+ * the unit: us, ms, s, min or h for a time (always), KiB, MiB, GiB or TiB for bytes (or none), %
+ * for a share; "32768-60999" for ports. Returns 0, or -1 with errno: ENOENT (there is no such
+ * setting), EINVAL (the value cannot be read, or is finer than the setting), ERANGE (it is out of
+ * range).
+ */
+STRAIT_API int strait_config_set(struct strait_config *, const char *name, const char *value);
+
+/* The same for a host that runs; EPERM if strait_new has settled it. */
+STRAIT_API int strait_set(struct strait *, const char *name, const char *value);
+
+/*
+ * Writes the value of a setting, ended by a zero, into `size` bytes. strait_set takes it. Returns
+ * 0, or -1 with errno: ENOENT, or ENOSPC (`size` is too small).
+ */
+STRAIT_API int strait_get(const struct strait *, const char *name, char *value, size_t size);
 
 /*
  * Makes a host without links, which reaches itself alone: 127.0.0.0/8, and the addresses of the

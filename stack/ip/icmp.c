@@ -18,12 +18,6 @@
 /* Of an error, with its IP header (RFC 1812 4.3.2.3). */
 #define ERROR_MAX_BYTES 576
 
-/* Errors made, to all and to the peers of one group: a burst, and then so many a second. */
-#define ERRORS_BURST           200
-#define ERRORS_PER_SECOND      1000
-#define PEER_ERRORS_BURST      50
-#define PEER_ERRORS_PER_SECOND 100
-
 /*
  * Begins a message, its second word to be written by the caller. Routers may cut it: there is
  * nobody to be told that it was too big. Returns its header.
@@ -220,9 +214,9 @@ void icmp_init(struct ip *ip)
 {
     static const struct ip_protocol icmp_protocol = {.input = icmp_input, .error = echo_error};
 
-    ip->icmp_all.tokens = ERRORS_BURST;
+    ip->icmp_all.tokens = ip->core->config.icmp_errors_burst;
     for (int i = 0; i < ICMP_PEERS; i++)
-        ip->icmp_peers[i].tokens = PEER_ERRORS_BURST;
+        ip->icmp_peers[i].tokens = ip->core->config.icmp_peer_errors_burst;
     ip_register(ip, IPPROTO_ICMP, &icmp_protocol, ip);
 }
 
@@ -252,7 +246,7 @@ static void fill(struct icmp_bucket *bucket, uint64_t now_ns, uint32_t burst, ui
     uint64_t token_ns = NS_PER_S / per_second;
     uint64_t earned = (now_ns - bucket->filled_at_ns) / token_ns;
 
-    if (earned >= burst - bucket->tokens) {
+    if (bucket->tokens >= burst || earned >= burst - bucket->tokens) {
         bucket->tokens = burst;
         bucket->filled_at_ns = now_ns;
     } else {
@@ -269,12 +263,13 @@ static void fill(struct icmp_bucket *bucket, uint64_t now_ns, uint32_t burst, ui
  */
 static bool may_send(struct ip *ip, const struct address *peer)
 {
+    const struct strait_config *config = &ip->core->config;
     uint64_t now_ns = ip->core->now_ns;
-    uint64_t hash = siphash(ip->core->config.secret, peer, sizeof(*peer));
+    uint64_t hash = siphash(config->secret, peer, sizeof(*peer));
     struct icmp_bucket *buckets[] = {&ip->icmp_peers[hash % ICMP_PEERS], &ip->icmp_all};
 
-    fill(buckets[0], now_ns, PEER_ERRORS_BURST, PEER_ERRORS_PER_SECOND);
-    fill(buckets[1], now_ns, ERRORS_BURST, ERRORS_PER_SECOND);
+    fill(buckets[0], now_ns, config->icmp_peer_errors_burst, config->icmp_peer_errors_per_second);
+    fill(buckets[1], now_ns, config->icmp_errors_burst, config->icmp_errors_per_second);
     if (buckets[0]->tokens == 0 || buckets[1]->tokens == 0)
         return false;
     for (int i = 0; i < 2; i++) {

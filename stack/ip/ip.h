@@ -23,7 +23,6 @@ struct ip;
 
 #define IP_INTERFACES_MAX 8
 #define IP_ROUTES_MAX     32
-#define IP_DEFAULT_TTL    64
 #define IPV4_HEADER_BYTES 20  /* without options */
 #define IP_ID_SEQUENCES   256 /* of identifications, shared by the destinations */
 #define ICMP_PEERS        64  /* groups of destinations, each with a limit on errors */

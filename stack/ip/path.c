@@ -84,7 +84,7 @@ uint16_t paths_lower(struct paths *p, const struct address *destination, uint16_
     if (is_alive(p, path) && path->mtu < mtu)
         return path->mtu;
     path->mtu = mtu;
-    path->expires_ns = p->core->now_ns + PATH_LIFETIME_NS;
+    path->expires_ns = p->core->now_ns + p->core->config.path_mtu_timeout_ms * NS_PER_MS;
     return mtu;
 }
 

@@ -13,9 +13,8 @@
 #include "base/list.h"
 #include "ip/address.h"
 
-#define PATHS_MAX        256
-#define PATHS_BUCKETS    64
-#define PATH_LIFETIME_NS (600 * NS_PER_S) /* RFC 1191 6.3 */
+#define PATHS_MAX     256
+#define PATHS_BUCKETS 64
 
 /*
  * No path is taken to carry less. RFC 791 has networks of 68 bytes, but they are not met with,

@@ -7,7 +7,7 @@
  *
  *     a fragment     is found its packet among those of its source's share, or begins one
  *     a limit        drops the oldest packet: of the share, or of all
- *     30 seconds     after its first fragment came, a packet is dropped (reassembly_advance)
+ *     a time         after its first fragment came, a packet is dropped (reassembly_advance)
  *     an overlap, an end that is no end
  *                    drop the packet: somebody lies, and what is true cannot be told (RFC 5722)
  *
@@ -24,13 +24,8 @@
 #include "ip/ip.h"
 #include "ip/ipv4.h"
 
-/* As Linux. RFC 1122 3.3.2 would have a minute at least, but says why less is better: an
- * identification comes again sooner than that. */
-#define TIMEOUT_NS (30 * NS_PER_S)
-
-/* A share of the memory, as a divisor, and of packets. */
+/* A share of the memory, as a divisor. */
 #define SHARE_OF_BYTES 4
-#define SHARE_PACKETS  64
 
 /* The smallest MTU makes 1365 of the longest packet, 48 bytes in each; and some more where an
  * earlier hop has cut it already. */
@@ -175,7 +170,7 @@ static struct incomplete *begin(struct ip *ip, struct reassembly_share *share,
         .id = packet->id,
         .protocol = packet->protocol,
         .broadcast = packet->broadcast,
-        .deadline_ns = ip->core->now_ns + TIMEOUT_NS,
+        .deadline_ns = ip->core->now_ns + ip->core->config.fragment_timeout_ms * NS_PER_MS,
         .capacity = FRAGMENTS_FIRST,
         .fragments = malloc(FRAGMENTS_FIRST * sizeof(struct fragment *)),
     };
@@ -183,7 +178,7 @@ static struct incomplete *begin(struct ip *ip, struct reassembly_share *share,
         free(i);
         return NULL;
     }
-    if (share->count == SHARE_PACKETS) {
+    while (share->count >= ip->core->config.fragment_packets_max) {
         drop(ip, oldest_of_share(share));
         count(ip->core, ip_reassembly_evicted);
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reassembly (RFC 791 3.2, RFC 1122 3.3.2): fragments wait here until their packet is whole, or
- * thirty seconds have passed. Bounded in all by strait_config.fragments_max_bytes, which counts
- * every byte that is held; what exceeds a bound drops the oldest packet.
+ * strait_config.fragment_timeout_ms have passed. Bounded in all by
+ * strait_config.fragments_max_bytes, which counts every byte that is held; what exceeds a bound
+ * drops the oldest packet.
  */
 #ifndef IP_REASSEMBLY_H
 #define IP_REASSEMBLY_H

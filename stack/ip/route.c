@@ -199,7 +199,7 @@ int ip_route_find(struct ip *ip, const struct address *source, const struct addr
         .destination = *destination,
         .mtu = paths_mtu(&ip->paths, destination, (uint16_t)interface->link->mtu),
         .header_bytes = IPV4_HEADER_BYTES,
-        .ttl = IP_DEFAULT_TTL,
+        .ttl = ip->core->config.ttl,
     };
     return 0;
 }

@@ -21,7 +21,6 @@
 #include "socket/socket.h"
 #include "stack.h"
 
-#define BACKLOG_MAX  4096                           /* net.core.somaxconn */
 #define ACCEPT_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC) /* the latter has no meaning here */
 
 /* ---- bind, listen, accept ---- */
@@ -107,8 +106,8 @@ int strait_listen(struct strait *stack, int fd, int backlog)
     }
     if (backlog < 1)
         backlog = 1;
-    if (backlog > BACKLOG_MAX)
-        backlog = BACKLOG_MAX;
+    if ((uint32_t)backlog > all->core->config.backlog_max)
+        backlog = (int)all->core->config.backlog_max;
     if (s->kind == SOCKET_LISTENING) {
         tcp_listener_set_backlog(s->listener, backlog);
         return 0;

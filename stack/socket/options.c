@@ -11,9 +11,6 @@
 
 #include "stack.h"
 
-#define BUFFER_BYTES_MIN 2048
-#define BUFFER_BYTES_MAX (1 << 30) /* the largest window there is, RFC 7323 2.3 */
-
 #define NS_PER_US           1000u
 #define US_PER_S            1000000
 #define TIMEOUT_SECONDS_MAX (UINT32_MAX / 2) /* above this it is for ever */
@@ -153,11 +150,12 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
 /* ---- Setting ---- */
 
 /* A size as Linux takes it: out of range is brought into it, and a negative one is huge. */
-static uint32_t buffer_bytes(int value)
+static uint32_t buffer_bytes(const struct sockets *all, int value)
 {
-    if (value < 0 || value > BUFFER_BYTES_MAX)
-        return BUFFER_BYTES_MAX;
-    return value < BUFFER_BYTES_MIN ? BUFFER_BYTES_MIN : (uint32_t)value;
+    uint32_t least = all->core->config.buffer_min_bytes, most = all->core->config.buffer_max_bytes;
+    uint32_t bytes = value < 0 || (uint32_t)value > most ? most : (uint32_t)value;
+
+    return bytes > least ? bytes : least;
 }
 
 static void set_send_buffer(struct sockets *all, struct socket *s, uint32_t bytes)
@@ -243,10 +241,10 @@ static int set_option(struct sockets *all, struct socket *s, int name, int numbe
     case SO_OOBINLINE:
         return number ? 0 : option_refuse(EOPNOTSUPP);
     case SO_SNDBUF:
-        set_send_buffer(all, s, buffer_bytes(number));
+        set_send_buffer(all, s, buffer_bytes(all, number));
         return 0;
     case SO_RCVBUF:
-        set_receive_buffer(all, s, buffer_bytes(number));
+        set_receive_buffer(all, s, buffer_bytes(all, number));
         return 0;
     case SO_LINGER:
         return set_linger(s, value, length);

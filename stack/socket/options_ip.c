@@ -114,11 +114,13 @@ static void set_header(struct socket *s, uint8_t ttl, uint8_t tos)
     options_ip_changed(s);
 }
 
-static int set_ttl(struct socket *s, int value)
+static int set_ttl(const struct sockets *all, struct socket *s, int value)
 {
+    uint8_t standard = all->core->config.ttl;
+
     if (value != TTL_DEFAULT && (value < 1 || value > UINT8_MAX))
         return option_refuse(EINVAL);
-    set_header(s, value == TTL_DEFAULT ? IP_DEFAULT_TTL : (uint8_t)value, tos_of(s));
+    set_header(s, value == TTL_DEFAULT ? standard : (uint8_t)value, tos_of(s));
     return 0;
 }
 
@@ -163,7 +165,7 @@ int options_ip_set(struct sockets *all, struct socket *s, int name, const void *
         return -1;
     switch (name) {
     case IP_TTL:
-        return length == 0 ? option_refuse(EINVAL) : set_ttl(s, number);
+        return length == 0 ? option_refuse(EINVAL) : set_ttl(all, s, number);
     case IP_TOS:
         return set_tos(s, number);
     case IP_PKTINFO:

@@ -69,7 +69,8 @@ int options_tcp_get(const struct sockets *all, const struct socket *s, int name,
     case TCP_NOTSENT_LOWAT:
         return option_give_int(value, length, (int)s->unsent_low);
     case TCP_SYNCNT:
-        return option_give_int(value, length, s->syn_retries ? s->syn_retries : TCP_SYN_RETRIES);
+        return option_give_int(value, length,
+                               s->syn_retries ? s->syn_retries : all->core->config.syn_retries);
     case TCP_CONGESTION:
         return get_congestion(value, length);
     default:

@@ -31,9 +31,6 @@
 #define TYPE_FLAGS   (SOCK_NONBLOCK | SOCK_CLOEXEC) /* SOCK_CLOEXEC has no meaning here */
 #define PROTOCOL_MAX 255
 
-/* RFC 9293 3.8.4, MUST-25 and MUST-28: off, and two hours; the other two are Linux's. */
-#define KEEPALIVE_DEFAULT ((struct tcp_keepalive){.idle_s = 7200, .interval_s = 75, .count = 9})
-
 /* ---- The table ---- */
 
 /* Which slot a descriptor leads to; it may be beyond the table. */
@@ -117,6 +114,7 @@ static bool table_reserve(struct sockets *all)
 
 struct socket *socket_new(struct sockets *all, bool nonblocking)
 {
+    const struct strait_config *config = &all->core->config;
     if (!table_reserve(all))
         return NULL;
     struct socket *s = calloc(1, sizeof(*s));
@@ -128,15 +126,17 @@ struct socket *socket_new(struct sockets *all, bool nonblocking)
     slot->socket = s;
 
     list_init(&s->ready);
-    s->fd = all->core->config.descriptor_base + (int)(slot->generation << all->index_bits | index);
+    s->fd = config->descriptor_base + (int)(slot->generation << all->index_bits | index);
     s->nonblocking = nonblocking;
     s->receive_timeout_ns = s->send_timeout_ns = STRAIT_NEVER;
     s->receive_low = 1;
-    s->send_buffer_bytes = all->core->config.send_buffer_bytes;
-    s->receive_buffer_bytes = all->core->config.receive_buffer_bytes;
-    s->ttl = IP_DEFAULT_TTL;
+    s->send_buffer_bytes = config->send_buffer_bytes;
+    s->receive_buffer_bytes = config->receive_buffer_bytes;
+    s->ttl = config->ttl;
     s->mtu_discover = IP_PMTUDISC_WANT;
-    s->keepalive = KEEPALIVE_DEFAULT;
+    s->keepalive = (struct tcp_keepalive){.idle_s = config->keepalive_idle_s,
+                                          .interval_s = config->keepalive_interval_s,
+                                          .count = config->keepalive_probes};
     return s;
 }
 
@@ -318,6 +318,7 @@ int strait_socket(struct strait *stack, int domain, int type, int protocol)
     else
         udp_open(all->udp, endpoint, s);
     s->kind = SOCKET_DATAGRAM;
+    s->receive_buffer_bytes = all->core->config.udp_receive_buffer_bytes;
     s->endpoint = endpoint;
     return s->fd;
 }

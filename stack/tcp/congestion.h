@@ -9,9 +9,6 @@
 
 #include <stdint.h>
 
-#define CONGESTION_INITIAL_SEGMENTS 10 /* RFC 6928 */
-#define CONGESTION_INITIAL_BYTES    14600
-
 struct congestion {
     uint32_t cwnd;
     uint32_t ssthresh;
@@ -34,7 +31,11 @@ struct congestion_algorithm {
 
 extern const struct congestion_algorithm congestion_newreno;
 
-/* Starts with the initial window of RFC 6928 for this MSS. */
-void congestion_start(struct congestion *, const struct congestion_algorithm *, uint32_t mss);
+/* By enum strait_congestion. */
+extern const struct congestion_algorithm *const congestion_algorithms[];
+
+/* Starts with the initial window of RFC 6928 for this MSS, which has `segments` instead of 10. */
+void congestion_start(struct congestion *, const struct congestion_algorithm *, uint32_t mss,
+                      uint32_t segments);
 
 #endif

@@ -119,7 +119,9 @@ bool tcp_port_is_held(struct tcp *tcp, const struct binding *wants, const struct
 struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
                                   const struct route *route, enum tcp_state state)
 {
-    if (tcp->connections >= tcp->core->config.connections_max) {
+    const struct strait_config *config = &tcp->core->config;
+
+    if (tcp->connections >= config->connections_max) {
         count(tcp->core, tcp_connections_limited);
         errno = ENOBUFS;
         return NULL;
@@ -130,16 +132,16 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
 
     c->route = *route;
     c->state = state;
-    c->algorithm = &congestion_newreno;
-    c->syn_retries = TCP_SYN_RETRIES;
+    c->algorithm = congestion_algorithms[config->congestion];
+    c->syn_retries = config->syn_retries;
     c->heard_ns = c->sent_text_ns = c->heard_text_ns = tcp->core->now_ns;
-    c->send_limit_bytes = tcp->core->config.send_buffer_bytes;
-    c->receive_limit_bytes = tcp->core->config.receive_buffer_bytes;
+    c->send_limit_bytes = config->send_buffer_bytes;
+    c->receive_limit_bytes = config->receive_buffer_bytes;
     c->ts_offset = isn_timestamp_offset(tcp->core, tuple);
     list_init(&c->accept_node);
     list_init(&c->output_node);
     list_init(&c->starved_node);
-    rtt_init(&c->rtt);
+    rtt_init(&c->rtt, config);
     timers_init(c);
     entry_insert(tcp, &c->entry, ENTRY_CONNECTION, tuple);
     tcp->connections++;
@@ -180,7 +182,8 @@ uint8_t connection_scale_offer(uint32_t receive_limit_bytes)
     return scale;
 }
 
-void connection_negotiate(struct connection *c, const struct tcp_options *peer, uint16_t window)
+void connection_negotiate(struct tcp *tcp, struct connection *c, const struct tcp_options *peer,
+                          uint16_t window)
 {
     c->scaling = c->scaling && peer->has_scale; /* RFC 7323 2.2: both or none */
     c->send_scale = c->scaling ? peer->scale : 0;
@@ -199,7 +202,7 @@ void connection_negotiate(struct connection *c, const struct tcp_options *peer, 
 
     c->snd_wnd = window; /* never scaled on a SYN: RFC 7323 2.2 */
     c->snd_wnd_max = c->snd_wnd;
-    congestion_start(&c->congestion, c->algorithm, c->mss);
+    congestion_start(&c->congestion, c->algorithm, c->mss, tcp->core->config.initial_window);
 }
 
 void connection_set_state(struct tcp *tcp, struct connection *c, enum tcp_state state)

@@ -27,19 +27,11 @@
 
 #define TCP_MSS_UNTOLD       ((uint32_t)TCP_SEGMENT_UNTOLD)
 #define TCP_MSS_MIN          48u /* a smaller offer is an attack on the sender */
-#define TCP_SYN_ACK_RETRIES  5
-#define TCP_HALF_OPEN_MIN    8u /* half-open records of a listener, however small its backlog */
+#define TCP_HALF_OPEN_MIN    8u  /* half-open records of a listener, however small its backlog */
 #define TCP_ECN_SYNS         2 /* SYNs that ask for ECN, before one that does not: RFC 3168 6.1.1.1 */
-#define TCP_DATA_RETRIES     15
-#define TCP_DELAYED_ACK_NS   (40 * NS_PER_MS) /* RFC 9293 3.8.6.3: below 500 ms */
 #define TCP_PROBE_MAX_NS     (60 * NS_PER_S)
-#define TCP_TIME_WAIT_NS     (60 * NS_PER_S)         /* 2 MSL */
-#define TCP_FIN_WAIT_NS      (60 * NS_PER_S)         /* of an orphan in FIN-WAIT-2 */
-#define TCP_ORPHAN_NS        (120 * NS_PER_S)        /* without progress; SHLD-11: at least 100 s */
 #define TCP_CORK_NS          (200 * NS_PER_MS)       /* for which a short segment is held */
-#define TCP_CHALLENGE_NS     (500 * NS_PER_MS)       /* between challenge ACKs of one connection */
 #define TCP_DUPLICATES_MAX   8                       /* duplicate ACKs of one batch */
-#define TCP_RANGES_MAX       256u                    /* of a connection, out of order or SACKed */
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
 
@@ -209,6 +201,8 @@ struct half_open {
     uint32_t ts_recent;
     uint16_t mss; /* the peer's offer */
     uint16_t window;
+    uint16_t receive_window; /* our offer, and its scale */
+    uint8_t receive_scale;
     uint8_t retries;
     uint8_t send_scale;
     bool scaling : 1;
@@ -269,7 +263,8 @@ struct connection *connection_new(struct tcp *, const struct tuple *, const stru
                                   enum tcp_state state);
 
 /* What the peer's SYN settles for the connection: scales, timestamps, MSS, the first window. */
-void connection_negotiate(struct connection *, const struct tcp_options *, uint16_t window);
+void connection_negotiate(struct tcp *, struct connection *, const struct tcp_options *,
+                          uint16_t window);
 
 /* The MSS that is offered to a peer on this route (RFC 9293 3.7.1): what the link can bring, or the
  * user wants (0: as much). */
@@ -453,7 +448,7 @@ void tcp_error(void *self, const struct ip_error *);
 /* ---- sack.c: what we report ---- */
 
 /* A segment has come, and is not stored yet: what of its text was here before is to be reported. */
-void sack_note_duplicate(struct connection *, const struct segment *);
+void sack_note_duplicate(const struct tcp *, struct connection *, const struct segment *);
 
 /* The text at `position` has joined the out-of-order data. */
 void sack_note_arrival(struct connection *, uint64_t position);

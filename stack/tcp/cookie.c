@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ISS, from the high bits down: 28 of a hash, the lowest of the period's number, 3 for the MSS.
- * The hash covers the tuple, the SYN's number, the whole number of the period, the MSS and the
- * options, so that none of them can be another on the way back. One guess in 2^28 is right.
+ * The hash covers the tuple, the SYN's number, the whole number of the period, the MSS, the options
+ * and what the SYN-ACK has offered, so that none of them can be another on the way back: neither by
+ * a peer's doing, nor by settings that have changed since. One guess in 2^28 is right.
  */
 #include "tcp/cookie.h"
 
@@ -19,6 +20,7 @@
 #define OPTION_SACK   0x10u
 #define OPTION_ECN    0x20u
 #define NO_TIMESTAMPS 0x40u /* stands in the hash alone */
+#define OWN_SHIFT     16u   /* of what stands above these and the MSS, in the hash */
 
 #define ECN_SETUP  (TCP_ECE | TCP_CWR) /* RFC 3168 6.1.1 */
 #define MSS_UNTOLD 536u                /* RFC 9293 3.7.1, MUST-15 */
@@ -74,12 +76,21 @@ static uint64_t period_now(const struct core *core)
     return core->now_ns / COOKIE_PERIOD_NS;
 }
 
+/* What of the settings a SYN-ACK is made by. */
+static uint64_t own_terms(const struct core *core)
+{
+    const struct strait_config *config = &core->config;
+    unsigned flags = config->ecn * 4u + config->sack * 2u + config->window_scaling;
+
+    return (uint64_t)config->receive_buffer_bytes << 32 | flags << OWN_SHIFT;
+}
+
 /* The ISS of a SYN that came in that period. */
 static uint32_t iss_in(const struct core *core, const struct tuple *tuple,
                        const struct segment *syn, uint64_t period)
 {
     uint32_t index = mss_index(syn->options.mss);
-    uint32_t terms = write_options(syn) * MSS_COUNT + index;
+    uint64_t terms = own_terms(core) | (write_options(syn) * MSS_COUNT + index);
     uint32_t hash = isn_cookie_hash(core, tuple, syn->seq, period, terms);
 
     CHECK(syn->options.mss == mss_table[index]);

@@ -106,7 +106,7 @@ static void answer_unacceptable(struct tcp *tcp, struct connection *c, const str
         output_challenge_ack(tcp, c);
         return;
     }
-    sack_note_duplicate(c, s);
+    sack_note_duplicate(tcp, c, s);
     c->ack_due = ACK_NOW;
     output_queue(tcp, c);
 }
@@ -163,9 +163,9 @@ static bool acceptable(struct tcp *tcp, struct connection *c, const struct segme
 
 /* ---- The acknowledgement, fifth ---- */
 
-static void sample(struct connection *c, uint64_t sample_ns)
+static void sample(struct tcp *tcp, struct connection *c, uint64_t sample_ns)
 {
-    rtt_sample(&c->rtt, sample_ns);
+    rtt_sample(&c->rtt, &tcp->core->config, sample_ns);
     c->backoff = 0; /* RFC 6298 5 and 3: only a measurement ends the backed-off timeout */
 }
 
@@ -174,13 +174,13 @@ static void measure(struct tcp *tcp, struct connection *c, const struct segment 
     uint64_t now_ns = tcp->core->now_ns;
 
     if (c->rtt_timing && seq_ge(s->ack, c->rtt_seq)) {
-        sample(c, now_ns - c->rtt_started_ns);
+        sample(tcp, c, now_ns - c->rtt_started_ns);
         c->rtt_timing = false;
     } else if (c->retries > 0 && c->timestamps && s->options.has_timestamps) {
         /* RFC 7323 4.1: tells which transmission was acknowledged, if only to the millisecond */
         uint32_t elapsed_ms = timestamp_now(tcp->core, c->ts_offset) - s->options.echo;
-        if (elapsed_ms < RTT_RTO_MAX_US / 1000)
-            sample(c, elapsed_ms * NS_PER_MS);
+        if (elapsed_ms < tcp->core->config.rto_max_us / 1000)
+            sample(tcp, c, elapsed_ms * NS_PER_MS);
     }
 }
 
@@ -362,7 +362,7 @@ static void take_syn(struct tcp *tcp, struct connection *c, const struct segment
     c->rcv_acked = c->rcv_nxt;
     c->ts_recent = s->options.timestamp;
     c->ts_recent_at_ns = tcp->core->now_ns;
-    connection_negotiate(c, &s->options, s->window);
+    connection_negotiate(tcp, c, &s->options, s->window);
 }
 
 /* The peer's SYN has come with the ACK of ours. */

@@ -9,7 +9,7 @@
 enum purpose { PURPOSE_ISN, PURPOSE_TIMESTAMP, PURPOSE_PORT, PURPOSE_TABLE, PURPOSE_COOKIE };
 
 #define TUPLE_BYTES  37 /* with the purpose */
-#define COOKIE_BYTES (TUPLE_BYTES + 16)
+#define COOKIE_BYTES (TUPLE_BYTES + 20)
 
 static void store_tuple(uint8_t bytes[TUPLE_BYTES], const struct tuple *t, uint16_t local_port,
                         enum purpose purpose)
@@ -46,7 +46,7 @@ uint32_t isn_port_offset(const struct core *core, const struct tuple *t)
 }
 
 uint32_t isn_cookie_hash(const struct core *core, const struct tuple *t, uint32_t irs,
-                         uint64_t period, uint32_t terms)
+                         uint64_t period, uint64_t terms)
 {
     uint8_t bytes[COOKIE_BYTES];
 
@@ -54,7 +54,8 @@ uint32_t isn_cookie_hash(const struct core *core, const struct tuple *t, uint32_
     store_be32(bytes + TUPLE_BYTES, irs);
     store_be32(bytes + TUPLE_BYTES + 4, (uint32_t)(period >> 32));
     store_be32(bytes + TUPLE_BYTES + 8, (uint32_t)period);
-    store_be32(bytes + TUPLE_BYTES + 12, terms);
+    store_be32(bytes + TUPLE_BYTES + 12, (uint32_t)(terms >> 32));
+    store_be32(bytes + TUPLE_BYTES + 16, (uint32_t)terms);
     return (uint32_t)siphash(core->config.secret, bytes, sizeof(bytes));
 }
 

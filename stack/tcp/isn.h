@@ -25,7 +25,7 @@ uint32_t isn_port_offset(const struct core *, const struct tuple *);
 
 /* What makes a SYN cookie hard to guess (RFC 4987 3.6): a hash of all that it vouches for. */
 uint32_t isn_cookie_hash(const struct core *, const struct tuple *, uint32_t irs, uint64_t period,
-                         uint32_t terms);
+                         uint64_t terms);
 
 /* The place of a tuple in the table of connections. */
 uint32_t isn_tuple_hash(const struct core *, const struct tuple *);

@@ -156,7 +156,6 @@ static void add_timestamps(const struct tcp *tcp, const struct half_open *h, str
 static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struct segment *s)
 {
     const struct tuple *tuple = &h->entry.tuple;
-    uint32_t limit = tcp->core->config.receive_buffer_bytes;
     struct route route;
 
     if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
@@ -165,13 +164,13 @@ static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struc
         .seq = h->iss,
         .ack = h->irs + 1,
         .flags = TCP_SYN | TCP_ACK,
-        .window = receive_window_of_syn(limit),
+        .window = h->receive_window,
     };
     if (h->ecn)
         s->flags |= TCP_ECE; /* RFC 3168 6.1.1 */
     s->options.mss = connection_mss_offer(&route, h->listener->max_segment);
     s->options.has_scale = h->scaling;
-    s->options.scale = connection_scale_offer(limit);
+    s->options.scale = h->receive_scale;
     s->options.sack_permitted = h->sack;
     add_timestamps(tcp, h, s);
     return true;
@@ -191,14 +190,13 @@ static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
  */
 static void challenge(struct tcp *tcp, struct half_open *h)
 {
-    uint32_t limit = tcp->core->config.receive_buffer_bytes;
-    unsigned scale = h->scaling ? connection_scale_offer(limit) : 0;
+    unsigned scale = h->scaling ? h->receive_scale : 0;
     uint32_t round_up = (UINT32_C(1) << scale) - 1; /* the edge of the SYN-ACK must not move left */
     struct segment s = {
         .seq = h->iss + 1,
         .ack = h->irs + 1,
         .flags = TCP_ACK,
-        .window = (uint16_t)((receive_window_of_syn(limit) + round_up) >> scale),
+        .window = (uint16_t)((h->receive_window + round_up) >> scale),
     };
 
     if (!output_may_challenge(tcp->core, &h->challenge_after_ns))
@@ -209,10 +207,12 @@ static void challenge(struct tcp *tcp, struct half_open *h)
 
 static void arm(struct tcp *tcp, struct half_open *h)
 {
+    const struct strait_config *config = &tcp->core->config;
     struct rtt rtt;
 
-    rtt_init(&rtt);
-    timer_start(&tcp->timers, &h->timer, tcp->core->now_ns + rtt_timeout_ns(&rtt, h->retries));
+    rtt_init(&rtt, config);
+    timer_start(&tcp->timers, &h->timer,
+                tcp->core->now_ns + rtt_timeout_ns(&rtt, config, h->retries));
 }
 
 static void syn_ack_due(void *owner, struct strait_timer *timer)
@@ -220,7 +220,7 @@ static void syn_ack_due(void *owner, struct strait_timer *timer)
     struct tcp *tcp = owner;
     struct half_open *h = container_of(timer, struct half_open, timer);
 
-    if (h->retries >= TCP_SYN_ACK_RETRIES) {
+    if (h->retries >= tcp->core->config.syn_ack_retries) {
         count(tcp->core, tcp_half_open_expired);
         half_open_free(tcp, h);
         return;
@@ -271,6 +271,8 @@ static void read_syn(const struct tcp *tcp, struct listener *l, const struct tup
     h->ecn = config->ecn != STRAIT_ECN_OFF && ecn_is_asked(syn->flags);
     h->ts_recent = syn->options.timestamp;
     h->window = syn->window;
+    h->receive_window = receive_window_of_syn(config->receive_buffer_bytes);
+    h->receive_scale = connection_scale_offer(config->receive_buffer_bytes);
 }
 
 /* The connection that the record stands for, in SYN-RECEIVED still and to be accepted; or NULL. */
@@ -299,15 +301,15 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
     };
     c->max_segment = l->max_segment;
     c->scaling = c->timestamps = c->sack = true; /* the record has what both sides want */
-    c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
-    connection_negotiate(c, &peer, h->window);
+    c->receive_scale = h->receive_scale;
+    connection_negotiate(tcp, c, &peer, h->window);
     c->ecn = c->ecn_capable = h->ecn;
     c->iss = h->iss;
     c->snd_una = c->recover = h->iss;
     c->snd_nxt = c->snd_resend = h->iss + 1;
     c->irs = h->irs;
     c->rcv_nxt = c->rcv_acked = h->irs + 1;
-    c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);
+    c->rcv_edge = c->rcv_nxt + h->receive_window;
     c->ts_recent = h->ts_recent;
     c->ts_recent_at_ns = tcp->core->now_ns;
     c->listener = l;
@@ -387,8 +389,10 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
         count(tcp->core, tcp_accept_queue_full);
         return;
     }
-    struct half_open *h = record_is_free(tcp, l) ? calloc(1, sizeof(*h)) : NULL;
-    if (!h && tcp->core->config.syn_cookies && !iss_above) {
+    uint8_t cookies = iss_above ? STRAIT_SYN_COOKIES_OFF : tcp->core->config.syn_cookies;
+    bool wanted = cookies != STRAIT_SYN_COOKIES_ALWAYS;
+    struct half_open *h = wanted && record_is_free(tcp, l) ? calloc(1, sizeof(*h)) : NULL;
+    if (!h && cookies != STRAIT_SYN_COOKIES_OFF) {
         send_cookie(tcp, l, tuple, s);
         return;
     }
@@ -439,7 +443,6 @@ void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tup
 static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segment *s)
 {
     uint32_t rcv_nxt = h->irs + 1;
-    uint32_t window = receive_window_of_syn(tcp->core->config.receive_buffer_bytes);
 
     if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && s->seq == h->irs) {
         h->ecn = h->ecn && ecn_is_asked(s->flags); /* RFC 3168 6.1.1: all of its SYNs ask */
@@ -448,7 +451,7 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
         return false;
     }
     if ((h->timestamps && !(s->flags & TCP_RST) && timestamp_is_old(s, h->ts_recent)) ||
-        !sequence_acceptable(s, rcv_nxt, window)) {
+        !sequence_acceptable(s, rcv_nxt, h->receive_window)) {
         count(tcp->core, tcp_sequence_unacceptable);
         if (!(s->flags & TCP_RST))
             challenge(tcp, h);

@@ -2,6 +2,8 @@
 /* Slow start and congestion avoidance of RFC 5681, counted in bytes (RFC 3465). */
 #include "tcp/congestion.h"
 
+#include "strait.h"
+
 static void newreno_start(struct congestion *c)
 {
     c->ssthresh = UINT32_MAX; /* RFC 5681 3.1: arbitrarily high */
@@ -42,11 +44,18 @@ const struct congestion_algorithm congestion_newreno = {
     .lost = newreno_lost,
 };
 
+const struct congestion_algorithm *const congestion_algorithms[] = {
+    [STRAIT_CONGESTION_RENO] = &congestion_newreno,
+};
+
+#define ETHERNET_MSS 1460u /* ten of them are the 14600 bytes of RFC 6928 */
+
 void congestion_start(struct congestion *c, const struct congestion_algorithm *algorithm,
-                      uint32_t mss)
+                      uint32_t mss, uint32_t segments)
 {
-    uint32_t floor = 2 * mss > CONGESTION_INITIAL_BYTES ? 2 * mss : CONGESTION_INITIAL_BYTES;
-    uint32_t window = CONGESTION_INITIAL_SEGMENTS * mss;
+    uint32_t bytes = segments * ETHERNET_MSS;
+    uint32_t floor = 2 * mss > bytes ? 2 * mss : bytes;
+    uint32_t window = segments * mss;
 
     c->mss = mss;
     c->cwnd = window < floor ? window : floor; /* RFC 6928 2 (1) */

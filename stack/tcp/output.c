@@ -211,7 +211,7 @@ bool output_may_challenge(struct core *core, uint64_t *after_ns)
         count(core, tcp_challenge_acks_limited);
         return false;
     }
-    *after_ns = core->now_ns + TCP_CHALLENGE_NS;
+    *after_ns = core->now_ns + core->config.challenge_ack_ms * NS_PER_MS;
     count(core, tcp_challenge_acks);
     return true;
 }

@@ -141,14 +141,15 @@ static struct text trim(struct tcp *tcp, const struct connection *c, const struc
 }
 
 /*
- * What out-of-order text leaves free: an eighth of the memory. And it holds no more than half,
+ * What out-of-order text leaves free: an eighth of the memory. And it holds no more than its share,
  * since it stays for as long as its sender is silent, and senders here would wait for it.
  */
 static size_t spare_of_out_of_order(const struct tcp *tcp)
 {
     const struct pool *pool = &tcp->core->pool;
-    size_t eighth = pool->limit_bytes / 8, half = pool->limit_bytes / 2;
-    size_t own = half > tcp->out_of_order_bytes ? half - tcp->out_of_order_bytes : 0;
+    size_t eighth = pool->limit_bytes / 8;
+    size_t share = pool->limit_bytes * tcp->core->config.out_of_order_share / 100;
+    size_t own = share > tcp->out_of_order_bytes ? share - tcp->out_of_order_bytes : 0;
     size_t room = pool_room(pool, 0);
 
     return room > own + eighth ? room - own : eighth;
@@ -243,14 +244,15 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
     c->ack_due = ACK_NOW;
     count(tcp->core, tcp_out_of_order_segments);
     c->out_of_order_segments += pieces;
-    if (c->out_of_order.count >= TCP_RANGES_MAX && stands_alone(c, t)) {
+    uint32_t ranges_max = tcp->core->config.ranges_max;
+    if (c->out_of_order.count >= ranges_max && stands_alone(c, t)) {
         count(tcp->core, tcp_out_of_order_limited);
         return;
     }
     uint32_t taken = store(tcp, c, t);
     if (taken == 0)
         return;
-    if (ranges_add(&c->out_of_order, t->position, t->position + taken, TCP_RANGES_MAX))
+    if (ranges_add(&c->out_of_order, t->position, t->position + taken, ranges_max))
         sack_note_arrival(c, t->position);
     else
         count(tcp->core, tcp_memory_short);
@@ -315,7 +317,7 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
         c->heard_text_ns = tcp->core->now_ns;
     }
     if (s->seq != c->rcv_nxt || c->out_of_order.count > 0)
-        sack_note_duplicate(c, s);
+        sack_note_duplicate(tcp, c, s);
     if (t.fin && !c->fin_seen) {
         c->fin_seen = true;
         c->fin_position = t.position + t.length;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "tcp/rtt.h"
 
-void rtt_init(struct rtt *r)
+void rtt_init(struct rtt *r, const struct strait_config *config)
 {
-    *r = (struct rtt){.rto_us = RTT_RTO_INITIAL_US};
+    *r = (struct rtt){.rto_us = config->rto_initial_us};
 }
 
-void rtt_sample(struct rtt *r, uint64_t sample_ns)
+void rtt_sample(struct rtt *r, const struct strait_config *config, uint64_t sample_ns)
 {
-    uint64_t limited_us = sample_ns / 1000 < RTT_RTO_MAX_US ? sample_ns / 1000 : RTT_RTO_MAX_US;
+    uint32_t min_us = config->rto_min_us, max_us = config->rto_max_us;
+    uint64_t limited_us = sample_ns / 1000 < max_us ? sample_ns / 1000 : max_us;
     uint32_t sample_us = limited_us ? (uint32_t)limited_us : 1;
 
     if (r->min_us == 0 || sample_us < r->min_us)
@@ -24,9 +25,10 @@ void rtt_sample(struct rtt *r, uint64_t sample_ns)
 
     /* The minimum stands in the place of the variance, as in Linux: a peer that delays its
      * acknowledgements by nearly 200 ms then causes no timeout. */
-    uint32_t spread_us = r->rttvar_us > RTT_RTO_MIN_US / 4 ? r->rttvar_us * 4 : RTT_RTO_MIN_US;
-    uint64_t rto_us = (uint64_t)r->srtt_us + spread_us;
-    r->rto_us = rto_us < RTT_RTO_MAX_US ? (uint32_t)rto_us : RTT_RTO_MAX_US;
+    uint64_t variance_us = (uint64_t)r->rttvar_us * 4;
+    uint64_t spread_us = variance_us > min_us ? variance_us : min_us;
+    uint64_t rto_us = r->srtt_us + spread_us;
+    r->rto_us = rto_us < max_us ? (uint32_t)rto_us : max_us;
 }
 
 void rtt_syn_lost(struct rtt *r)
@@ -35,9 +37,9 @@ void rtt_syn_lost(struct rtt *r)
         r->rto_us = RTT_RTO_SYN_LOST_US;
 }
 
-uint64_t rtt_timeout_ns(const struct rtt *r, unsigned backoff)
+uint64_t rtt_timeout_ns(const struct rtt *r, const struct strait_config *config, unsigned backoff)
 {
     uint64_t timeout_us = (uint64_t)r->rto_us << (backoff < 16 ? backoff : 16);
 
-    return (timeout_us < RTT_RTO_MAX_US ? timeout_us : RTT_RTO_MAX_US) * 1000;
+    return (timeout_us < config->rto_max_us ? timeout_us : config->rto_max_us) * 1000;
 }

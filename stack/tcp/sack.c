@@ -42,9 +42,9 @@ static void add_duplicate(struct connection *c, uint64_t start, uint64_t end)
     d->end = end > d->end ? end : d->end;
 }
 
-void sack_note_duplicate(struct connection *c, const struct segment *s)
+void sack_note_duplicate(const struct tcp *tcp, struct connection *c, const struct segment *s)
 {
-    if (!c->sack || s->length == 0)
+    if (!c->sack || !tcp->core->config.dsack || s->length == 0)
         return;
     int32_t ahead = seq_distance(text_nxt(c), s->seq);
     int64_t position = (int64_t)c->receive_position + ahead;
@@ -166,7 +166,7 @@ static bool take_block(struct tcp *tcp, struct connection *c, uint32_t ack,
     uint64_t end = start + (b->right - b->left);
     if (ranges_overlap(&c->sacked, start, end) == end - start)
         return false;
-    if (!ranges_add(&c->sacked, start, end, TCP_RANGES_MAX)) {
+    if (!ranges_add(&c->sacked, start, end, tcp->core->config.ranges_max)) {
         count(tcp->core, tcp_sack_limited);
         return false;
     }

@@ -23,7 +23,6 @@ struct connection;
 struct listener;
 
 #define TCP_LISTENER_BUCKETS 64
-#define TCP_SYN_RETRIES      7   /* RFC 9293 3.8.3, MUST-23: three minutes at least */
 #define TCP_SEGMENT_UNTOLD   536 /* RFC 9293 3.7.1, MUST-15 */
 
 struct tcp {
@@ -222,7 +221,7 @@ void tcp_set_keepalive(struct tcp *, struct connection *, const struct tcp_keepa
 void tcp_set_user_timeout(struct tcp *, struct connection *, uint32_t timeout_ms);
 
 /* What only opening a connection knows: the largest segment that is offered and sent (0: as the
- * path has it), and how often the SYN is sent again (0: TCP_SYN_RETRIES times). */
+ * path has it), and how often the SYN is sent again (0: as configured). */
 void tcp_set_opening(struct connection *, uint16_t max_segment, uint8_t syn_retries);
 
 /* Whether what has arrived is acknowledged at once (RFC 9293 3.8.6.3 lets it wait). */

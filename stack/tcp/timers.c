@@ -35,27 +35,28 @@ static uint64_t user_timeout_ns(const struct connection *c)
 }
 
 /* When the peer has had its time to take something; STRAIT_NEVER if the retries decide. */
-static uint64_t patience_end_ns(const struct connection *c)
+static uint64_t patience_end_ns(const struct tcp *tcp, const struct connection *c)
 {
     uint64_t patience_ns = user_timeout_ns(c);
+    uint64_t orphan_ns = tcp->core->config.orphan_timeout_ms * NS_PER_MS;
 
     if (c->ecn_paused && c->timer_purpose == TIMER_PROBE)
         return STRAIT_NEVER; /* it is the host that waits: the peer has nothing to take */
     /* Nobody can end an orphan, and a window that stays shut must not hold its memory for ever. */
-    if (c->orphan && (patience_ns == 0 || patience_ns > TCP_ORPHAN_NS))
-        patience_ns = TCP_ORPHAN_NS;
+    if (c->orphan && (patience_ns == 0 || patience_ns > orphan_ns))
+        patience_ns = orphan_ns;
     return patience_ns ? c->waiting_since_ns + patience_ns : STRAIT_NEVER;
 }
 
 static bool patience_is_over(const struct tcp *tcp, const struct connection *c)
 {
-    uint64_t end_ns = patience_end_ns(c);
+    uint64_t end_ns = patience_end_ns(tcp, c);
 
     if (tcp->core->now_ns >= end_ns)
         return true;
     if (tcp_is_opening(c))
         return c->retries >= c->syn_retries;
-    return end_ns == STRAIT_NEVER && c->retries >= TCP_DATA_RETRIES;
+    return end_ns == STRAIT_NEVER && c->retries >= tcp->core->config.data_retries;
 }
 
 static void give_up(struct tcp *tcp, struct connection *c, bool tell_peer)
@@ -91,7 +92,7 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
     bool over = patience_is_over(tcp, c);
 
     if (!over && tcp->core->now_ns < c->retransmit_ns) { /* the peer has won time since */
-        timer_start(&tcp->timers, &c->timer, earlier(c->retransmit_ns, patience_end_ns(c)));
+        timer_start(&tcp->timers, &c->timer, earlier(c->retransmit_ns, patience_end_ns(tcp, c)));
         return;
     }
     count(tcp->core, tcp_retransmission_timeouts);
@@ -224,9 +225,9 @@ static enum timer_purpose purpose_now(const struct connection *c)
     return c->keepalive.on ? TIMER_KEEPALIVE : TIMER_NONE;
 }
 
-static uint64_t probe_interval_ns(const struct connection *c)
+static uint64_t probe_interval_ns(const struct tcp *tcp, const struct connection *c)
 {
-    uint64_t timeout_ns = rtt_timeout_ns(&c->rtt, c->backoff);
+    uint64_t timeout_ns = rtt_timeout_ns(&c->rtt, &tcp->core->config, c->backoff);
 
     return timeout_ns < TCP_PROBE_MAX_NS ? timeout_ns : TCP_PROBE_MAX_NS;
 }
@@ -238,19 +239,22 @@ static uint64_t keepalive_deadline_ns(const struct connection *c, uint64_t now_n
     return c->retries > 0 ? now_ns + k->interval_s * NS_PER_S : c->heard_ns + k->idle_s * NS_PER_S;
 }
 
-static uint64_t deadline_ns(const struct connection *c, enum timer_purpose purpose, uint64_t now_ns)
+static uint64_t deadline_ns(const struct tcp *tcp, const struct connection *c,
+                            enum timer_purpose purpose)
 {
+    uint64_t now_ns = tcp->core->now_ns;
+
     switch (purpose) {
     case TIMER_NONE:
         break;
     case TIMER_RETRANSMIT:
-        return earlier(c->retransmit_ns, patience_end_ns(c));
+        return earlier(c->retransmit_ns, patience_end_ns(tcp, c));
     case TIMER_PROBE:
-        return earlier(now_ns + probe_interval_ns(c), patience_end_ns(c));
+        return earlier(now_ns + probe_interval_ns(tcp, c), patience_end_ns(tcp, c));
     case TIMER_CORK:
         return now_ns + TCP_CORK_NS;
     case TIMER_FIN_WAIT:
-        return now_ns + TCP_FIN_WAIT_NS;
+        return now_ns + tcp->core->config.fin_timeout_ms * NS_PER_MS;
     case TIMER_KEEPALIVE:
         return keepalive_deadline_ns(c, now_ns);
     }
@@ -273,13 +277,13 @@ void timers_arm(struct tcp *tcp, struct connection *c)
     if (waits_for_peer(purpose) && (restart || !waits_for_peer(before)))
         c->waiting_since_ns = now_ns;
     c->timer_purpose = purpose;
-    c->retransmit_ns = now_ns + rtt_timeout_ns(&c->rtt, c->backoff);
-    timer_start(&tcp->timers, &c->timer, deadline_ns(c, purpose, now_ns));
+    c->retransmit_ns = now_ns + rtt_timeout_ns(&c->rtt, &tcp->core->config, c->backoff);
+    timer_start(&tcp->timers, &c->timer, deadline_ns(tcp, c, purpose));
 }
 
 void timers_hasten(struct tcp *tcp, struct connection *c)
 {
-    uint64_t end_ns = patience_end_ns(c);
+    uint64_t end_ns = patience_end_ns(tcp, c);
 
     if (waits_for_peer(c->timer_purpose) && timer_running(&c->timer) &&
         end_ns < c->timer.deadline_ns)
@@ -288,8 +292,10 @@ void timers_hasten(struct tcp *tcp, struct connection *c)
 
 void timers_arm_ack(struct tcp *tcp, struct connection *c)
 {
+    uint64_t delay_ns = tcp->core->config.delayed_ack_ms * NS_PER_MS;
+
     if (c->ack_due == ACK_NOT_DUE)
         timer_stop(&tcp->timers, &c->ack_timer);
     else if (!timer_running(&c->ack_timer))
-        timer_start(&tcp->timers, &c->ack_timer, tcp->core->now_ns + TCP_DELAYED_ACK_NS);
+        timer_start(&tcp->timers, &c->ack_timer, tcp->core->now_ns + delay_ns);
 }

@@ -27,11 +27,18 @@ struct time_wait *time_wait_new(const struct connection *c)
     return w;
 }
 
+static void start_timer(struct tcp *tcp, struct time_wait *w)
+{
+    uint64_t duration_ns = tcp->core->config.time_wait_ms * NS_PER_MS;
+
+    timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + duration_ns);
+}
+
 void time_wait_insert(struct tcp *tcp, struct time_wait *w, const struct tuple *tuple)
 {
     entry_insert(tcp, &w->entry, ENTRY_TIME_WAIT, tuple);
     tcp->time_wait++;
-    timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + TCP_TIME_WAIT_NS);
+    start_timer(tcp, w);
 }
 
 void time_wait_free(struct tcp *tcp, struct time_wait *w)
@@ -83,7 +90,7 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
     }
     bool last_again = (s->flags & TCP_FIN) && s->seq + segment_span(s) == w->rcv_nxt;
     if (last_again) { /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
-        timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + TCP_TIME_WAIT_NS);
+        start_timer(tcp, w);
         acknowledge(tcp, w);
         return false;
     }

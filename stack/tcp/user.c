@@ -496,7 +496,8 @@ void tcp_set_reuse(struct connection *c, const struct binding *binding)
 void tcp_set_opening(struct connection *c, uint16_t max_segment, uint8_t syn_retries)
 {
     c->max_segment = max_segment;
-    c->syn_retries = syn_retries > 0 ? syn_retries : TCP_SYN_RETRIES;
+    if (syn_retries > 0)
+        c->syn_retries = syn_retries;
 }
 
 void tcp_set_quick_ack(struct tcp *tcp, struct connection *c, bool on)

@@ -102,7 +102,7 @@ static bool too_big(struct udp *u, struct udp_endpoint *e, const struct ip_error
     if (e->mtu_discover == IP_PMTUDISC_INTERFACE || e->mtu_discover == IP_PMTUDISC_OMIT)
         return false;
     if (e->remote_port == 0) {
-        e->cut_until_ns = u->core->now_ns + PATH_LIFETIME_NS;
+        e->cut_until_ns = u->core->now_ns + u->core->config.path_mtu_timeout_ms * NS_PER_MS;
         count(u->core, udp_cutting_allowed);
         return true;
     }

@@ -215,8 +215,8 @@ void udp_open(struct udp *u, struct udp_endpoint *e, void *owner)
 {
     *e = (struct udp_endpoint){
         .owner = owner,
-        .queue_max_bytes = u->core->config.receive_buffer_bytes,
-        .ttl = IP_DEFAULT_TTL,
+        .queue_max_bytes = u->core->config.udp_receive_buffer_bytes,
+        .ttl = u->core->config.ttl,
         .mtu_discover = IP_PMTUDISC_WANT,
     };
     e->binding.address = e->remote = address_v4(INADDR_ANY);

@@ -52,14 +52,13 @@ struct lan *lan_new(uint32_t mtu, uint32_t features)
 {
     struct lan *lan = calloc(1, sizeof(*lan));
     assert_non_null(lan);
-    lan->core.config = (struct strait_config){
-        .size = sizeof(lan->core.config),
-        .port_first = 40000,
-        .port_last = 40099,
-        .fragments_max_bytes = 1 << 20,
-        .memory_max_bytes = 1 << 20,
-        .receive_buffer_bytes = 1 << 16,
-    };
+    struct strait_config *config = &lan->core.config;
+    strait_config_init(config);
+    config->port_first = 40000;
+    config->port_last = 40099;
+    config->fragments_max_bytes = 1 << 20;
+    config->memory_max_bytes = 1 << 20;
+    config->receive_buffer_bytes = config->udp_receive_buffer_bytes = 1 << 16;
     lan->core.now_ns = 1000 * NS_PER_S;
     pool_init(&lan->core.pool, lan->core.config.memory_max_bytes);
     prng_seed(&lan->core.prng, 1);

@@ -101,6 +101,7 @@ static void node_init(struct chain *c, uint32_t i, uint32_t left_mtu, uint32_t r
     struct node *node = &c->nodes[i];
     struct strait_link link = {.size = sizeof(link), .name = "chain", .fd = -1, .upper = node};
 
+    strait_config_init(&node->core.config);
     node->core.config.fragments_max_bytes = 1 << 20;
     node->core.config.forward = true;
     node->core.config.secret[0] = (uint8_t)i;

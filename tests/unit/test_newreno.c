@@ -8,7 +8,8 @@
 
 #include "tcp/congestion.h"
 
-#define MSS 1460
+#define MSS      1460
+#define SEGMENTS 10 /* of the initial window, RFC 6928 */
 
 static const struct congestion_algorithm *const reno = &congestion_newreno;
 
@@ -16,7 +17,7 @@ static const struct congestion_algorithm *const reno = &congestion_newreno;
 static struct congestion avoiding(uint32_t segments)
 {
     struct congestion c;
-    congestion_start(&c, reno, MSS);
+    congestion_start(&c, reno, MSS, SEGMENTS);
     c.cwnd = segments * MSS;
     c.ssthresh = c.cwnd;
     return c;
@@ -48,7 +49,7 @@ static void the_initial_window_by_mss_rfc6928_2(void **state)
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct congestion c;
-        congestion_start(&c, reno, table[i].mss);
+        congestion_start(&c, reno, table[i].mss, SEGMENTS);
         assert_int_equal(c.mss, table[i].mss);
         assert_int_equal(c.cwnd, table[i].window);
     }
@@ -59,7 +60,7 @@ static void slow_start_is_not_limited_at_first_rfc5681_3_1(void **state)
 {
     (void)state;
     struct congestion c;
-    congestion_start(&c, reno, MSS);
+    congestion_start(&c, reno, MSS, SEGMENTS);
     assert_true(c.ssthresh >= UINT32_C(65535) << 14);
 }
 
@@ -69,7 +70,7 @@ static void slow_start_doubles_the_window_each_round_rfc5681_3_1(void **state)
     static const uint32_t pieces[] = {MSS, 2 * MSS, 10 * MSS};
     for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
         struct congestion c;
-        congestion_start(&c, reno, MSS);
+        congestion_start(&c, reno, MSS, SEGMENTS);
         for (uint32_t round = 1; round <= 10; round++) {
             acknowledge(&c, c.cwnd, pieces[i]);
             assert_int_equal(c.cwnd, UINT32_C(14600) << round);
@@ -81,7 +82,7 @@ static void slow_start_counts_bytes_and_not_acknowledgements_rfc3465_2_2(void **
 {
     (void)state;
     struct congestion c;
-    congestion_start(&c, reno, MSS);
+    congestion_start(&c, reno, MSS, SEGMENTS);
     acknowledge(&c, MSS, 1); /* a peer that divides its acknowledgements gains nothing */
     assert_int_equal(c.cwnd, 14600 + MSS);
 }
@@ -91,7 +92,7 @@ static void one_acknowledgement_of_a_whole_window_doubles_it(void **state)
 {
     (void)state;
     struct congestion c;
-    congestion_start(&c, reno, MSS);
+    congestion_start(&c, reno, MSS, SEGMENTS);
     reno->acked(&c, 14600);
     assert_int_equal(c.cwnd, 29200);
     reno->acked(&c, 29200);
@@ -102,7 +103,7 @@ static void slow_start_ends_at_ssthresh_rfc5681_3_1(void **state)
 {
     (void)state;
     struct congestion c;
-    congestion_start(&c, reno, MSS);
+    congestion_start(&c, reno, MSS, SEGMENTS);
     c.ssthresh = 14600 + 2 * MSS + 700;
     acknowledge(&c, 2 * MSS, MSS);
     assert_int_equal(c.cwnd, 14600 + 2 * MSS);
@@ -157,7 +158,7 @@ static void a_loss_halves_what_is_in_flight_rfc5681_3_1_equation_4(void **state)
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct congestion c;
-        congestion_start(&c, reno, MSS);
+        congestion_start(&c, reno, MSS, SEGMENTS);
         reno->lost(&c, table[i].flight);
         assert_int_equal(c.ssthresh, table[i].ssthresh);
         assert_int_equal(c.cwnd, 14600); /* the window is for recovery to set */
@@ -208,7 +209,7 @@ static void the_window_does_not_overflow_in_slow_start(void **state)
     static const uint32_t sizes[] = {536, 1460, 65495};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct congestion c;
-        congestion_start(&c, reno, sizes[i]);
+        congestion_start(&c, reno, sizes[i], SEGMENTS);
         for (int round = 0; round < 100; round++) {
             uint32_t before = c.cwnd;
             reno->acked(&c, before);
@@ -222,7 +223,7 @@ static void the_window_does_not_overflow_in_avoidance(void **state)
 {
     (void)state;
     struct congestion c;
-    congestion_start(&c, reno, 65495);
+    congestion_start(&c, reno, 65495, SEGMENTS);
     c.cwnd = (UINT32_C(1) << 30) - 65495 * 10;
     c.ssthresh = c.cwnd;
     for (int round = 0; round < 40000; round++) {
