@@ -158,6 +158,18 @@ static void it_is_forgotten_after_ten_minutes_rfc1191_6_3(void **state)
     assert_int_equal(mtu_to(lan, FAR), 1200);
 }
 
+static void how_long_it_is_known_can_be_set_rfc1191_6_3(void **state)
+{
+    struct lan *lan = *state;
+
+    lan->core.config.path_mtu_timeout_ms = 5 * 60000;
+    learn(lan, FAR, 1000);
+    lan->core.now_ns += 5 * MINUTE - 1;
+    assert_int_equal(mtu_to(lan, FAR), 1000);
+    lan->core.now_ns += 1;
+    assert_int_equal(mtu_to(lan, FAR), 1500);
+}
+
 static void hearing_it_again_renews_it_rfc1191_6_3(void **state)
 {
     struct lan *lan = *state;
@@ -215,6 +227,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_plateau_is_that_below_a_segment_of_a_super_packet,
                                         setup_super, teardown),
         TEST(it_is_forgotten_after_ten_minutes_rfc1191_6_3),
+        TEST(how_long_it_is_known_can_be_set_rfc1191_6_3),
         TEST(hearing_it_again_renews_it_rfc1191_6_3),
         TEST(the_least_recently_used_goes_first),
         TEST(a_million_destinations_take_no_more_room),
