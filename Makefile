@@ -84,7 +84,8 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim same hashes corpus fuzzers
-.PHONY: fuzz interop oracle posix asan mutants lint layers requirements header fmt clean help
+.PHONY: fuzz interop oracle posix asan mutants lint layers requirements settings header fmt clean
+.PHONY: help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -247,7 +248,7 @@ tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(EXAMPLE) 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.
 ifeq ($(MODE),release)
-test: layers requirements header install-test
+test: layers requirements settings header install-test
 endif
 test: unit tcp sim corpus interop oracle posix ## all tests of this MODE
 
@@ -266,6 +267,9 @@ layers: $(LIB_OBJ) $(BESIDE_OBJ) $(APP_OBJ) ## includes run downward, the core d
 
 requirements: ## each requirement of RFC 9293, hostile letter and lesson has its test or its reason
 	scripts/requirements
+
+settings: $(OUT)/strait ## README.md lists the settings as they are (scripts/settings writes the list)
+	STRAIT=$< scripts/settings --check
 
 # The compiler is no dependency: where there is none, this is said and passed over.
 header: ## strait.h is C++ as well

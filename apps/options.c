@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "settings.h"
 #include "strait.h"
 
 #define MTU_MIN 68 /* RFC 791 */
@@ -35,6 +36,7 @@ static const char common_help[] =
     "                     a bad path, the same in both directions: delay=20ms, jitter=5ms,\n"
     "                     rate=100mbit, queue=64kb, ecn=30kb, loss=1%, duplicate=1%, reorder=5%,\n"
     "                     corrupt=0.1%, burst=0.1%/20%/50% (to enter, to leave, loss within)\n"
+    "  --set NAME=VALUE   changes a setting; as often as needed. strait settings lists them\n"
     "  --capture FILE     writes all packets to a file for tcpdump -r or wireshark\n"
     "  --filter EXPR      captures only what matches, in the language of pcap-filter(7)\n"
     "  -v, --verbose[=CATEGORY,...]\n"
@@ -51,6 +53,7 @@ enum {
     OPT_MTU,
     OPT_NO_OFFLOAD,
     OPT_IMPAIR,
+    OPT_SET,
     OPT_CAPTURE,
     OPT_FILTER,
     OPT_HELP
@@ -63,6 +66,7 @@ static const struct option common_options[] = {
     {"mtu", required_argument, NULL, OPT_MTU},
     {"no-offload", no_argument, NULL, OPT_NO_OFFLOAD},
     {"impair", required_argument, NULL, OPT_IMPAIR},
+    {"set", required_argument, NULL, OPT_SET},
     {"capture", required_argument, NULL, OPT_CAPTURE},
     {"filter", required_argument, NULL, OPT_FILTER},
     {"verbose", optional_argument, NULL, 'v'},
@@ -221,6 +225,8 @@ static int take_common(int option, char *value, struct options *o, const struct 
         return 0;
     case OPT_IMPAIR:
         return parse_impair(value, o, report);
+    case OPT_SET:
+        return settings_take(value, &o->config, report);
     case OPT_CAPTURE:
         o->capture = value;
         return 0;
@@ -317,6 +323,7 @@ int options_parse(const struct command *command, int argc, char *argv[], struct 
     const struct report report = {error, error_bytes};
     const struct vocabulary v = vocabulary_of(command);
     *o = (struct options){.tun = "tun0"};
+    strait_config_init(&o->config);
     opterr = 0;
     optind = 0; /* GNU: forget what an earlier parse has left */
     for (;;) {

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "link/impair.h"
+#include "strait.h"
 
 struct options {
     const char *tun;     /* the device */
@@ -27,6 +28,7 @@ struct options {
     const char *capture;         /* a file to write; NULL: none */
     const char *filter;          /* of the capture; NULL: everything */
     uint32_t log_categories;     /* STRAIT_LOG_* */
+    struct strait_config config; /* the defaults, and what --set has set; no secret, no log */
     char **operands;             /* the words that are no options */
     int operand_count;
     bool help; /* only the help is wanted; nothing else has been checked */

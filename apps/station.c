@@ -160,8 +160,7 @@ static int give_up_privileges(struct station *s)
 
 static int start_stack(struct station *s)
 {
-    struct strait_config config;
-    strait_config_init(&config);
+    struct strait_config config = s->options->config;
     s->env->random(s->env, config.secret, sizeof(config.secret));
     config.log_categories = s->options->log_categories;
     config.log = log_message;

@@ -8,6 +8,7 @@
 #include "options.h"
 #include "ping/command.h"
 #include "serve.h"
+#include "settings.h"
 #include "strait.h"
 
 static const struct {
@@ -19,6 +20,7 @@ static const struct {
     {"ping", ping_main, "sends ICMP echo requests to a host"},
     {"nc", nc_main, "joins stdin and stdout with a connection, or with datagrams"},
     {"get", get_main, "downloads by HTTP"},
+    {"settings", settings_main, "lists what --set changes, with defaults and ranges"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -27,7 +29,9 @@ static void print_help(void)
 {
     puts("Usage: strait COMMAND [OPTION...]\n"
          "\n"
-         "Each command is a host of its own on a TUN device; strait COMMAND --help says more.\n");
+         "Each command but the last is a host of its own on a TUN device; strait COMMAND --help "
+         "says\n"
+         "more.\n");
     for (size_t i = 0; i < COMMANDS; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].purpose);
     puts("  --version  prints the version\n"

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The settings of a host on the command line: --set NAME=VALUE, and `strait settings`. */
+#ifndef APPS_SETTINGS_H
+#define APPS_SETTINGS_H
+
+#include "options.h"
+#include "strait.h"
+
+/* Takes NAME=VALUE into a configuration. Returns 0, or what options_fail returns. */
+int settings_take(const char *text, struct strait_config *, const struct report *);
+
+/* `strait settings`: lists what there is; with --markdown as a table for README.md. */
+int settings_main(int argc, char *argv[]);
+
+#endif
