@@ -157,6 +157,17 @@ static void a_capture_can_be_read_by_tcpdump(void **state)
     assert_null(strstr(output, "ICMP"));
 }
 
+/* ---- Settings ------------------------------------------------------------------------------ */
+
+static void a_setting_on_the_command_line_is_in_force_rfc1122_3_2_1_7(void **state)
+{
+    char output[4096];
+    program_start(*state, "--set", "ip.ttl=77", NULL);
+    assert_int_equal(run_command(output, sizeof(output), "ping -c 1 -W 5 " STRAIT_ADDRESS), 0);
+    assert_non_null(strstr(output, "ttl=77 "));
+    program_stop(*state, SIGTERM);
+}
+
 /* ---- Refusals ------------------------------------------------------------------------------ */
 
 static void wrong_usage_is_status_2_and_one_line(void **state)
@@ -179,6 +190,7 @@ static void wrong_usage_is_status_2_and_one_line(void **state)
         {"1500x", {ORDINARY, "--mtu", "1500x", NULL}},
         {"--capture", {ORDINARY, "--filter", "tcp", NULL}},
         {"--root", {ORDINARY, "--root", NULL}},
+        {"ip.ttl=0", {ORDINARY, "--set", "ip.ttl=0", NULL}},
         {"--fly", {ORDINARY, "--fly", NULL}},
         {"more", {ORDINARY, "more", NULL}},
     };
@@ -216,6 +228,7 @@ int main(void)
         TEST(without_privilege_and_device_it_says_how_to_get_them),
         TEST(root_is_given_up_once_the_device_is_open),
         TEST(a_capture_can_be_read_by_tcpdump),
+        TEST(a_setting_on_the_command_line_is_in_force_rfc1122_3_2_1_7),
         TEST(wrong_usage_is_status_2_and_one_line),
         TEST(what_cannot_be_done_is_status_1_and_one_line),
     };

@@ -281,6 +281,37 @@ static void a_wrong_impairment_is_refused_with_its_word(void **state)
     expect_refused("serve --addr 10.7.0.2/24 --impair", "--impair needs a value");
 }
 
+static void settings_are_set_one_by_one(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --addr 10.7.0.2/24"), 0);
+    assert_int_equal(options.config.rto_min_us, 200000);
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 --set tcp.rto_min=1s --set tcp.ecn=request "
+                           "--set=socket.memory=1GiB --set tcp.rto_min=50ms"),
+                     0);
+    assert_int_equal(options.config.rto_min_us, 50000);
+    assert_int_equal(options.config.ecn, STRAIT_ECN_REQUEST);
+    assert_int_equal(options.config.memory_max_bytes, 1 << 30);
+}
+
+static void a_wrong_setting_is_refused_with_what_it_takes(void **state)
+{
+    (void)state;
+    expect_refused("serve --addr 10.7.0.2/24 --set", "--set needs a value");
+    expect_refused("serve --addr 10.7.0.2/24 --set tcp.rto_min", "write it as NAME=VALUE");
+    expect_refused("serve --addr 10.7.0.2/24 --set tcp.rto=1s",
+                   "--set tcp.rto=1s: there is no such setting; see strait settings");
+    expect_refused("serve --addr 10.7.0.2/24 --set =1s", "there is no such setting");
+    expect_refused("serve --addr 10.7.0.2/24 --set tcp.retries=many",
+                   "--set tcp.retries=many: it takes 1 to 100 times; for example tcp.retries=15");
+    expect_refused("serve --addr 10.7.0.2/24 --set tcp.rto_min=2min",
+                   "it takes 1ms to 1min; for example tcp.rto_min=200ms");
+    expect_refused("serve --addr 10.7.0.2/24 --set tcp.ecn=on",
+                   "it takes off, answer, request; for example tcp.ecn=answer");
+    expect_refused("serve --addr 10.7.0.2/24 --set ip.local_ports=9",
+                   "it takes 1 to 65535 ports; for example ip.local_ports=32768-60999");
+}
+
 static void a_filter_needs_a_capture(void **state)
 {
     (void)state;
@@ -305,6 +336,8 @@ int main(void)
         cmocka_unit_test(the_peer_is_another_host_of_the_same_network),
         cmocka_unit_test(the_mtu_is_68_to_65535_bytes_rfc791),
         cmocka_unit_test(a_wrong_impairment_is_refused_with_its_word),
+        cmocka_unit_test(settings_are_set_one_by_one),
+        cmocka_unit_test(a_wrong_setting_is_refused_with_what_it_takes),
         cmocka_unit_test(a_filter_needs_a_capture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
