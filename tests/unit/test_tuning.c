@@ -48,6 +48,7 @@ static void what_is_sent_has_the_ttl_that_is_set_rfc1122_3_2_1_7(void **state)
     uint8_t ttl = 0;
     int old = wire_datagram(w->left, 0, 0);
     tune(w->left, "ip.ttl", "7");
+    tune(w->right, "ip.ttl", "9");
     int datagram = wire_datagram(w->left, 0, 0), stream = wire_stream(w->left, SOCK_NONBLOCK);
     pair_filter(w->pair, note_ttl, &ttl);
     send_datagram(w, old, 9, 1);
@@ -58,6 +59,8 @@ static void what_is_sent_has_the_ttl_that_is_set_rfc1122_3_2_1_7(void **state)
     pair_run(w->pair, 1); /* the SYN leaves, nothing comes yet */
     assert_int_equal(ttl, 7);
     assert_int_equal(wire_option(w->left, stream, IPPROTO_IP, IP_TTL), 7);
+    wire_run(w);
+    assert_int_equal(ttl, 9); /* of the RST, which no socket sends */
 }
 
 static uint16_t local_port(struct strait *stack, int fd)
