@@ -483,7 +483,8 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * once, until it is turned off; it reads as on at first); TCP_NOTSENT_LOWAT (bytes that may wait
  * without having been sent; 0: no limit); TCP_SYNCNT (1 to 127; 7); TCP_CONGESTION ("reno"; others
  * are ENOENT); TCP_INFO (read only; linux/tcp.h has the whole struct). An accepted socket inherits
- * what can be set from its listener. Others are ENOPROTOOPT, those of another level EOPNOTSUPP to
+ * what can be set from its listener; what holds at first is that of the settings, whose defaults
+ * stand here. Others are ENOPROTOOPT, those of another level EOPNOTSUPP to
  * read; a value that is too short to set, or out of range, is EINVAL.
  */
 STRAIT_API int strait_getsockopt(struct strait *, int fd, int level, int name, void *value,

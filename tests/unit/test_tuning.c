@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <netinet/tcp.h>
+
 #include "wire.h"
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, wire_setup, wire_teardown)
@@ -61,6 +63,18 @@ static void what_is_sent_has_the_ttl_that_is_set_rfc1122_3_2_1_7(void **state)
     assert_int_equal(wire_option(w->left, stream, IPPROTO_IP, IP_TTL), 7);
     wire_run(w);
     assert_int_equal(ttl, 9); /* of the RST, which no socket sends */
+}
+
+static void an_option_that_is_not_set_is_as_the_setting(void **state)
+{
+    struct wire *w = *state;
+    int fd = wire_stream(w->left, 0), standard = -1;
+    tune(w->left, "ip.ttl", "9");
+    tune(w->left, "tcp.syn_retries", "3");
+    assert_int_equal(
+        strait_setsockopt(w->left, fd, IPPROTO_IP, IP_TTL, &standard, sizeof(standard)), 0);
+    assert_int_equal(wire_option(w->left, fd, IPPROTO_IP, IP_TTL), 9);
+    assert_int_equal(wire_option(w->left, fd, IPPROTO_TCP, TCP_SYNCNT), 3);
 }
 
 static uint16_t local_port(struct strait *stack, int fd)
@@ -233,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_sent_has_the_ttl_that_is_set_rfc1122_3_2_1_7),
+        TEST(an_option_that_is_not_set_is_as_the_setting),
         TEST(local_ports_come_from_the_range_that_is_set_rfc6056),
         TEST(fragments_wait_as_long_as_set_rfc1122_3_3_2),
         TEST(incomplete_packets_of_a_source_are_limited),
