@@ -27,7 +27,8 @@
 #include "program.h"
 #include "transfer.h"
 
-#define BYTES SCALED(20 * MB)
+#define BYTES    SCALED(20 * MB)
+#define LOST_MAX 50 /* datagrams */
 
 /* The client's network namespace lives as long as one of these is open, or a socket made in it. */
 struct place {
@@ -157,13 +158,17 @@ static void datagrams_get_through_a_narrow_path(void **state)
     assert_int_equal(setns(p.here, CLONE_NEWNET), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 
-    assert_false(is_echoed(fd, 100));
+    /* Where the machine is busy, more are on their way before the router's word arrives. */
+    int lost = 0;
+    while (!is_echoed(fd, 100) && lost < LOST_MAX)
+        lost++;
+    assert_in_range(lost, 1, LOST_MAX - 1);
     for (int i = 0; i < 5; i++)
         assert_true(is_echoed(fd, WAIT_MS));
     close(fd);
     end_narrow_path(&p);
     program_stop(program, SIGTERM);
-    assert_int_equal(program_counter(program, "udp_cutting_allowed"), 1);
+    assert_in_range(program_counter(program, "udp_cutting_allowed"), 1, lost);
     assert_int_equal(program_counter(program, "ip_path_lowered"), 0);
 }
 
