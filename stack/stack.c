@@ -196,6 +196,13 @@ void strait_counters(const struct strait *s,
         visit(context, counter_name(i), s->core.counters[i]);
 }
 
+void strait_trace(struct strait *s, void (*told)(void *context, const struct strait_trace *),
+                  void *context)
+{
+    s->core.trace = told;
+    s->core.trace_context = context;
+}
+
 uint32_t strait_connections(const struct strait *s)
 {
     return s->tcp.connections;

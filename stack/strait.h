@@ -427,6 +427,44 @@ STRAIT_API uint32_t strait_connections(const struct strait *);
  */
 STRAIT_API size_t strait_memory(const struct strait *);
 
+/* ---- Traces ---- */
+
+/* What a record of a trace is about. Positions are those of the streams: 0 is the first byte. */
+enum strait_trace_event {
+    STRAIT_TRACE_SENT,     /* `length` bytes from `position` on, for the first time */
+    STRAIT_TRACE_RESENT,   /* the same, but some of it had been sent before */
+    STRAIT_TRACE_ACKED,    /* the peer has acknowledged all below `position` */
+    STRAIT_TRACE_RECEIVED, /* `length` bytes from `position` on have come that were missing */
+    STRAIT_TRACE_CHANGED,  /* nothing of that, but one of the values */
+};
+
+/* What a connection tells while it is traced. It has no padding: its bytes can be compared. */
+struct strait_trace {
+    size_t size;      /* sizeof(struct strait_trace) */
+    uint64_t time_ns; /* of the stack */
+    struct sockaddr_in local, remote;
+    uint64_t position;
+    uint32_t length; /* bytes; a FIN counts as one */
+    uint32_t event;  /* enum strait_trace_event */
+    uint32_t state;  /* Linux's number of it, TCP_ESTABLISHED in <netinet/tcp.h> and so on */
+
+    /* The values, as they are now. */
+    uint32_t cwnd, ssthresh;              /* bytes; ssthresh is UINT32_MAX before a loss */
+    uint32_t srtt_us, rttvar_us;          /* 0: not measured yet */
+    uint32_t rto_us;                      /* as it is backed off */
+    uint32_t send_window, receive_window; /* bytes that the one side still lets the other send */
+};
+
+/*
+ * Lets `told` know what happens to each TCP connection: each change of a value, each segment with
+ * text, each acknowledgement. It is called where that happens, inside strait_input, strait_advance
+ * and socket calls, and may make no call of this stack. The record is borrowed for the call. NULL
+ * ends it.
+ */
+STRAIT_API void strait_trace(struct strait *,
+                             void (*told)(void *context, const struct strait_trace *),
+                             void *context);
+
 /* ---- Sockets ---- */
 
 /*

@@ -22,6 +22,8 @@ struct core {
     struct pool pool;
     struct prng prng; /* seeded from the secret; for choices, not for secrets */
     uint64_t counters[COUNTER_COUNT];
+    void (*trace)(void *trace_context, const struct strait_trace *); /* NULL: nobody listens */
+    void *trace_context;
 };
 
 /* Counts one (or `amount`) in the counter of that name. */

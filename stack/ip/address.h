@@ -42,6 +42,15 @@ static inline struct in_addr address_to_in(const struct address *a)
     return (struct in_addr){htonl(address_to_v4(a))};
 }
 
+static inline struct sockaddr_in address_to_socket(const struct address *a, uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET,
+        .sin_addr = address_to_in(a),
+        .sin_port = htons(port),
+    };
+}
+
 static inline bool address_equal(const struct address *a, const struct address *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;

@@ -214,6 +214,7 @@ void connection_set_state(struct tcp *tcp, struct connection *c, enum tcp_state 
     log_to(tcp->core, STRAIT_LOG_TCP, "port %u to %u: %s -> %s", c->entry.tuple.local_port,
            c->entry.tuple.remote_port, names[c->state], names[state]);
     c->state = state;
+    trace_changes(tcp, c);
 }
 
 void connection_starve(struct tcp *tcp, struct connection *c)

@@ -170,6 +170,7 @@ struct connection {
     uint32_t ecn_reduced_at; /* snd_nxt then */
 
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
+    uint32_t traced;             /* fingerprint of the values that the trace has told last */
 
     /* For TCP_INFO: what the positions do not tell. */
     uint32_t retransmitted; /* segments, in all */
@@ -526,6 +527,32 @@ void ecn_window_reduced(struct connection *);
 
 /* Whether the window was reduced, for a mark, since what is lost now was sent. */
 bool ecn_has_reduced(const struct connection *);
+
+/* ---- info.c ---- */
+
+/* Linux's number of the state (include/net/tcp_states.h). */
+uint8_t tcp_linux_state(enum tcp_state);
+
+/* ---- trace.c ---- */
+
+void trace_tell(struct tcp *, struct connection *, enum strait_trace_event, uint64_t position,
+                uint32_t length);
+void trace_tell_changes(struct tcp *, struct connection *);
+
+/* Something has happened that a trace shows. Costs one test where nobody listens. */
+static inline void trace(struct tcp *tcp, struct connection *c, enum strait_trace_event event,
+                         uint64_t position, uint32_t length)
+{
+    if (__builtin_expect(tcp->core->trace != NULL, 0))
+        trace_tell(tcp, c, event, position, length);
+}
+
+/* The values may have changed. */
+static inline void trace_changes(struct tcp *tcp, struct connection *c)
+{
+    if (__builtin_expect(tcp->core->trace != NULL, 0))
+        trace_tell_changes(tcp, c);
+}
 
 /* ---- timers.c ---- */
 

@@ -22,7 +22,7 @@ enum linux_state {
     LINUX_CLOSING,
 };
 
-static uint8_t linux_state(enum tcp_state state)
+uint8_t tcp_linux_state(enum tcp_state state)
 {
     static const uint8_t numbers[] = {
         [STATE_CLOSED] = LINUX_CLOSE,          [STATE_SYN_SENT] = LINUX_SYN_SENT,
@@ -118,7 +118,7 @@ static void tell_totals(const struct connection *c, struct tcp_info *info)
 void tcp_get_info(const struct tcp *tcp, const struct connection *c, struct tcp_info *info)
 {
     memset(info, 0, sizeof(*info));
-    info->tcpi_state = linux_state(c->state);
+    info->tcpi_state = tcp_linux_state(c->state);
     info->tcpi_ca_state = c->after_timeout ? TCP_CA_Loss : c->in_recovery ? TCP_CA_Recovery : 0;
     info->tcpi_retransmits = c->retries;
     info->tcpi_probes = c->timer_purpose == TIMER_RETRANSMIT ? 0 : c->retries;

@@ -232,6 +232,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     if (c->ecn)
         ecn_take_ack(tcp, c, s, flight);
     loss_acked(c, bytes, flight);
+    trace(tcp, c, STRAIT_TRACE_ACKED, c->send.start, 0);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);
     return acked > bytes ? fin_acknowledged(tcp, c) : true;
@@ -286,6 +287,7 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
         return false;
     if (duplicate) /* with SACK also one that acknowledges more: RFC 6675 5 */
         loss_duplicate_ack(tcp, c);
+    trace_changes(tcp, c);
     return true;
 }
 

@@ -151,7 +151,9 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
     out.payload_bytes = length;
     if (length > c->mss)
         out.gso_size = (uint16_t)c->mss;
+    bool again = seq_lt(seq, c->snd_nxt);
     note_sent(tcp, c, seq, length, fin, pieces);
+    trace(tcp, c, again ? STRAIT_TRACE_RESENT : STRAIT_TRACE_SENT, position, length + fin);
     send_packet(tcp, &c->route, &out, pieces);
     return length + fin;
 }
@@ -187,6 +189,7 @@ void output_syn(struct tcp *tcp, struct connection *c)
     }
     send_control(tcp, c, &s);
     timers_arm(tcp, c);
+    trace_changes(tcp, c);
 }
 
 /*
@@ -396,6 +399,7 @@ bool output_run(struct tcp *tcp, struct connection *c)
         output_ack(tcp, c);
     timers_arm(tcp, c);
     timers_arm_ack(tcp, c);
+    trace_changes(tcp, c);
     return more;
 }
 

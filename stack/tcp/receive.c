@@ -328,6 +328,8 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
         take_in_order(tcp, c, &t, s->pieces);
     else if (t.length > 0)
         take_out_of_order(tcp, c, &t, s->pieces);
+    if (t.length > 0)
+        trace(tcp, c, STRAIT_TRACE_RECEIVED, t.position, t.length);
     if (receive_fin_taken(c))
         take_fin(tcp, c);
 }
