@@ -427,6 +427,51 @@ STRAIT_API uint32_t strait_connections(const struct strait *);
  */
 STRAIT_API size_t strait_memory(const struct strait *);
 
+/* ---- Endpoints ---- */
+
+enum strait_endpoint_kind {
+    STRAIT_ENDPOINT_CONNECTION, /* of TCP, as long as segments reach it */
+    STRAIT_ENDPOINT_HALF_OPEN,  /* a SYN that was answered */
+    STRAIT_ENDPOINT_TIME_WAIT,
+    STRAIT_ENDPOINT_LISTENER,
+    STRAIT_ENDPOINT_UDP, /* with a local port */
+    STRAIT_ENDPOINT_PING,
+};
+
+struct tcp_info;
+
+/* One end of a conversation, as strait_inspect shows it. What it does not have is 0. */
+struct strait_endpoint {
+    size_t size;   /* sizeof(struct strait_endpoint) */
+    uint8_t kind;  /* enum strait_endpoint_kind */
+    uint8_t state; /* of TCP: Linux's number, TCP_ESTABLISHED in <netinet/tcp.h> and so on */
+    bool orphan;   /* a connection whose socket is closed */
+    struct sockaddr_in local, remote;
+    uint32_t receive_queue; /* bytes that wait to be read; a listener's connections, to be taken */
+    uint32_t send_queue;    /* bytes not acknowledged; how many connections may wait */
+    uint32_t receive_limit_bytes, send_limit_bytes;   /* of the buffers */
+    uint32_t receive_memory_bytes, send_memory_bytes; /* that they take now */
+
+    /* Of a connection. */
+    uint32_t cwnd, ssthresh;              /* bytes; ssthresh is UINT32_MAX before a loss */
+    uint32_t send_window, receive_window; /* bytes that the one side still lets the other send */
+    const char *congestion;               /* "reno" */
+    const char *timer;                    /* what it runs for, "retransmit"; NULL: it does not */
+    uint64_t timer_ns;                    /* until it expires */
+    const struct tcp_info *info;          /* the whole struct of <linux/tcp.h> */
+};
+
+/*
+ * Calls visit(context, endpoint) for some endpoints: for `max` or a few more, or for fewer. *cursor
+ * is 0 at first and moves on. Returns true as long as there may be more: so a program looks at any
+ * number of endpoints in small steps. Whatever comes and goes between the steps, an endpoint that
+ * is there all the time is visited once. What is visited is borrowed for the call, in which no
+ * other call of this stack may be made.
+ */
+STRAIT_API bool strait_inspect(struct strait *, uint64_t *cursor, unsigned max,
+                               void (*visit)(void *context, const struct strait_endpoint *),
+                               void *context);
+
 /* ---- Traces ---- */
 
 /* What a record of a trace is about. Positions are those of the streams: 0 is the first byte. */

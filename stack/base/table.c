@@ -74,3 +74,24 @@ void table_each(struct table *t, void (*visit)(void *context, struct table_node 
         }
     }
 }
+
+static uint32_t reversed(uint32_t bits)
+{
+    uint32_t result = 0;
+    for (int i = 0; i < 32; i++)
+        result |= (bits >> i & 1) << (31 - i);
+    return result;
+}
+
+/*
+ * Chains are walked in the order of their numbers with the bits reversed. A chain that is parted
+ * when the table grows becomes two neighbours in that order, so what lies behind stays behind.
+ */
+bool table_walk(const struct table *t, uint32_t *cursor,
+                void (*visit)(void *context, struct table_node *), void *context)
+{
+    for (struct table_node *node = table_chain(t, *cursor); node != NULL; node = node->next)
+        visit(context, node);
+    *cursor = reversed(reversed(*cursor | ~t->mask) + 1);
+    return *cursor != 0;
+}

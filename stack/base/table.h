@@ -44,4 +44,12 @@ static inline struct table_node *table_chain(const struct table *t, uint32_t has
 /* Calls visit(context, node) for every node; visit may remove that node. */
 void table_each(struct table *, void (*visit)(void *context, struct table_node *), void *context);
 
+/*
+ * A walk in steps: calls visit(context, node) for each node of one chain, and moves *cursor on to
+ * the next; it is 0 at first. Returns false after the last chain. Nodes may come and go, and the
+ * table may grow, between the steps: a node that is there all the time is visited exactly once.
+ */
+bool table_walk(const struct table *, uint32_t *cursor,
+                void (*visit)(void *context, struct table_node *), void *context);
+
 #endif

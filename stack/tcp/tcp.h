@@ -260,4 +260,12 @@ void tcp_get_info(const struct tcp *, const struct connection *, struct tcp_info
 /* The same of what is no connection: a listener, or NULL for a closed stream. */
 void tcp_get_no_info(const struct listener *, struct tcp_info *);
 
+/* Shows what stands in a part of the table, from *cursor on; for strait_inspect, whose `visit` this
+ * is. Returns false when all has been shown. */
+bool tcp_inspect(struct tcp *, uint32_t *cursor,
+                 void (*visit)(void *context, const struct strait_endpoint *), void *context);
+
+/* Tells of a listener what strait_inspect shows. */
+void tcp_inspect_listener(const struct listener *, struct strait_endpoint *);
+
 #endif

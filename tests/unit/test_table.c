@@ -132,6 +132,55 @@ static void each_visits_all_once_while_nodes_are_removed(void **state)
     table_finish(&t);
 }
 
+static void count_visit(void *context, struct table_node *node)
+{
+    (void)context;
+    container_of(node, struct item, node)->visits++;
+}
+
+static void a_walk_visits_all_that_stays_once_while_the_table_grows(void **state)
+{
+    (void)state;
+    enum { KEYS = 4000, FIRST = 1000, LEAVE = 500 };
+    static struct item items[KEYS];
+    struct table t;
+    uint32_t cursor = 0, added = FIRST, steps = 0;
+    assert_true(table_init(&t));
+    for (uint32_t i = 0; i < FIRST; i++) {
+        items[i].key = i;
+        table_insert(&t, &items[i].node, hash_of(i));
+    }
+    for (bool more = true; more; steps++) {
+        more = table_walk(&t, &cursor, count_visit, NULL);
+        for (unsigned i = 0; i < 5 && added < KEYS; i++, added++) {
+            items[added].key = added;
+            table_insert(&t, &items[added].node, hash_of(added));
+        }
+        if (steps < LEAVE)
+            table_remove(&t, &items[steps].node);
+    }
+    assert_int_equal(added, KEYS);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        bool stayed = i >= LEAVE && i < FIRST;
+        if (items[i].visits > 1 || (stayed && items[i].visits != 1))
+            fail_msg("%u: visited %u times", i, items[i].visits);
+    }
+    table_finish(&t);
+}
+
+static void a_walk_through_nothing_ends(void **state)
+{
+    (void)state;
+    struct table t;
+    uint32_t cursor = 0;
+    unsigned steps = 1;
+    assert_true(table_init(&t));
+    while (table_walk(&t, &cursor, count_visit, NULL))
+        steps++;
+    assert_int_equal(steps, t.mask + 1);
+    table_finish(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +188,8 @@ int main(void)
         cmocka_unit_test(agrees_with_a_model),
         cmocka_unit_test(equal_hashes_are_kept_apart_by_the_caller),
         cmocka_unit_test(each_visits_all_once_while_nodes_are_removed),
+        cmocka_unit_test(a_walk_visits_all_that_stays_once_while_the_table_grows),
+        cmocka_unit_test(a_walk_through_nothing_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
