@@ -30,6 +30,7 @@ STRAIT_LDFLAGS := -pthread
 
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap)
+JANSSON_LIBS = $(shell $(PKG_CONFIG) --libs jansson)
 SECCOMP_LIBS = $(shell $(PKG_CONFIG) --libs libseccomp)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
@@ -117,7 +118,8 @@ $(OUT)/libstrait.so: $(LIB_OBJ)
 
 $(OUT)/strait: $(call objects,apps/strait.c) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS) $(SECCOMP_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS) \
+		$(SECCOMP_LIBS) $(JANSSON_LIBS)
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -166,7 +168,7 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS) \
-		$(SECCOMP_LIBS)
+		$(SECCOMP_LIBS) $(JANSSON_LIBS)
 
 # What README.md shows is what runs: compiled as by an embedder, with the library and libc alone.
 $(EXAMPLE).c: README.md

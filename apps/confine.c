@@ -55,24 +55,29 @@ static uint64_t rights_of_version(long version)
     return rights;
 }
 
-/* Lets files below the directory be read. Returns 0, or -1 with errno. */
-static int allow_reading(int ruleset, const char *directory)
+/* Gives rights over what is below the directory. Returns 0, or -1 with errno. */
+static int allow_below(int ruleset, int directory, uint64_t rights)
 {
-    struct landlock_path_beneath_attr below = {
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-        .parent_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC),
-    };
-    if (below.parent_fd < 0)
+    struct landlock_path_beneath_attr below = {.allowed_access = rights, .parent_fd = directory};
+    return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &below, 0);
+}
+
+/* Lets files below the directory be read. Returns 0, or -1 with errno. */
+static int allow_reading(int ruleset, const char *path)
+{
+    int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
         return -1;
-    long result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &below, 0);
+    int result =
+        allow_below(ruleset, directory, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
     int saved = errno;
-    close(below.parent_fd);
+    close(directory);
     errno = saved;
-    return (int)result;
+    return result;
 }
 
 /* Returns 0, 1 where there is no Landlock, or -1 with errno. */
-static int limit_files(const char *readable)
+static int limit_files(const struct confine_needs *needs)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1)
@@ -82,7 +87,9 @@ static int limit_files(const char *readable)
     if (ruleset < 0)
         return -1;
     int result = 0;
-    if ((readable && allow_reading((int)ruleset, readable) < 0) ||
+    if ((needs->readable && allow_reading((int)ruleset, needs->readable) < 0) ||
+        (needs->control_fd >= 0 &&
+         allow_below((int)ruleset, needs->control_directory, LANDLOCK_ACCESS_FS_REMOVE_FILE) < 0) ||
         (SANITIZED && allow_reading((int)ruleset, "/proc") < 0) ||
         syscall(SYS_landlock_restrict_self, (int)ruleset, 0) < 0)
         result = -1;
@@ -180,8 +187,25 @@ static int allow_in_part(scmp_filter_ctx filter)
     return error;
 }
 
+/* The control socket: connections to it alone, answers to who has connected, and its removal.
+ * Returns 0 or a negative errno. */
+static int allow_control(scmp_filter_ctx filter, const struct confine_needs *needs)
+{
+    scmp_datum_t listener = (scmp_datum_t)needs->control_fd;
+    scmp_datum_t directory = (scmp_datum_t)needs->control_directory;
+    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(accept4), 1,
+                                 SCMP_A0(SCMP_CMP_EQ, listener));
+    if (error == 0) /* without an address */
+        error =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
+    if (error == 0)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 2,
+                                 SCMP_A0(SCMP_CMP_EQ, directory), SCMP_A2(SCMP_CMP_EQ, 0));
+    return error;
+}
+
 /* Returns 0 or a negative errno. */
-static int load(scmp_filter_ctx filter)
+static int load(scmp_filter_ctx filter, const struct confine_needs *needs)
 {
     /* Threads that are there already are confined as well, or the filter is not set. */
     int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
@@ -189,6 +213,8 @@ static int load(scmp_filter_ctx filter)
         error = allow_all(filter, allowed, COUNT(allowed));
     if (error == 0)
         error = allow_in_part(filter);
+    if (error == 0 && needs->control_fd >= 0)
+        error = allow_control(filter, needs);
     /* Its flags are out of a filter's sight; the C library then falls back to clone. */
     if (error == 0)
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -197,21 +223,21 @@ static int load(scmp_filter_ctx filter)
     return error == 0 ? seccomp_load(filter) : error;
 }
 
-static int limit_calls(void)
+static int limit_calls(const struct confine_needs *needs)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (!filter)
         return -ENOMEM;
-    int error = load(filter);
+    int error = load(filter, needs);
     seccomp_release(filter);
     return error;
 }
 
-int confine(const char *readable, char *notice, size_t notice_bytes, char *error,
+int confine(const struct confine_needs *needs, char *notice, size_t notice_bytes, char *error,
             size_t error_bytes)
 {
     notice[0] = '\0';
-    int files = limit_files(readable);
+    int files = limit_files(needs);
     if (files < 0) {
         snprintf(error, error_bytes, "cannot confine the program to its files: %s",
                  strerror(errno));
@@ -221,7 +247,7 @@ int confine(const char *readable, char *notice, size_t notice_bytes, char *error
         snprintf(notice, notice_bytes,
                  "this kernel has no Landlock: the user's rights alone "
                  "say which files can be read");
-    int failed = limit_calls();
+    int failed = limit_calls(needs);
     if (failed == 0)
         return 0;
     snprintf(error, error_bytes, "cannot confine the program to the system calls it needs: %s",

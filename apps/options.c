@@ -20,9 +20,18 @@
 #define IMPAIR_ERROR_BYTES 256
 #define ERROR_BYTES        512
 
-#define COMMON_LETTERS ":v::"
+#define HOST_LETTERS ":v::"
+#define ASK_LETTERS  ":"
 
-static const char common_help[] =
+static const char ask_help[] =
+    "\n"
+    "Whom it asks:\n"
+    "\n"
+    "  --tun NAME         the strait serve on this device (default: tun0)\n"
+    "  --control PATH     the strait that was given this path\n"
+    "  --help             this text\n";
+
+static const char host_help[] =
     "\n"
     "The host that it is:\n"
     "\n"
@@ -39,6 +48,9 @@ static const char common_help[] =
     "  --set NAME=VALUE   changes a setting; as often as needed. strait settings lists them\n"
     "  --capture FILE     writes all packets to a file for tcpdump -r or wireshark\n"
     "  --filter EXPR      captures only what matches, in the language of pcap-filter(7)\n"
+    "  --trace FILE       writes what TCP does, for scripts/plot: cwnd, RTT, windows, segments\n"
+    "  --control PATH     the UNIX socket for strait stat and strait set; none (serve: by default\n"
+    "                     /run/strait/TUN/control; other commands: none)\n"
     "  -v, --verbose[=CATEGORY,...]\n"
     "                     says what happens: link, ip, icmp, udp, tcp, socket (default: all)\n"
     "  --help             this text\n"
@@ -56,11 +68,18 @@ enum {
     OPT_SET,
     OPT_CAPTURE,
     OPT_FILTER,
+    OPT_TRACE,
+    OPT_CONTROL,
     OPT_HELP
 };
 
+/* Of all commands; and of those that are a host. */
 static const struct option common_options[] = {
     {"tun", required_argument, NULL, OPT_TUN},
+    {"control", required_argument, NULL, OPT_CONTROL},
+    {"help", no_argument, NULL, OPT_HELP},
+};
+static const struct option host_options[] = {
     {"addr", required_argument, NULL, OPT_ADDR},
     {"peer", required_argument, NULL, OPT_PEER},
     {"mtu", required_argument, NULL, OPT_MTU},
@@ -69,9 +88,11 @@ static const struct option common_options[] = {
     {"set", required_argument, NULL, OPT_SET},
     {"capture", required_argument, NULL, OPT_CAPTURE},
     {"filter", required_argument, NULL, OPT_FILTER},
+    {"trace", required_argument, NULL, OPT_TRACE},
     {"verbose", optional_argument, NULL, 'v'},
-    {"help", no_argument, NULL, OPT_HELP},
 };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int options_fail(const struct report *report, const char *format, ...)
 {
@@ -169,7 +190,7 @@ static uint32_t category(const char *name, size_t length)
         {"udp", STRAIT_LOG_UDP},   {"tcp", STRAIT_LOG_TCP}, {"socket", STRAIT_LOG_SOCKET},
         {"all", STRAIT_LOG_ALL},
     };
-    for (size_t i = 0; i < sizeof(categories) / sizeof(categories[0]); i++)
+    for (size_t i = 0; i < COUNT(categories); i++)
         if (strlen(categories[i].name) == length && memcmp(categories[i].name, name, length) == 0)
             return categories[i].bits;
     return 0;
@@ -207,7 +228,7 @@ static int parse_impair(const char *text, struct options *o, const struct report
     return 0;
 }
 
-/* One of the options that all commands have. */
+/* One of the options that are not the command's own. */
 static int take_common(int option, char *value, struct options *o, const struct report *report)
 {
     switch (option) {
@@ -232,6 +253,12 @@ static int take_common(int option, char *value, struct options *o, const struct 
         return 0;
     case OPT_FILTER:
         o->filter = value;
+        return 0;
+    case OPT_TRACE:
+        o->trace = value;
+        return 0;
+    case OPT_CONTROL:
+        o->control = value;
         return 0;
     case 'v':
         return parse_verbose(value, o, report);
@@ -276,8 +303,8 @@ static int check_together(const struct options *o, const struct report *report)
 
 /* The options that the command has itself, and those that all have, as getopt_long wants them. */
 struct vocabulary {
-    struct option options[COMMAND_OPTIONS_MAX + sizeof(common_options) / sizeof(struct option) + 1];
-    char letters[sizeof(COMMON_LETTERS) + COMMAND_LETTERS_MAX];
+    struct option options[COMMAND_OPTIONS_MAX + COUNT(common_options) + COUNT(host_options) + 1];
+    char letters[sizeof(HOST_LETTERS) + COMMAND_LETTERS_MAX];
 };
 
 static struct vocabulary vocabulary_of(const struct command *command)
@@ -289,7 +316,10 @@ static struct vocabulary vocabulary_of(const struct command *command)
         count++;
     }
     memcpy(v.options + count, common_options, sizeof(common_options));
-    snprintf(v.letters, sizeof(v.letters), COMMON_LETTERS "%s", command->letters);
+    if (!command->asks)
+        memcpy(v.options + count + COUNT(common_options), host_options, sizeof(host_options));
+    snprintf(v.letters, sizeof(v.letters), "%s%s", command->asks ? ASK_LETTERS : HOST_LETTERS,
+             command->letters);
     return v;
 }
 
@@ -322,7 +352,7 @@ int options_parse(const struct command *command, int argc, char *argv[], struct 
 {
     const struct report report = {error, error_bytes};
     const struct vocabulary v = vocabulary_of(command);
-    *o = (struct options){.tun = "tun0"};
+    *o = (struct options){.tun = "tun0", .controlled = command->controlled};
     strait_config_init(&o->config);
     opterr = 0;
     optind = 0; /* GNU: forget what an earlier parse has left */
@@ -340,7 +370,8 @@ int options_parse(const struct command *command, int argc, char *argv[], struct 
         if (o->help)
             return 0;
     }
-    if (take_operands(command, argc, argv, o, &report) < 0 || check_together(o, &report) < 0)
+    if (take_operands(command, argc, argv, o, &report) < 0 ||
+        (!command->asks && check_together(o, &report) < 0))
         return -1;
     return command->check ? command->check(settings, o, &report) : 0;
 }
@@ -355,7 +386,7 @@ bool options_begin(const struct command *command, int argc, char *argv[], struct
         return false;
     }
     if (o->help) {
-        printf("%s%s", command->help, common_help);
+        printf("%s%s", command->help, command->asks ? ask_help : host_help);
         *status = 0;
         return false;
     }

@@ -27,6 +27,9 @@ struct options {
     struct impair_config impair; /* this way */
     const char *capture;         /* a file to write; NULL: none */
     const char *filter;          /* of the capture; NULL: everything */
+    const char *trace;           /* a file to write; NULL: none */
+    bool controlled;             /* the command has a control socket by default */
+    const char *control;         /* its path, "none", or NULL: as the command has it */
     uint32_t log_categories;     /* STRAIT_LOG_* */
     struct strait_config config; /* the defaults, and what --set has set; no secret, no log */
     char **operands;             /* the words that are no options */
@@ -61,8 +64,10 @@ bool options_seconds(const char *text, long max, uint64_t *ns);
 
 /* What a command takes beside the options of all. Its own options change its settings. */
 struct command {
-    const char *name;                           /* "serve" */
-    const char *help;                           /* usage, purpose and its own options, for --help */
+    const char *name; /* "serve" */
+    const char *help; /* usage, purpose and its own options, for --help */
+    bool asks; /* it is no host but asks one: of the common options it has --tun and --control */
+    bool controlled;                            /* it has a control socket by default */
     const char *letters;                        /* as for getopt; "" if there are none */
     struct option options[COMMAND_OPTIONS_MAX]; /* as for getopt_long */
     int operands_max;

@@ -49,6 +49,16 @@ static bool choose(struct user *user)
     return true;
 }
 
+bool privilege_user(uid_t *uid, gid_t *gid)
+{
+    struct user user;
+    if (!choose(&user))
+        return false;
+    *uid = user.uid;
+    *gid = user.gid;
+    return true;
+}
+
 /*
  * Becomes the user, groups first: afterwards that would be forbidden. For root, setgid and setuid
  * change the saved ids too, so that there is no way back.

@@ -2,7 +2,13 @@
 #ifndef APPS_PRIVILEGE_H
 #define APPS_PRIVILEGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+
+/* Whom privilege_drop makes of root: for what has to belong to that user. False: there is nobody.
+ */
+bool privilege_user(uid_t *, gid_t *);
 
 /*
  * Gives up root for good: goes on as the user who called sudo (SUDO_UID and SUDO_GID, if they are

@@ -10,9 +10,7 @@
 
 #include "confine.h"
 #include "echo/echo.h"
-#include "host/tun.h"
 #include "http/http.h"
-#include "link/impair.h"
 #include "station.h"
 
 #define STOP_NS (2 * UINT64_C(1000000000)) /* for connections to end in order */
@@ -59,6 +57,7 @@ static const struct command command = {
         "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
         "  --access-log FILE  a line for each HTTP request, in the \"combined\" format; - is "
         "stdout\n",
+    .controlled = true,
     .letters = "",
     .options = {{"root", required_argument, NULL, OPT_ROOT},
                 {"access-log", required_argument, NULL, OPT_ACCESS_LOG}},
@@ -158,7 +157,12 @@ static void free_services(struct serve *s)
 static int give_up_the_rest(struct serve *s)
 {
     char notice[200], error[200];
-    if (confine(s->settings->root, notice, sizeof(notice), error, sizeof(error)) < 0)
+    const struct confine_needs needs = {
+        .readable = s->settings->root,
+        .control_fd = s->station.control_socket.fd,
+        .control_directory = s->station.control_socket.directory,
+    };
+    if (confine(&needs, notice, sizeof(notice), error, sizeof(error)) < 0)
         return complain("%s", error);
     if (notice[0] != '\0' && s->station.options->log_categories != 0)
         say("%s", notice);
@@ -207,15 +211,6 @@ static void print_counter(void *context, const char *name, uint64_t value)
         printf("%s %" PRIu64 "\n", name, value);
 }
 
-static void print_counters(const struct station *station)
-{
-    strait_counters(station->stack, print_counter, NULL);
-    if (station->impair)
-        impair_link_counters(station->impair, print_counter, NULL);
-    tun_counters(station->tun, print_counter, NULL);
-    fflush(stdout);
-}
-
 int serve_main(int argc, char *argv[])
 {
     struct options options;
@@ -230,7 +225,8 @@ int serve_main(int argc, char *argv[])
     if (result == 0)
         result = stop(&s);
     if (result == 0)
-        print_counters(&s.station);
+        station_counters(&s.station, print_counter, NULL);
+    fflush(stdout);
     free_services(&s);
     close_access_log(&s);
     station_free(&s.station);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "host/capture.h"
+#include "host/tun.h"
 #include "link/impair.h"
 #include "privilege.h"
 
@@ -88,7 +89,11 @@ static int open_signals(struct station *s)
 
 int station_init(struct station *s, const struct options *options)
 {
-    *s = (struct station){.options = options, .signal_fd = -1};
+    *s = (struct station){
+        .options = options,
+        .control_socket = {.fd = -1, .directory = -1},
+        .signal_fd = -1,
+    };
     s->loop = strait_loop_new();
     if (!s->loop)
         return complain("cannot make the event loop: %s", strerror(errno));
@@ -150,6 +155,75 @@ static int add_capture(struct station *s)
     return 0;
 }
 
+/* ---- What is asked and told while it runs ---- */
+
+static void trace_failed(int error)
+{
+    say("the trace ends here: %s", strerror(error));
+}
+
+static int open_trace(struct station *s)
+{
+    const char *file = s->options->trace;
+    if (!file)
+        return 0;
+    s->trace = trace_open(file, trace_failed);
+    return s->trace
+               ? 0
+               : complain("--trace %s: %s; name a file that can be written", file, strerror(errno));
+}
+
+/* A socket that was asked for is there, or the program ends; one by default may be missing. */
+static int open_control(struct station *s)
+{
+    char path[CONTROL_PATH_MAX], error[ERROR_BYTES];
+    const char *wanted = s->options->control;
+    if (wanted && strcmp(wanted, "none") == 0)
+        return 0;
+    if (wanted) {
+        if (control_socket_open(&s->control_socket, wanted, false, error, sizeof(error)) < 0)
+            return complain("--control %s", error);
+        return 0;
+    }
+    if (s->options->controlled && control_default_path(s->tun->name, geteuid() == 0, path) &&
+        control_socket_open(&s->control_socket, path, true, error, sizeof(error)) < 0)
+        say("going on without a control socket: %s", error);
+    return 0;
+}
+
+void station_counters(const struct station *s,
+                      void (*visit)(void *context, const char *name, uint64_t value), void *context)
+{
+    strait_counters(s->stack, visit, context);
+    if (s->impair)
+        impair_link_counters(s->impair, visit, context);
+    tun_counters(s->tun, visit, context);
+}
+
+static void counters(void *station, void (*visit)(void *context, const char *name, uint64_t value),
+                     void *context)
+{
+    station_counters(station, visit, context);
+}
+
+static int start_control(struct station *s)
+{
+    const struct control_config config = {
+        .stack = s->stack,
+        .env = s->env,
+        .fd = s->control_socket.fd,
+        .patience_ns = CONTROL_PATIENCE_NS,
+        .counters = counters,
+        .counters_context = s,
+    };
+    if (config.fd < 0)
+        return 0;
+    s->control = control_start(&config);
+    return s->control ? 0 : complain("cannot answer on the control socket: %s", strerror(errno));
+}
+
+/* ---- The stack ---- */
+
 static int give_up_privileges(struct station *s)
 {
     char error[ERROR_BYTES];
@@ -171,14 +245,17 @@ static int start_stack(struct station *s)
         return complain("cannot attach %s: %s", s->options->tun, strerror(errno));
     if (strait_loop_add(s->loop, s->stack, s->link) < 0)
         return complain("cannot drive %s: %s", s->options->tun, strerror(errno));
+    if (s->trace)
+        trace_start(s->trace, s->stack, s->env);
     return 0;
 }
 
 int station_open(struct station *s)
 {
-    if (open_tun(s) < 0 || add_impairment(s) < 0 || add_capture(s) < 0)
+    if (open_tun(s) < 0 || add_impairment(s) < 0 || add_capture(s) < 0 || open_trace(s) < 0 ||
+        open_control(s) < 0)
         return -1;
-    return give_up_privileges(s) < 0 ? -1 : start_stack(s);
+    return give_up_privileges(s) < 0 || start_stack(s) < 0 ? -1 : start_control(s);
 }
 
 /* ---- Run and end ---- */
@@ -224,10 +301,13 @@ int station_finish(struct station *s, uint64_t deadline_ns)
 
 void station_free(struct station *s)
 {
+    control_stop(s->control);
+    control_socket_close(&s->control_socket);
     if (s->loop && s->stack)
         strait_loop_remove(s->loop, s->link);
     if (s->stack)
         strait_free(s->stack);
+    trace_close(s->trace); /* the stack has told how its connections ended */
     if (s->link)
         s->link->close(s->link);
     if (s->signal_fd >= 0) {

@@ -9,8 +9,10 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
+#include "control/control.h"
 #include "options.h"
 #include "strait.h"
+#include "trace.h"
 
 struct station {
     const struct options *options;
@@ -20,6 +22,9 @@ struct station {
     struct strait_link *impair; /* around the TUN; NULL: none */
     struct strait_link *link;   /* the outermost, which owns the others: TUN, impairment, capture */
     struct strait *stack;
+    struct trace *trace; /* NULL: none */
+    struct control_socket control_socket;
+    struct control *control; /* NULL: nobody can ask */
     int signal_fd;
     unsigned signals; /* how many SIGINT and SIGTERM have come; each ends station_run */
     char user[64];    /* whom it runs as, once it is open */
@@ -46,6 +51,11 @@ int station_init(struct station *, const struct options *);
 
 /* Opens the device, gives up privileges, and puts a stack on it. Returns 0, or -1 after a line. */
 int station_open(struct station *);
+
+/* Calls visit(context, name, value) for each counter: of the stack, the impairment, the device. */
+void station_counters(const struct station *,
+                      void (*visit)(void *context, const char *name, uint64_t value),
+                      void *context);
 
 /* Runs until strait_loop_stop or a signal. Returns 0, or -1 after a line. */
 int station_run(struct station *);

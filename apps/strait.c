@@ -9,6 +9,7 @@
 #include "ping/command.h"
 #include "serve.h"
 #include "settings.h"
+#include "stat/command.h"
 #include "strait.h"
 
 static const struct {
@@ -20,6 +21,7 @@ static const struct {
     {"ping", ping_main, "sends ICMP echo requests to a host"},
     {"nc", nc_main, "joins stdin and stdout with a connection, or with datagrams"},
     {"get", get_main, "downloads by HTTP"},
+    {"stat", stat_main, "shows the connections, or the counters, of a running strait"},
     {"settings", settings_main, "lists what --set changes, with defaults and ranges"},
 };
 
@@ -29,7 +31,7 @@ static void print_help(void)
 {
     puts("Usage: strait COMMAND [OPTION...]\n"
          "\n"
-         "Each command but the last is a host of its own on a TUN device; strait COMMAND --help "
+         "ping, nc, get and serve are hosts of their own on a TUN device; strait COMMAND --help "
          "says\n"
          "more.\n");
     for (size_t i = 0; i < COMMANDS; i++)

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <linux/openat2.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "control/socket.h"
 #include "kernel.h"
 #include "privilege.h"
 #include "program.h"
@@ -56,11 +58,16 @@ static int remove_root(void **state)
     return rmdir(ROOT);
 }
 
-static bool confined(const char *readable)
+static bool confined_with(const struct confine_needs *needs)
 {
     char name[64], notice[256], error[256];
     return privilege_drop(name, sizeof(name), error, sizeof(error)) == 0 &&
-           confine(readable, notice, sizeof(notice), error, sizeof(error)) == 0;
+           confine(needs, notice, sizeof(notice), error, sizeof(error)) == 0;
+}
+
+static bool confined(const char *readable)
+{
+    return confined_with(&(struct confine_needs){.readable = readable, .control_fd = -1});
 }
 
 /* The wait status of a child; 0: it says that all is well. */
@@ -211,6 +218,79 @@ static void files_outside_of_the_root_are_refused(void **state)
     assert_int_equal(status_of_child(reads_nothing), 0);
 }
 
+/* ---- The control socket ---- */
+
+#define CONTROL ROOT "/control"
+
+/* A UNIX socket in the root, which nobody may write to; it is a file of nobody's, made as root. */
+static bool open_control(struct control_socket *control)
+{
+    char error[256];
+    return mkdir(CONTROL, 0700) == 0 &&
+           control_socket_open(control, CONTROL "/socket", false, error, sizeof(error)) == 0 &&
+           chown(CONTROL, (uid_t)65534, (gid_t)65534) == 0;
+}
+
+/* Takes a connection that waits already, and answers. */
+static bool answers(int listener, int asking)
+{
+    char text[8];
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return fd >= 0 && send(fd, "hello", 5, MSG_NOSIGNAL) == 5 &&
+           read(asking, text, sizeof(text)) == 5;
+}
+
+static bool lives_with_its_control_socket_and_no_other(void)
+{
+    const struct sockaddr_in somebody = {.sin_family = AF_INET, .sin_port = 7};
+    struct control_socket control;
+    int other = socket(AF_UNIX, SOCK_STREAM, 0), datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    if (other < 0 || datagrams < 0 || !open_control(&control))
+        return false;
+    int asking = control_connect(CONTROL "/socket");
+    const struct confine_needs needs = {
+        .readable = ROOT,
+        .control_fd = control.fd,
+        .control_directory = control.directory,
+    };
+    bool good =
+        asking >= 0 && confined_with(&needs) && answers(control.fd, asking) &&
+        refused(accept4(other, NULL, NULL, 0), EPERM) &&
+        refused(sendto(datagrams, "x", 1, 0, (const struct sockaddr *)&somebody, sizeof(somebody)),
+                EPERM) &&
+        refused(socket(AF_UNIX, SOCK_STREAM, 0), EPERM) &&
+        refused(connect(other, NULL, 0), EPERM) && refused(unlink(CONTROL "/socket"), EPERM) &&
+        refused(unlinkat(AT_FDCWD, CONTROL "/socket", 0), EPERM) &&
+        refused(unlinkat(control.directory, ".", AT_REMOVEDIR), EPERM);
+    control_socket_close(&control);
+    return good;
+}
+
+static bool has_removed_its_control_socket(void)
+{
+    return refused(access(CONTROL "/socket", F_OK), ENOENT) && rmdir(CONTROL) == 0;
+}
+
+static void the_control_socket_is_answered_and_removed_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_child(lives_with_its_control_socket_and_no_other), 0);
+    assert_true(has_removed_its_control_socket());
+}
+
+static bool accepts_nothing_without_one(void)
+{
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+    return other >= 0 && confined(ROOT) && refused(accept4(other, NULL, NULL, 0), EPERM) &&
+           refused(send(other, "x", 1, 0), EPERM) && refused(unlinkat(other, "x", 0), EPERM);
+}
+
+static void without_a_control_socket_no_connection_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_child(accepts_nothing_without_one), 0);
+}
+
 /* ---- Threads, and the end ---- */
 
 static void *try_a_socket(void *argument)
@@ -305,7 +385,8 @@ static void the_server_is_confined_with_every_option(void **state)
     struct program *p = *state;
     char output[512];
     program_start(p, "--root", ROOT, "--capture", "/tmp/strait-confine.pcap", "--filter", "tcp",
-                  "--impair", "delay=1ms", "--access-log", "/tmp/strait-confine.log", "-v", NULL);
+                  "--impair", "delay=1ms", "--access-log", "/tmp/strait-confine.log", "--trace",
+                  "/tmp/strait-confine.trace", "-v", NULL);
     expect_status_line(p, "\nNoNewPrivs:\t1\n");
     expect_status_line(p, "\nSeccomp:\t2\n");
     expect_status_line(p, "\nCapPrm:\t0000000000000000\n");
@@ -313,13 +394,19 @@ static void the_server_is_confined_with_every_option(void **state)
     check_echo(1, 100 * KB);
     expect_served("/file");
     expect_served("/");
-    program_stop(p, SIGTERM);
-    int status = run_command(output, sizeof(output),
-                             "tcpdump -r /tmp/strait-confine.pcap 2>/dev/null | head -1 | wc -l;"
-                             "wc -l </tmp/strait-confine.log;"
-                             "rm /tmp/strait-confine.pcap /tmp/strait-confine.log");
+    int status = run_command(output, sizeof(output), "\"$STRAIT\" stat | grep -c LISTEN");
     assert_int_equal(status, 0);
-    assert_string_equal(output, "1\n2\n");
+    assert_string_equal(output, "4\n");
+    program_stop(p, SIGTERM);
+    status = run_command(output, sizeof(output),
+                         "tcpdump -r /tmp/strait-confine.pcap 2>/dev/null | head -1 | wc -l;"
+                         "wc -l </tmp/strait-confine.log;"
+                         "tail -n 1 /tmp/strait-confine.trace | grep -c CLOSE;"
+                         "ls -A /run/strait/tun0 | wc -l;"
+                         "rm /tmp/strait-confine.pcap /tmp/strait-confine.log "
+                         "/tmp/strait-confine.trace");
+    assert_int_equal(status, 0);
+    assert_string_equal(output, "1\n2\n1\n0\n");
 }
 
 int main(void)
@@ -332,6 +419,8 @@ int main(void)
         cmocka_unit_test(nothing_of_the_system_is_changed),
         cmocka_unit_test(files_are_opened_by_one_call_alone),
         cmocka_unit_test(files_outside_of_the_root_are_refused),
+        cmocka_unit_test(the_control_socket_is_answered_and_removed_and_nothing_else),
+        cmocka_unit_test(without_a_control_socket_no_connection_is_taken),
         cmocka_unit_test(threads_are_started_and_confined_as_well),
         cmocka_unit_test(a_thread_that_is_there_already_is_confined_as_well),
         cmocka_unit_test(a_failed_check_still_ends_the_program),
