@@ -57,6 +57,14 @@ static void flush_due(void *owner, struct strait_timer *timer)
         fail(t);
 }
 
+static void put_known(FILE *file, uint32_t value, bool known)
+{
+    if (known)
+        fprintf(file, "\t%" PRIu32, value);
+    else
+        fputs("\t-", file);
+}
+
 static void put_record(FILE *file, const struct strait_trace *r, uint64_t time_ns)
 {
     static const char *const events[] = {
@@ -65,18 +73,14 @@ static void put_record(FILE *file, const struct strait_trace *r, uint64_t time_n
         [STRAIT_TRACE_CHANGED] = "changed",
     };
     char local[NAME_BYTES], remote[NAME_BYTES];
-    fprintf(file, "%" PRIu64 ".%09" PRIu64 "\t%s\t%s\t%s\t%" PRIu64 "\t%" PRIu32 "\t%s\t%" PRIu32,
+    fprintf(file, "%" PRIu64 ".%09" PRIu64 "\t%s\t%s\t%s\t%" PRIu64 "\t%" PRIu32 "\t%s",
             time_ns / 1000000000, time_ns % 1000000000, socket_name(&r->local, local),
             socket_name(&r->remote, remote), events[r->event], r->position, r->length,
-            state_name(r->state), r->cwnd);
-    if (r->ssthresh == UINT32_MAX)
-        fputs("\t-", file);
-    else
-        fprintf(file, "\t%" PRIu32, r->ssthresh);
-    if (r->srtt_us == 0)
-        fputs("\t-\t-", file);
-    else
-        fprintf(file, "\t%" PRIu32 "\t%" PRIu32, r->srtt_us, r->rttvar_us);
+            state_name(r->state));
+    put_known(file, r->cwnd, r->cwnd != 0);
+    put_known(file, r->ssthresh, r->ssthresh != 0 && r->ssthresh != UINT32_MAX);
+    put_known(file, r->srtt_us, r->srtt_us != 0);
+    put_known(file, r->rttvar_us, r->srtt_us != 0);
     fprintf(file, "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\n", r->rto_us, r->send_window,
             r->receive_window);
 }

@@ -494,9 +494,9 @@ struct strait_trace {
     uint32_t state;  /* Linux's number of it, TCP_ESTABLISHED in <netinet/tcp.h> and so on */
 
     /* The values, as they are now. */
-    uint32_t cwnd, ssthresh;              /* bytes; ssthresh is UINT32_MAX before a loss */
-    uint32_t srtt_us, rttvar_us;          /* 0: not measured yet */
-    uint32_t rto_us;                      /* as it is backed off */
+    uint32_t cwnd, ssthresh;     /* bytes; 0 while it opens; ssthresh is UINT32_MAX before a loss */
+    uint32_t srtt_us, rttvar_us; /* 0: not measured yet */
+    uint32_t rto_us;             /* as it is backed off */
     uint32_t send_window, receive_window; /* bytes that the one side still lets the other send */
 };
 

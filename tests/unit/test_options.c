@@ -13,7 +13,7 @@
 #include "options.h"
 #include "strait.h"
 
-#define WORDS_MAX 16
+#define WORDS_MAX 20
 
 static struct options options;
 static char error[256];
@@ -105,9 +105,10 @@ static void the_line_of_the_readme_is_understood(void **state)
 static void every_option_is_understood(void **state)
 {
     (void)state;
-    assert_int_equal(parse("serve --addr=192.168.1.9/30 --mtu 9000 --no-offload --root /srv "
-                           "--capture a.pcap --filter tcp --impair delay=20ms,loss=1% -v"),
-                     0);
+    assert_int_equal(
+        parse("serve --addr=192.168.1.9/30 --mtu 9000 --no-offload --root /srv "
+              "--capture a.pcap --filter tcp --trace t --control c --impair delay=20ms,loss=1% -v"),
+        0);
     assert_string_equal(options.tun, "tun0");
     assert_int_equal(options.prefix_bits, 30);
     assert_int_equal(options.peer.s_addr, 0);
@@ -119,6 +120,8 @@ static void every_option_is_understood(void **state)
     assert_string_equal(settings.root, "/srv");
     assert_string_equal(options.capture, "a.pcap");
     assert_string_equal(options.filter, "tcp");
+    assert_string_equal(options.trace, "t");
+    assert_string_equal(options.control, "c");
     assert_int_equal(options.log_categories, STRAIT_LOG_ALL);
 }
 
@@ -312,6 +315,23 @@ static void a_wrong_setting_is_refused_with_what_it_takes(void **state)
                    "it takes 1 to 65535 ports; for example ip.local_ports=32768-60999");
 }
 
+static void a_command_that_asks_is_no_host(void **state)
+{
+    static const struct command asking = {.name = "ask", .help = "", .letters = "", .asks = true};
+    char *good[] = {(char[]){"ask"}, (char[]){"--control=/x"}, (char[]){"--tun"}, (char[]){"t"},
+                    NULL};
+    char *host[] = {(char[]){"ask"}, (char[]){"--addr"}, (char[]){"10.7.0.2/24"}, NULL};
+    char *verbose[] = {(char[]){"ask"}, (char[]){"-v"}, NULL};
+    (void)state;
+    assert_int_equal(options_parse(&asking, 4, good, &options, NULL, error, sizeof(error)), 0);
+    assert_string_equal(options.control, "/x");
+    assert_string_equal(options.tun, "t");
+    assert_int_equal(options_parse(&asking, 3, host, &options, NULL, error, sizeof(error)), -1);
+    assert_non_null(strstr(error, "unknown option --addr"));
+    assert_int_equal(options_parse(&asking, 2, verbose, &options, NULL, error, sizeof(error)), -1);
+    assert_non_null(strstr(error, "unknown option -v"));
+}
+
 static void a_filter_needs_a_capture(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_wrong_impairment_is_refused_with_its_word),
         cmocka_unit_test(settings_are_set_one_by_one),
         cmocka_unit_test(a_wrong_setting_is_refused_with_what_it_takes),
+        cmocka_unit_test(a_command_that_asks_is_no_host),
         cmocka_unit_test(a_filter_needs_a_capture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
