@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "settings.h"
+#include "settings/command.h"
 #include "strait.h"
 
 #define MTU_MIN 68 /* RFC 791 */

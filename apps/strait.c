@@ -8,7 +8,8 @@
 #include "options.h"
 #include "ping/command.h"
 #include "serve.h"
-#include "settings.h"
+#include "set/command.h"
+#include "settings/command.h"
 #include "stat/command.h"
 #include "strait.h"
 
@@ -22,6 +23,7 @@ static const struct {
     {"nc", nc_main, "joins stdin and stdout with a connection, or with datagrams"},
     {"get", get_main, "downloads by HTTP"},
     {"stat", stat_main, "shows the connections, or the counters, of a running strait"},
+    {"set", set_main, "reads and changes the settings of a running strait"},
     {"settings", settings_main, "lists what --set changes, with defaults and ranges"},
 };
 

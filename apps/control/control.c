@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <jansson.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/describe.h"
+#include "settings/command.h"
 
 #define STEP     32u                  /* endpoints that are told in one turn */
 #define RETRY_NS UINT64_C(1000000000) /* when no descriptor is to be had */
@@ -147,7 +149,72 @@ static void say_counters(struct client *c)
     say_done(c);
 }
 
+/* ---- Settings ---- */
+
+/* Adds a setting to an object. Returns 0, or -1 with errno. */
+static int add_setting(const struct client *c, json_t *json, const char *name)
+{
+    char value[STRAIT_SETTING_BYTES];
+    if (strait_get(c->control->config.stack, name, value, sizeof(value)) < 0)
+        return -1;
+    json_object_set_new(json, name, json_string(value));
+    return 0;
+}
+
+static void say_settings(struct client *c)
+{
+    const struct strait_setting *setting;
+    json_t *json = json_object();
+    for (size_t i = 0; (setting = strait_setting(i)); i++)
+        add_setting(c, json, setting->name);
+    say_json(c, json);
+    say_done(c);
+}
+
+static void refuse_setting(struct client *c, const char *name, const char *value)
+{
+    char why[CONTROL_REQUEST_MAX];
+    settings_explain(name, value, errno, why, sizeof(why));
+    say_error(c, why);
+}
+
+static void say_setting(struct client *c, const char *name)
+{
+    json_t *json = json_object();
+    if (add_setting(c, json, name) < 0) {
+        json_decref(json);
+        refuse_setting(c, name, NULL);
+        return;
+    }
+    say_json(c, json);
+    say_done(c);
+}
+
+/* NAME VALUE */
+static void change_setting(struct client *c, const char *words)
+{
+    char name[CONTROL_REQUEST_MAX];
+    const char *space = strchr(words, ' ');
+    if (!space) {
+        say_error(c, "the value is missing");
+        return;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)(space - words), words);
+    if (strait_set(c->control->config.stack, name, space + 1) < 0)
+        refuse_setting(c, name, space + 1);
+    else
+        say_done(c);
+}
+
 /* ---- Requests ---- */
+
+/* What follows a word and a space at the start of a request, or NULL. */
+static const char *after(const char *request, const char *word)
+{
+    size_t length = strlen(word);
+    bool begins = strncmp(request, word, length) == 0 && request[length] == ' ';
+    return begins ? request + length + 1 : NULL;
+}
 
 static void answer(struct client *c, const char *request)
 {
@@ -157,6 +224,12 @@ static void answer(struct client *c, const char *request)
         c->cursor = 0;
     else if (strcmp(request, "counters") == 0)
         say_counters(c);
+    else if (strcmp(request, "get") == 0)
+        say_settings(c);
+    else if (after(request, "get"))
+        say_setting(c, after(request, "get"));
+    else if (after(request, "set"))
+        change_setting(c, after(request, "set"));
     else
         say_error(c, "unknown request");
 }

@@ -197,6 +197,27 @@ static void counters_are_told_while_it_runs(void **state)
     program_stop(*state, SIGTERM);
 }
 
+/* ---- Settings ---- */
+
+#define SET "timeout 20 \"$STRAIT\" set "
+
+static void a_setting_takes_effect_while_it_runs(void **state)
+{
+    program_start(*state, NULL);
+    expect_output(SET "tcp.rto_min tcp.rto_min=50ms tcp.rto_min",
+                  "tcp.rto_min=200ms\ntcp.rto_min=50ms\n");
+    expect_output("test $(" SET "| wc -l) = $(\"$STRAIT\" settings | sed 1d | wc -l)", "");
+    int fd = echo_and_stay(1000);
+    json_t *strait = stat_of(local_port(fd));
+    assert_in_range(number(strait, "rto_us"), 50000, 199999);
+    json_decref(strait);
+    close(fd);
+    expect_output(SET "tcp.rto_min=5h 2>&1; echo $?",
+                  "strait: tcp.rto_min=5h: it takes 1ms to 1min; for example tcp.rto_min=200ms\n"
+                  "1\n");
+    program_stop(*state, SIGTERM);
+}
+
 /* ---- Again and again ---- */
 
 static void a_watch_goes_on_until_it_is_interrupted(void **state)
@@ -316,6 +337,7 @@ int main(void)
         TEST(the_table_shows_every_kind),
         TEST(many_connections_are_each_told_once),
         TEST(counters_are_told_while_it_runs),
+        TEST(a_setting_takes_effect_while_it_runs),
         TEST(a_watch_goes_on_until_it_is_interrupted),
         TEST(nobody_answers_where_nobody_is),
         TEST(a_wrong_line_is_refused),

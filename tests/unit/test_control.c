@@ -363,6 +363,44 @@ static void what_is_not_understood_is_an_error_and_no_more(void **state)
     close(fd);
 }
 
+/* ---- Settings ---- */
+
+static void settings_are_read_and_changed(void **state)
+{
+    struct fixture *f = *state;
+    char value[STRAIT_SETTING_BYTES];
+    int fd = client(f);
+    ask(fd, "get tcp.rto_min\n");
+    assert_string_equal(hear(f, fd), "{\"tcp.rto_min\":\"200ms\"}\n{\"done\":true}\n");
+    ask(fd, "set tcp.rto_min 70ms\n");
+    assert_string_equal(hear(f, fd), "{\"done\":true}\n");
+    assert_int_equal(strait_get(f->stack, "tcp.rto_min", value, sizeof(value)), 0);
+    assert_string_equal(value, "70ms");
+    ask(fd, "get\n");
+    const char *all = hear(f, fd);
+    for (size_t i = 0; strait_setting(i); i++)
+        assert_non_null(strstr(all, strait_setting(i)->name));
+    assert_non_null(strstr(all, "\"tcp.rto_min\":\"70ms\""));
+    close(fd);
+}
+
+static void a_setting_that_cannot_be_is_refused_with_what_it_takes(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client(f);
+    ask(fd, "set tcp.rto_min 5h\n");
+    assert_non_null(strstr(hear(f, fd), "it takes 1ms to 1min"));
+    ask(fd, "set nosuch 1\n");
+    assert_non_null(strstr(hear(f, fd), "there is no such setting"));
+    ask(fd, "get nosuch\n");
+    assert_non_null(strstr(hear(f, fd), "there is no such setting"));
+    ask(fd, "set tcp.rto_min\n");
+    assert_non_null(strstr(hear(f, fd), "the value is missing"));
+    ask(fd, "set socket.max 5\n");
+    assert_non_null(strstr(hear(f, fd), "settled at the start"));
+    close(fd);
+}
+
 /* ---- Clients that do not behave ---- */
 
 static void a_request_without_end_is_cut(void **state)
@@ -455,6 +493,8 @@ int main(void)
         TEST(endpoints_are_told_a_few_in_each_turn),
         TEST(requests_follow_each_other_in_pieces_or_together),
         TEST(what_is_not_understood_is_an_error_and_no_more),
+        TEST(settings_are_read_and_changed),
+        TEST(a_setting_that_cannot_be_is_refused_with_what_it_takes),
         TEST(a_request_without_end_is_cut),
         TEST(a_silent_client_is_cut),
         TEST(a_client_that_does_not_read_is_cut_and_holds_up_nobody),

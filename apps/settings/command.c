@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "settings.h"
+#include "settings/command.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define RANGE_BYTES 96
+#define LINE_BYTES  384
 
 /* Whether the unit stands with the numbers already. */
 static bool is_unit_told(const struct strait_setting *s)
@@ -44,24 +45,37 @@ static const struct strait_setting *find(const char *name)
     return NULL;
 }
 
+void settings_explain(const char *name, const char *value, int error, char *text, size_t text_bytes)
+{
+    char range[RANGE_BYTES];
+    const char *equals = value ? "=" : "";
+    const struct strait_setting *s = find(name);
+    if (!s) {
+        snprintf(text, text_bytes, "%s%s%s: there is no such setting; see strait settings", name,
+                 equals, value ? value : "");
+        return;
+    }
+    if (error == EPERM) {
+        snprintf(text, text_bytes, "%s: it is settled at the start; give it to --set then", name);
+        return;
+    }
+    describe_range(s, range);
+    snprintf(text, text_bytes, "%s%s%s: it takes %s; for example %s=%s", name, equals,
+             value ? value : "", range, name, s->default_value);
+}
+
 int settings_take(const char *text, struct strait_config *config, const struct report *report)
 {
-    char name[64], range[RANGE_BYTES];
+    char name[64], why[LINE_BYTES];
     const char *equals = strchr(text, '=');
-    size_t length = strcspn(text, "=");
 
     if (!equals)
         return options_fail(report, "--set %s: write it as NAME=VALUE, tcp.rto_min=200ms", text);
-    snprintf(name, sizeof(name), "%.*s", (int)length, text);
-    const struct strait_setting *s = find(name);
-    if (!s || length >= sizeof(name))
-        return options_fail(report, "--set %s: there is no such setting; see strait settings",
-                            text);
+    snprintf(name, sizeof(name), "%.*s", (int)(equals - text), text);
     if (strait_config_set(config, name, equals + 1) == 0)
         return 0;
-    describe_range(s, range);
-    return options_fail(report, "--set %s: it takes %s; for example %s=%s", text, range, name,
-                        s->default_value);
+    settings_explain(name, equals + 1, errno, why, sizeof(why));
+    return options_fail(report, "--set %s", why);
 }
 
 /* ---- The list -------------------------------------------------------------------------------- */
