@@ -143,7 +143,7 @@ static void connection_configure(struct sockets *all, struct socket *s)
         tcp_set_user_timeout(all->tcp, s->connection, s->user_timeout_ms);
     if (s->send_buffer_bytes != config->send_buffer_bytes)
         tcp_set_send_buffer(all->tcp, s->connection, s->send_buffer_bytes);
-    tcp_set_reuse(s->connection, &s->binding);
+    tcp_set_reuse(all->tcp, s->connection, &s->binding);
     if (s->quick_ack)
         tcp_set_quick_ack(all->tcp, s->connection, true);
     if (s->unsent_low > 0)

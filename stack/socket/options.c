@@ -213,12 +213,12 @@ static int set_receive_low(struct socket *s, int value)
     return 0;
 }
 
-static void reuse_changed(struct socket *s)
+static void reuse_changed(struct sockets *all, struct socket *s)
 {
     if (s->kind == SOCKET_LISTENING)
-        tcp_listener_set_share(s->listener, s->binding.reuse_port);
+        tcp_listener_set_reuse(s->listener, &s->binding);
     else if (socket_has_connection(s))
-        tcp_set_reuse(s->connection, &s->binding);
+        tcp_set_reuse(all->tcp, s->connection, &s->binding);
 }
 
 /* An option of SOL_SOCKET: a number, or what `value` holds. */
@@ -228,11 +228,11 @@ static int set_option(struct sockets *all, struct socket *s, int name, int numbe
     switch (name) {
     case SO_REUSEADDR:
         socket_binding(s)->reuse_address = number;
-        reuse_changed(s);
+        reuse_changed(all, s);
         return 0;
     case SO_REUSEPORT:
         socket_binding(s)->reuse_port = number;
-        reuse_changed(s);
+        reuse_changed(all, s);
         return 0;
     case SO_KEEPALIVE:
         s->keepalive.on = number;

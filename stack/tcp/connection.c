@@ -14,7 +14,12 @@ bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
         list_init(&tcp->listeners[i]);
     list_init(&tcp->output);
     list_init(&tcp->starved);
-    return table_init(&tcp->entries);
+    if (!table_init(&tcp->entries))
+        return false;
+    if (holds_init(&tcp->holds))
+        return true;
+    table_finish(&tcp->entries);
+    return false;
 }
 
 static void free_entry(void *context, struct table_node *node)
@@ -47,6 +52,7 @@ void tcp_finish(struct tcp *tcp)
 {
     table_each(&tcp->entries, free_entry, tcp);
     table_finish(&tcp->entries);
+    holds_finish(&tcp->holds);
 }
 
 /* ---- The table of tuples ---- */
@@ -63,55 +69,54 @@ struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
     return NULL;
 }
 
-void entry_insert(struct tcp *tcp, struct entry *e, enum entry_kind kind, const struct tuple *tuple)
+static void insert(struct tcp *tcp, struct entry *e, enum entry_kind kind,
+                   const struct tuple *tuple)
 {
     e->kind = kind;
     e->tuple = *tuple;
     table_insert(&tcp->entries, &e->node, isn_tuple_hash(tcp->core, tuple));
 }
 
+/* What is half-open is its listener's, which has bound the port. */
+static bool holds_port(enum entry_kind kind)
+{
+    return kind != ENTRY_HALF_OPEN;
+}
+
+bool entry_insert(struct tcp *tcp, struct entry *e, enum entry_kind kind, const struct tuple *tuple)
+{
+    e->sharing = 0;
+    if (holds_port(kind) && !holds_add(&tcp->holds, &tuple->local, tuple->local_port, e->sharing))
+        return false;
+    insert(tcp, e, kind, tuple);
+    return true;
+}
+
 void entry_remove(struct tcp *tcp, struct entry *e)
 {
     table_remove(&tcp->entries, &e->node);
+    if (holds_port(e->kind))
+        holds_remove(&tcp->holds, &e->tuple.local, e->tuple.local_port, e->sharing);
 }
 
-/* What tcp_port_is_held looks for, and has found. */
-struct holder {
-    const struct binding *wants;
-    const struct address *address;
-    uint16_t port;
-    bool found;
-};
-
-static void see_holder(void *context, struct table_node *node)
+void entry_replace(struct tcp *tcp, struct entry *old, struct entry *e, enum entry_kind kind)
 {
-    const struct entry *e = container_of(node, struct entry, node);
-    struct holder *h = context;
-    bool reuse_address, reuse_port;
-
-    if (e->tuple.local_port != h->port || e->kind == ENTRY_HALF_OPEN ||
-        !(address_is_any(h->address) || address_equal(h->address, &e->tuple.local)))
-        return; /* what is half-open is its listener's, which has a claim */
-    if (e->kind == ENTRY_CONNECTION) {
-        const struct connection *c = container_of(e, const struct connection, entry);
-        reuse_address = c->reuse_address;
-        reuse_port = c->reuse_port;
-    } else {
-        const struct time_wait *w = container_of(e, const struct time_wait, entry);
-        reuse_address = w->reuse_address;
-        reuse_port = w->reuse_port;
-    }
-    if (!(reuse_address && h->wants->reuse_address) && !(reuse_port && h->wants->reuse_port))
-        h->found = true;
+    CHECK(holds_port(old->kind) && holds_port(kind));
+    table_remove(&tcp->entries, &old->node);
+    e->sharing = old->sharing;
+    insert(tcp, e, kind, &old->tuple);
 }
 
-bool tcp_port_is_held(struct tcp *tcp, const struct binding *wants, const struct address *address,
-                      uint16_t port)
+void entry_share(struct tcp *tcp, struct entry *e, uint8_t sharing)
 {
-    struct holder h = {.wants = wants, .address = address, .port = port};
+    holds_change(&tcp->holds, &e->tuple.local, e->tuple.local_port, e->sharing, sharing);
+    e->sharing = sharing;
+}
 
-    table_each(&tcp->entries, see_holder, &h);
-    return h.found;
+bool tcp_port_is_held(const struct tcp *tcp, const struct binding *wants,
+                      const struct address *address, uint16_t port)
+{
+    return holds_exclude(&tcp->holds, wants, address, port);
 }
 
 /* ---- Life of a connection ---- */
@@ -127,9 +132,11 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
         return NULL;
     }
     struct connection *c = calloc(1, sizeof(*c));
-    if (!c)
+    if (!c || !entry_insert(tcp, &c->entry, ENTRY_CONNECTION, tuple)) {
+        free(c);
+        errno = ENOMEM;
         return NULL;
-
+    }
     c->route = *route;
     c->state = state;
     c->algorithm = congestion_algorithms[config->congestion];
@@ -143,7 +150,6 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     list_init(&c->starved_node);
     rtt_init(&c->rtt, config);
     timers_init(c);
-    entry_insert(tcp, &c->entry, ENTRY_CONNECTION, tuple);
     tcp->connections++;
     return c;
 }
@@ -246,19 +252,22 @@ static void release(struct tcp *tcp, struct connection *c)
     free(c);
 }
 
-/* Takes the connection out of the table, if it is still there. */
-static void leave_table(struct tcp *tcp, struct connection *c)
+/* Takes the connection out of the table, if it is still there. Its heir may be NULL. */
+static void leave_table(struct tcp *tcp, struct connection *c, struct time_wait *heir)
 {
     if (!connection_is_open(c))
         return;
-    entry_remove(tcp, &c->entry);
+    if (heir)
+        time_wait_inherit(tcp, heir, &c->entry);
+    else
+        entry_remove(tcp, &c->entry);
     tcp->connections--;
     tcp->orphans -= c->orphan;
 }
 
 void connection_fail(struct tcp *tcp, struct connection *c, int error)
 {
-    leave_table(tcp, c);
+    leave_table(tcp, c, NULL);
     connection_set_state(tcp, c, STATE_CLOSED);
     c->error = error;
     connection_wake(tcp, c);
@@ -284,12 +293,10 @@ void connection_time_wait(struct tcp *tcp, struct connection *c)
     bool limited = tcp->time_wait >= tcp->core->config.time_wait_max;
     struct time_wait *w = limited ? NULL : time_wait_new(c);
 
-    leave_table(tcp, c);
-    connection_set_state(tcp, c, STATE_TIME_WAIT);
-    if (w)
-        time_wait_insert(tcp, w, &c->entry.tuple);
-    else
+    if (!w)
         count(tcp->core, tcp_time_wait_limited);
+    leave_table(tcp, c, w);
+    connection_set_state(tcp, c, STATE_TIME_WAIT);
     connection_wake(tcp, c);
     release(tcp, c);
 }

@@ -43,7 +43,8 @@ enum entry_kind { ENTRY_CONNECTION, ENTRY_HALF_OPEN, ENTRY_TIME_WAIT };
 struct entry {
     struct table_node node;
     struct tuple tuple;
-    uint8_t kind; /* enum entry_kind */
+    uint8_t kind;    /* enum entry_kind */
+    uint8_t sharing; /* HOLD_*: who else may bind to the local port */
 };
 
 enum tcp_state {
@@ -98,23 +99,21 @@ struct connection {
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
     bool nodelay : 1;
-    bool corked : 1;        /* TCP_CORK: a short segment waits for what comes behind it */
-    bool more : 1;          /* MSG_MORE: so it does until the next send */
-    bool push : 1;          /* what is queued goes now all the same */
-    bool orphan : 1;        /* its owner has closed it; counted in tcp->orphans */
-    bool fin_queued : 1;    /* nothing more will be sent by the user */
-    bool fin_seen : 1;      /* the peer's FIN stands at fin_position */
-    bool receive_shut : 1;  /* the user wants no more data */
-    bool in_recovery : 1;   /* fast recovery, RFC 6582 */
-    bool after_timeout : 1; /* sending again from snd_una, up to `recover`: after a timeout, or
-                               because it was too big for the path */
-    bool rtt_timing : 1;    /* rtt_seq is being timed */
-    bool timer_restart : 1; /* new data was acknowledged: RFC 6298 5.3 */
-    bool send_starved : 1;  /* the user met the memory limit: no POLLOUT */
-    bool resend_first : 1;  /* in recovery: what follows snd_una goes again at the next turn */
-    bool partial_acked : 1; /* the first partial acknowledgement of this recovery has come */
-    bool reuse_address : 1; /* who else may bind to the port: as in a struct binding */
-    bool reuse_port : 1;
+    bool corked : 1;         /* TCP_CORK: a short segment waits for what comes behind it */
+    bool more : 1;           /* MSG_MORE: so it does until the next send */
+    bool push : 1;           /* what is queued goes now all the same */
+    bool orphan : 1;         /* its owner has closed it; counted in tcp->orphans */
+    bool fin_queued : 1;     /* nothing more will be sent by the user */
+    bool fin_seen : 1;       /* the peer's FIN stands at fin_position */
+    bool receive_shut : 1;   /* the user wants no more data */
+    bool in_recovery : 1;    /* fast recovery, RFC 6582 */
+    bool after_timeout : 1;  /* sending again from snd_una, up to `recover`: after a timeout, or
+                                because it was too big for the path */
+    bool rtt_timing : 1;     /* rtt_seq is being timed */
+    bool timer_restart : 1;  /* new data was acknowledged: RFC 6298 5.3 */
+    bool send_starved : 1;   /* the user met the memory limit: no POLLOUT */
+    bool resend_first : 1;   /* in recovery: what follows snd_una goes again at the next turn */
+    bool partial_acked : 1;  /* the first partial acknowledgement of this recovery has come */
     bool quick_ack : 1;      /* TCP_QUICKACK: text is acknowledged at once */
     bool tells_failures : 1; /* IP_RECVERR: ICMP errors are told at once */
     bool urgent : 1;         /* snd_up is ahead of what was acknowledged */
@@ -220,7 +219,6 @@ struct time_wait {
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
     bool timestamps;
-    bool reuse_address, reuse_port;
     uint64_t challenge_after_ns;
 };
 
@@ -229,7 +227,7 @@ struct listener {
     struct address address;
     uint16_t port;
     uint16_t max_segment; /* that its connections offer and send; 0: as the path has it */
-    bool shares;          /* with others of the same address: SO_REUSEPORT */
+    uint8_t sharing;      /* HOLD_*: with whom it shares its address and port */
     void *owner;
     uint32_t backlog;
     uint32_t waiting; /* in accept_queue */
@@ -253,8 +251,17 @@ static inline size_t spare_of_sending(const struct pool *pool)
 
 /* The entry of a tuple, or NULL. */
 struct entry *entry_find(struct tcp *, const struct tuple *);
-void entry_insert(struct tcp *, struct entry *, enum entry_kind, const struct tuple *);
+
+/* Puts the entry of a tuple into the table; all but half-open ones hold the local port from now on.
+ * Returns false when memory is short, which it never is for a half-open one. */
+bool entry_insert(struct tcp *, struct entry *, enum entry_kind, const struct tuple *);
 void entry_remove(struct tcp *, struct entry *);
+
+/* Puts an entry in the place of another that holds the port, and is to hold it as that one has. */
+void entry_replace(struct tcp *, struct entry *old, struct entry *, enum entry_kind);
+
+/* Others may bind to the local port of an entry that holds it: HOLD_*. */
+void entry_share(struct tcp *, struct entry *, uint8_t sharing);
 
 /*
  * A connection in the table, in `state`, its sequence numbers, options and congestion window still
@@ -595,8 +602,8 @@ void listener_forget(struct connection *);
 /* A record of what a connection's number spaces look like; NULL when memory is short. */
 struct time_wait *time_wait_new(const struct connection *);
 
-/* Puts it into the table and starts its time of 2 MSL. */
-void time_wait_insert(struct tcp *, struct time_wait *, const struct tuple *);
+/* Puts it into the table, in the place of its connection, and starts its time of 2 MSL. */
+void time_wait_inherit(struct tcp *, struct time_wait *, struct entry *connection);
 
 /*
  * A segment for a record. Returns true if it is a SYN that opens a new connection on the tuple (RFC

@@ -37,12 +37,18 @@ static struct listener *best_match(struct list *head, const struct tuple *tuple)
     return wildcard;
 }
 
+/* Whether others of its address get a part of the connections. */
+static bool shares(const struct listener *l)
+{
+    return l->sharing & HOLD_REUSE_PORT;
+}
+
 /* The `skip`th after `from` of those that share with it; NULL, and less to skip, at the end. */
 static struct listener *share_after(struct list *head, struct listener *from, uint32_t *skip)
 {
     for (struct list *n = &from->node; n != head; n = n->next) {
         struct listener *l = container_of(n, struct listener, node);
-        if (!l->shares || l->port != from->port || !address_equal(&l->address, &from->address))
+        if (!shares(l) || l->port != from->port || !address_equal(&l->address, &from->address))
             continue;
         if (*skip == 0)
             return l;
@@ -56,7 +62,7 @@ struct listener *listener_find(struct tcp *tcp, const struct tuple *tuple)
     struct list *head = bucket(tcp, tuple->local_port);
     struct listener *first = best_match(head, tuple);
 
-    if (!first || !first->shares)
+    if (!first || !shares(first))
         return first;
     uint32_t left = UINT32_MAX;
     share_after(head, first, &left);
@@ -74,7 +80,7 @@ struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int 
     l->address = binding->address;
     l->port = binding->port;
     l->owner = owner;
-    l->shares = binding->reuse_port;
+    l->sharing = holds_sharing(binding);
     tcp_listener_set_backlog(l, backlog);
     list_init(&l->accept_queue);
     list_init(&l->half_open);
@@ -92,9 +98,9 @@ void tcp_listener_set_max_segment(struct listener *l, uint16_t bytes)
     l->max_segment = bytes;
 }
 
-void tcp_listener_set_share(struct listener *l, bool on)
+void tcp_listener_set_reuse(struct listener *l, const struct binding *binding)
 {
-    l->shares = on;
+    l->sharing = holds_sharing(binding);
 }
 
 void tcp_listener_close(struct tcp *tcp, struct listener *l)
@@ -299,6 +305,7 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
         .has_timestamps = h->timestamps,
         .sack_permitted = h->sack,
     };
+    entry_share(tcp, &c->entry, l->sharing);
     c->max_segment = l->max_segment;
     c->scaling = c->timestamps = c->sack = true; /* the record has what both sides want */
     c->receive_scale = h->receive_scale;

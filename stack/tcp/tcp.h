@@ -18,6 +18,7 @@
 #include "base/timer.h"
 #include "ip/ip.h"
 #include "ip/ports.h"
+#include "tcp/holds.h"
 
 struct connection;
 struct listener;
@@ -29,6 +30,7 @@ struct tcp {
     struct core *core;
     struct ip *ip;
     struct ports ports;        /* bound sockets and listeners */
+    struct holds holds;        /* ports of connections and those in TIME-WAIT */
     struct table entries;      /* connections, half-open ones and those in TIME-WAIT, by tuple */
     struct timer_wheel timers; /* its owner is this struct */
     struct list listeners[TCP_LISTENER_BUCKETS]; /* by port */
@@ -74,14 +76,15 @@ void tcp_listener_set_backlog(struct listener *, int backlog);
 /* The largest segment that its connections offer and send; 0: as the path has it. */
 void tcp_listener_set_max_segment(struct listener *, uint16_t bytes);
 
-/* Whether it shares its connections with others of the same address (SO_REUSEPORT). */
-void tcp_listener_set_share(struct listener *, bool on);
+/* With whom it and its connections share the port: as the binding says. With SO_REUSEPORT, others
+ * of the same address get a part of the connections. */
+void tcp_listener_set_reuse(struct listener *, const struct binding *);
 
 /*
  * Whether a connection, or what is left of one in TIME-WAIT, holds the port of an address against a
- * socket that wants to bind to it, by the rule of ports_bind. Looks at all of them.
+ * socket that wants to bind to it, by the rule of ports_bind.
  */
-bool tcp_port_is_held(struct tcp *, const struct binding *wants, const struct address *,
+bool tcp_port_is_held(const struct tcp *, const struct binding *wants, const struct address *,
                       uint16_t port);
 
 /* Ends the listener; connections that nobody accepted are reset. */
@@ -244,7 +247,7 @@ uint32_t tcp_unsent(const struct connection *);
 uint32_t tcp_readable(const struct connection *);
 
 /* Who else may bind to the connection's port, now and in TIME-WAIT: as the binding says. */
-void tcp_set_reuse(struct connection *, const struct binding *);
+void tcp_set_reuse(struct tcp *, struct connection *, const struct binding *);
 
 /* POLLIN holds from so many bytes on, or when the window is full. */
 void tcp_set_receive_low(struct connection *, uint32_t bytes);

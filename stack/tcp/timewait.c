@@ -21,8 +21,6 @@ struct time_wait *time_wait_new(const struct connection *c)
     w->rcv_nxt = c->rcv_nxt;
     w->timestamps = c->timestamps;
     w->ts_recent = c->ts_recent;
-    w->reuse_address = c->reuse_address;
-    w->reuse_port = c->reuse_port;
     w->timer.expired = expired;
     return w;
 }
@@ -34,9 +32,9 @@ static void start_timer(struct tcp *tcp, struct time_wait *w)
     timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + duration_ns);
 }
 
-void time_wait_insert(struct tcp *tcp, struct time_wait *w, const struct tuple *tuple)
+void time_wait_inherit(struct tcp *tcp, struct time_wait *w, struct entry *connection)
 {
-    entry_insert(tcp, &w->entry, ENTRY_TIME_WAIT, tuple);
+    entry_replace(tcp, connection, &w->entry, ENTRY_TIME_WAIT);
     tcp->time_wait++;
     start_timer(tcp, w);
 }

@@ -487,10 +487,10 @@ void tcp_set_user_timeout(struct tcp *tcp, struct connection *c, uint32_t timeou
     timers_hasten(tcp, c);
 }
 
-void tcp_set_reuse(struct connection *c, const struct binding *binding)
+void tcp_set_reuse(struct tcp *tcp, struct connection *c, const struct binding *binding)
 {
-    c->reuse_address = binding->reuse_address;
-    c->reuse_port = binding->reuse_port;
+    if (connection_is_open(c))
+        entry_share(tcp, &c->entry, holds_sharing(binding));
 }
 
 void tcp_set_opening(struct connection *c, uint16_t max_segment, uint8_t syn_retries)

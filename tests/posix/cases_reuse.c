@@ -259,6 +259,18 @@ static void a_connection_holds_its_port(const struct posix *p)
                       port_of(p, s.server)));
 }
 
+static void what_waits_to_be_accepted_shares_as_its_listener_does(const struct posix *p)
+{
+    int listener = socket_with(p, SOCK_STREAM, SO_REUSEPORT), client = tcp_socket(p, 0);
+    struct sockaddr_in in = loopback(bind_loopback(p, listener, 0));
+
+    expect(0, p->listen(listener, 1));
+    expect(0, p->connect(client, name_of(&in), sizeof(in)));
+    p->wait(1);
+    expect(0, bind_to(p, socket_with(p, SOCK_STREAM, SO_REUSEPORT), INADDR_LOOPBACK,
+                      ntohs(in.sin_port)));
+}
+
 static void connect_to_a_pair_that_exists_is_eaddrnotavail(const struct posix *p)
 {
     uint16_t port;
@@ -287,6 +299,7 @@ const struct posix_case reuse_cases[] = {
     CASE(time_wait_holds_a_port),
     CASE(time_wait_gives_way_if_both_say_so),
     CASE(a_connection_holds_its_port),
+    CASE(what_waits_to_be_accepted_shares_as_its_listener_does),
     CASE(connect_to_a_pair_that_exists_is_eaddrnotavail),
     {NULL},
 };
