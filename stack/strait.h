@@ -564,11 +564,11 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * after about a quarter of an hour); TCP_MAXSEG (0, or 88 to 32767: the largest segment that is
  * offered and sent; it reads as that which is sent); TCP_QUICKACK (what arrives is acknowledged at
  * once, until it is turned off; it reads as on at first); TCP_NOTSENT_LOWAT (bytes that may wait
- * without having been sent; 0: no limit); TCP_SYNCNT (1 to 127; 7); TCP_CONGESTION ("reno"; others
- * are ENOENT); TCP_INFO (read only; linux/tcp.h has the whole struct). An accepted socket inherits
- * what can be set from its listener; what holds at first is that of the settings, whose defaults
- * stand here. Others are ENOPROTOOPT, those of another level EOPNOTSUPP to
- * read; a value that is too short to set, or out of range, is EINVAL.
+ * without having been sent; 0: no limit); TCP_SYNCNT (1 to 127; 7; of a listener its SYN-ACKs, 5);
+ * TCP_CONGESTION ("reno"; others are ENOENT); TCP_INFO (read only; linux/tcp.h has the whole
+ * struct). An accepted socket inherits what can be set from its listener; what holds at first is
+ * that of the settings, whose defaults stand here. Others are ENOPROTOOPT, those of another level
+ * EOPNOTSUPP to read; a value that is too short to set, or out of range, is EINVAL.
  */
 STRAIT_API int strait_getsockopt(struct strait *, int fd, int level, int name, void *value,
                                  socklen_t *);

@@ -124,7 +124,8 @@ int strait_listen(struct strait *stack, int fd, int backlog)
     }
     s->kind = SOCKET_LISTENING;
     s->listener = listener;
-    tcp_listener_set_max_segment(listener, s->max_segment);
+    tcp_listener_set_opening(listener, s->max_segment, s->syn_retries);
+    options_ip_changed(s);
     return 0;
 }
 

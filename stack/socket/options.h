@@ -33,7 +33,7 @@ int options_ip_get(struct sockets *, struct socket *, int name, void *value, soc
 int options_ip_set(struct sockets *, struct socket *, int name, const void *value,
                    socklen_t length);
 
-/* Tells the connection of a stream, if there is one, what its packets are to be. */
+/* Tells the connection or listener of a stream, if there is one, what its packets are to be. */
 void options_ip_changed(struct socket *);
 
 /* ---- options_tcp.c ---- */

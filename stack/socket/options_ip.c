@@ -98,7 +98,9 @@ void options_ip_changed(struct socket *s)
         .may_be_cut = s->mtu_discover == IP_PMTUDISC_DONT,
         .tells_failures = s->tells_failures,
     };
-    if (socket_has_connection(s))
+    if (s->kind == SOCKET_LISTENING)
+        tcp_listener_set_ip(s->listener, &settings);
+    else if (socket_has_connection(s))
         tcp_set_ip(s->connection, &settings);
 }
 

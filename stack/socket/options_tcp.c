@@ -128,13 +128,18 @@ static int set_cork(struct sockets *all, struct socket *s, bool on)
     return 0;
 }
 
+static void opening_changed(struct socket *s)
+{
+    if (s->kind == SOCKET_LISTENING)
+        tcp_listener_set_opening(s->listener, s->max_segment, s->syn_retries);
+}
+
 static int set_max_segment(struct socket *s, int value)
 {
     if (value != 0 && (value < SEGMENT_MIN || value > SEGMENT_MAX))
         return option_refuse(EINVAL);
     s->max_segment = (uint16_t)value;
-    if (s->kind == SOCKET_LISTENING)
-        tcp_listener_set_max_segment(s->listener, s->max_segment);
+    opening_changed(s);
     return 0;
 }
 
@@ -160,6 +165,7 @@ static int set_syn_retries(struct socket *s, int value)
     if (value < 1 || value > SYN_RETRIES_MAX)
         return option_refuse(EINVAL);
     s->syn_retries = (uint8_t)value;
+    opening_changed(s);
     if (s->kind == SOCKET_CONNECTING)
         tcp_set_opening(s->connection, s->max_segment, s->syn_retries);
     return 0;

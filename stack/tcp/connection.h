@@ -226,14 +226,16 @@ struct listener {
     struct list node;
     struct address address;
     uint16_t port;
-    uint16_t max_segment; /* that its connections offer and send; 0: as the path has it */
-    uint8_t sharing;      /* HOLD_*: with whom it shares its address and port */
+    uint16_t max_segment;    /* that its connections offer and send; 0: as the path has it */
+    uint8_t syn_ack_retries; /* 0: the host's */
+    uint8_t sharing;         /* HOLD_*: with whom it shares its address and port */
     void *owner;
     uint32_t backlog;
     uint32_t waiting; /* in accept_queue */
     struct list accept_queue;
     struct list half_open;
     uint32_t half_open_count;
+    struct tcp_ip_settings ip; /* of its connections */
     uint64_t cookies_until_ns; /* before that, an ACK may bring one back that was sent here */
 };
 
@@ -269,6 +271,14 @@ void entry_share(struct tcp *, struct entry *, uint8_t sharing);
  */
 struct connection *connection_new(struct tcp *, const struct tuple *, const struct route *,
                                   enum tcp_state state);
+
+/* Makes the packets of a route what the user wants them to be. */
+static inline void route_set_ip(struct route *route, const struct tcp_ip_settings *settings)
+{
+    route->ttl = settings->ttl;
+    route->tos = settings->tos;
+    route->may_be_cut = settings->may_be_cut;
+}
 
 /* What the peer's SYN settles for the connection: scales, timestamps, MSS, the first window. */
 void connection_negotiate(struct tcp *, struct connection *, const struct tcp_options *,
@@ -416,8 +426,10 @@ void output_reset(struct tcp *, struct connection *);
 /* The number after the last byte that the user has queued: that of our FIN. */
 uint32_t output_end_seq(const struct connection *);
 
-/* Sends a segment without payload that belongs to no connection; the route is found anew. */
-void output_stateless(struct tcp *, const struct tuple *, struct segment *);
+/* Sends a segment without payload that belongs to no connection. The route is found anew, and is
+ * the host's own choice if the settings are NULL. */
+void output_stateless(struct tcp *, const struct tuple *, const struct tcp_ip_settings *,
+                      struct segment *);
 
 /* The RST that answers a segment for which there is no connection (RFC 9293 3.10.7.1). */
 void output_reset_reply(struct tcp *, const struct tuple *, const struct segment *);

@@ -81,6 +81,7 @@ struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int 
     l->port = binding->port;
     l->owner = owner;
     l->sharing = holds_sharing(binding);
+    l->ip.ttl = tcp->core->config.ttl;
     tcp_listener_set_backlog(l, backlog);
     list_init(&l->accept_queue);
     list_init(&l->half_open);
@@ -93,9 +94,15 @@ void tcp_listener_set_backlog(struct listener *l, int backlog)
     l->backlog = backlog > 0 ? (uint32_t)backlog : 1;
 }
 
-void tcp_listener_set_max_segment(struct listener *l, uint16_t bytes)
+void tcp_listener_set_opening(struct listener *l, uint16_t max_segment, uint8_t syn_retries)
 {
-    l->max_segment = bytes;
+    l->max_segment = max_segment;
+    l->syn_ack_retries = syn_retries;
+}
+
+void tcp_listener_set_ip(struct listener *l, const struct tcp_ip_settings *settings)
+{
+    l->ip = *settings;
 }
 
 void tcp_listener_set_reuse(struct listener *l, const struct binding *binding)
@@ -187,7 +194,7 @@ static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
     struct segment s;
 
     if (make_syn_ack(tcp, h, &s))
-        output_stateless(tcp, &h->entry.tuple, &s);
+        output_stateless(tcp, &h->entry.tuple, &h->listener->ip, &s);
 }
 
 /*
@@ -208,7 +215,7 @@ static void challenge(struct tcp *tcp, struct half_open *h)
     if (!output_may_challenge(tcp->core, &h->challenge_after_ns))
         return;
     add_timestamps(tcp, h, &s);
-    output_stateless(tcp, &h->entry.tuple, &s);
+    output_stateless(tcp, &h->entry.tuple, &h->listener->ip, &s);
 }
 
 static void arm(struct tcp *tcp, struct half_open *h)
@@ -221,12 +228,17 @@ static void arm(struct tcp *tcp, struct half_open *h)
                 tcp->core->now_ns + rtt_timeout_ns(&rtt, config, h->retries));
 }
 
+static uint8_t syn_ack_retries(const struct tcp *tcp, const struct listener *l)
+{
+    return l->syn_ack_retries > 0 ? l->syn_ack_retries : tcp->core->config.syn_ack_retries;
+}
+
 static void syn_ack_due(void *owner, struct strait_timer *timer)
 {
     struct tcp *tcp = owner;
     struct half_open *h = container_of(timer, struct half_open, timer);
 
-    if (h->retries >= tcp->core->config.syn_ack_retries) {
+    if (h->retries >= syn_ack_retries(tcp, h->listener)) {
         count(tcp->core, tcp_half_open_expired);
         half_open_free(tcp, h);
         return;
@@ -297,6 +309,7 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
     struct connection *c = connection_new(tcp, tuple, &route, STATE_SYN_RECEIVED);
     if (!c)
         return NULL;
+    tcp_set_ip(c, &l->ip);
 
     struct tcp_options peer = {
         .mss = h->mss,
@@ -343,7 +356,7 @@ static void send_cookie(struct tcp *tcp, struct listener *l, const struct tuple 
     syn_ack.options.timestamp = cookie_timestamp(syn_ack.options.timestamp, &syn);
     l->cookies_until_ns = core->now_ns + COOKIE_LIFETIME_NS;
     count(core, tcp_cookies_sent);
-    output_stateless(tcp, tuple, &syn_ack);
+    output_stateless(tcp, tuple, &l->ip, &syn_ack);
 }
 
 /* Costs no hash where no cookie was sent of late: a flood of ACKs is answered as anywhere. */

@@ -238,13 +238,16 @@ void output_reset(struct tcp *tcp, struct connection *c)
     send_control(tcp, c, &s);
 }
 
-void output_stateless(struct tcp *tcp, const struct tuple *tuple, struct segment *s)
+void output_stateless(struct tcp *tcp, const struct tuple *tuple,
+                      const struct tcp_ip_settings *settings, struct segment *s)
 {
     struct ip_outgoing out;
     struct route route;
 
     if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
         return;
+    if (settings)
+        route_set_ip(&route, settings);
     s->source_port = tuple->local_port;
     s->destination_port = tuple->remote_port;
     segment_write(&out, s);
@@ -264,7 +267,7 @@ void output_reset_reply(struct tcp *tcp, const struct tuple *tuple, const struct
         reset.flags |= TCP_ACK;
     }
     count(tcp->core, tcp_resets_out);
-    output_stateless(tcp, tuple, &reset);
+    output_stateless(tcp, tuple, NULL, &reset);
 }
 
 /* ---- What may be sent ---- */

@@ -62,6 +62,13 @@ extern const struct ip_protocol tcp_protocol;
 /* Runs the timers that are due and sends what may be sent. Returns the next deadline. */
 uint64_t tcp_advance(struct tcp *);
 
+/* What the packets of a connection are from now on, and what is told of those that are lost. */
+struct tcp_ip_settings {
+    uint8_t ttl, tos;    /* RFC 9293 3.9.2, 3.9.1.9; the Diffserv field only */
+    bool may_be_cut;     /* DF is not set */
+    bool tells_failures; /* what ICMP says is an error at once, not when it comes to a timeout */
+};
+
 /* ---- Listening (RFC 9293 3.9.1.1, passive OPEN) ---- */
 
 /*
@@ -73,8 +80,12 @@ struct listener *tcp_listen(struct tcp *, const struct binding *binding, int bac
 
 void tcp_listener_set_backlog(struct listener *, int backlog);
 
-/* The largest segment that its connections offer and send; 0: as the path has it. */
-void tcp_listener_set_max_segment(struct listener *, uint16_t bytes);
+/* What is known only when a connection opens, as tcp_set_opening has it; syn_retries are those of
+ * the SYN-ACK (0: the host's). */
+void tcp_listener_set_opening(struct listener *, uint16_t max_segment, uint8_t syn_retries);
+
+/* What the packets of its connections are, from the SYN-ACK on. */
+void tcp_listener_set_ip(struct listener *, const struct tcp_ip_settings *);
 
 /* With whom it and its connections share the port: as the binding says. With SO_REUSEPORT, others
  * of the same address get a part of the connections. */
@@ -197,12 +208,6 @@ void tcp_set_cork(struct tcp *, struct connection *, bool on);
 /* The same by MSG_MORE: more is to come behind the next tcp_send, or nothing for now. */
 void tcp_set_more(struct connection *, bool on);
 
-/* What the packets of a connection are from now on, and what is told of those that are lost. */
-struct tcp_ip_settings {
-    uint8_t ttl, tos;    /* RFC 9293 3.9.2, 3.9.1.9; the Diffserv field only */
-    bool may_be_cut;     /* DF is not set */
-    bool tells_failures; /* what ICMP says is an error at once, not when it comes to a timeout */
-};
 void tcp_set_ip(struct connection *, const struct tcp_ip_settings *);
 
 /* The MTU of the path to the peer. */

@@ -57,7 +57,7 @@ static void acknowledge(struct tcp *tcp, struct time_wait *w)
             timestamp_now(tcp->core, isn_timestamp_offset(tcp->core, &w->entry.tuple));
         ack.options.echo = w->ts_recent;
     }
-    output_stateless(tcp, &w->entry.tuple, &ack);
+    output_stateless(tcp, &w->entry.tuple, NULL, &ack);
 }
 
 /* RFC 6191 2: a SYN that cannot be a late duplicate of the old connection. */

@@ -460,9 +460,7 @@ void tcp_set_more(struct connection *c, bool on)
 
 void tcp_set_ip(struct connection *c, const struct tcp_ip_settings *settings)
 {
-    c->route.ttl = settings->ttl;
-    c->route.tos = settings->tos;
-    c->route.may_be_cut = settings->may_be_cut;
+    route_set_ip(&c->route, settings);
     c->tells_failures = settings->tells_failures;
 }
 
