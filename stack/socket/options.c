@@ -11,7 +11,6 @@
 
 #include "stack.h"
 
-#define NS_PER_US           1000u
 #define US_PER_S            1000000
 #define TIMEOUT_SECONDS_MAX (UINT32_MAX / 2) /* above this it is for ever */
 

@@ -239,6 +239,7 @@ void connection_wake(struct tcp *tcp, struct connection *c)
 static void release(struct tcp *tcp, struct connection *c)
 {
     timers_stop(tcp, c);
+    rate_stop(tcp, c);
     list_remove(&c->output_node);
     list_remove(&c->starved_node);
     buffer_clear(&c->send, &tcp->core->pool);

@@ -21,6 +21,7 @@
 #include "base/timer.h"
 #include "tcp/congestion.h"
 #include "tcp/isn.h"
+#include "tcp/rate.h"
 #include "tcp/rtt.h"
 #include "tcp/segment.h"
 #include "tcp/tcp.h"
@@ -177,6 +178,7 @@ struct connection {
     uint32_t out_of_order_segments, duplicate_reports;
     uint64_t retransmitted_bytes;
     uint64_t sent_text_ns, heard_text_ns; /* the last time */
+    struct rate rate;
 
     /* Stream positions: 0 is the first byte of data in either direction. */
     struct buffer send; /* from snd_una (or the first byte) to the last byte queued */

@@ -70,6 +70,8 @@ static void tell_times(const struct tcp *tcp, const struct connection *c, struct
     info->tcpi_rtt = c->rtt.srtt_us;
     info->tcpi_rttvar = c->rtt.rttvar_us;
     info->tcpi_min_rtt = c->rtt.min_us ? c->rtt.min_us : UINT32_MAX;
+    info->tcpi_rcv_rtt = c->rate.received_rtt_us;
+    info->tcpi_busy_time = rate_busy_ns(tcp, c) / NS_PER_US;
     info->tcpi_last_data_sent = ms_since(tcp, c->sent_text_ns);
     info->tcpi_last_data_recv = ms_since(tcp, c->heard_text_ns);
     info->tcpi_last_ack_recv = ms_since(tcp, c->heard_ns);
@@ -91,6 +93,8 @@ static void tell_windows(const struct connection *c, struct tcp_info *info)
     info->tcpi_rcv_ssthresh = c->rcv_edge - c->rcv_nxt;
     info->tcpi_rcv_space = c->receive_limit_bytes;
     info->tcpi_reordering = REORDERING;
+    info->tcpi_delivery_rate = c->rate.bytes_per_s;
+    info->tcpi_delivery_rate_app_limited = c->rate.limited;
     info->tcpi_pacing_rate = info->tcpi_max_pacing_rate = UINT64_MAX; /* nothing is paced */
 }
 

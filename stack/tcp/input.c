@@ -175,6 +175,7 @@ static void measure(struct tcp *tcp, struct connection *c, const struct segment 
 
     if (c->rtt_timing && seq_ge(s->ack, c->rtt_seq)) {
         sample(tcp, c, now_ns - c->rtt_started_ns);
+        rate_sample(tcp, c, s->ack);
         c->rtt_timing = false;
     } else if (c->retries > 0 && c->timestamps && s->options.has_timestamps) {
         /* RFC 7323 4.1: tells which transmission was acknowledged, if only to the millisecond */
@@ -213,6 +214,8 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
 
     measure(tcp, c, s);
     buffer_drop_below(&c->send, &tcp->core->pool, c->send.start + bytes);
+    if (bytes > 0 && bytes == queued)
+        rate_stop(tcp, c);
     c->snd_una = s->ack;
     if (seq_lt(c->snd_resend, c->snd_una))
         c->snd_resend = c->snd_una;

@@ -102,6 +102,7 @@ static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint3
         c->retransmitted_bytes += length;
         c->rtt_timing = false; /* Karn: RFC 6298 3 */
     } else if (!c->rtt_timing) {
+        rate_start(tcp, c, end);
         c->rtt_timing = true;
         c->rtt_seq = end;
         c->rtt_started_ns = tcp->core->now_ns;

@@ -324,10 +324,12 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
     }
     if (t.length < s->length || (s->flags & TCP_FIN)) /* known already, or beyond the window */
         c->ack_due = ACK_NOW;
-    if (t.length > 0 && t.position == c->receive_position)
+    if (t.length > 0 && t.position == c->receive_position) {
         take_in_order(tcp, c, &t, s->pieces);
-    else if (t.length > 0)
+        rate_note_text(tcp, c, s);
+    } else if (t.length > 0) {
         take_out_of_order(tcp, c, &t, s->pieces);
+    }
     if (t.length > 0)
         trace(tcp, c, STRAIT_TRACE_RECEIVED, t.position, t.length);
     if (receive_fin_taken(c))

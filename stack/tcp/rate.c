@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rate of delivery as draft-cheng-iccrg-delivery-rate-estimation has it: what is delivered from
+ * the sending of a segment to its acknowledgement, over the time that took or, if that is longer,
+ * the time in which it was sent. The segment is the one whose round-trip time is measured.
+ *
+ * The receiver's round-trip time is, as in Linux, that from a timestamp to the text that echoes it;
+ * or the shortest time until text comes that the window did not allow yet at its beginning.
+ */
+#include "tcp/rate.h"
+
+#include "tcp/connection.h"
+
+#define RTT_MAX_US 120000000u /* what takes longer is no round trip */
+
+/* ---- Delivery ---- */
+
+/* Bytes that the peer has, if it has all up to the position. */
+static uint64_t delivered(const struct connection *c, uint64_t position)
+{
+    return position + ranges_overlap(&c->sacked, position, UINT64_MAX);
+}
+
+void rate_start(const struct tcp *tcp, struct connection *c, uint32_t end)
+{
+    struct rate *r = &c->rate;
+    uint64_t now_ns = tcp->core->now_ns;
+    bool first = c->snd_nxt == c->snd_una; /* nothing is outstanding yet */
+
+    r->delivered = delivered(c, c->send.start);
+    r->delivered_ns = first ? now_ns : c->waiting_since_ns;
+    r->sending_ns = first || r->timed_before_ns == 0 ? 0 : now_ns - r->timed_before_ns;
+    r->timed_before_ns = 0;
+    r->idle = seq_ge(end, output_end_seq(c)) && end - c->snd_una < c->congestion.cwnd;
+    if (r->busy_since_ns == 0 && c->send.end > c->send.start)
+        r->busy_since_ns = now_ns;
+}
+
+void rate_sample(const struct tcp *tcp, struct connection *c, uint32_t ack)
+{
+    struct rate *r = &c->rate;
+    uint64_t position = c->send.start + (ack - c->snd_una);
+    uint64_t now_ns = tcp->core->now_ns;
+    uint64_t elapsed_ns = now_ns - r->delivered_ns;
+
+    r->timed_before_ns = c->rtt_started_ns;
+    if (elapsed_ns < r->sending_ns)
+        elapsed_ns = r->sending_ns;
+    if (position > c->send.end) /* a FIN, or the SYN, is no byte of it */
+        position = c->send.end;
+    uint64_t bytes = delivered(c, position) - r->delivered;
+    if (bytes == 0 || elapsed_ns == 0)
+        return;
+    uint64_t bytes_per_s = bytes * NS_PER_S / elapsed_ns;
+    if (r->idle && bytes_per_s < r->bytes_per_s) /* the path is known to carry more */
+        return;
+    r->bytes_per_s = bytes_per_s;
+    r->limited = r->idle;
+}
+
+void rate_stop(const struct tcp *tcp, struct connection *c)
+{
+    c->rate.busy_ns = rate_busy_ns(tcp, c);
+    c->rate.busy_since_ns = 0;
+}
+
+uint64_t rate_busy_ns(const struct tcp *tcp, const struct connection *c)
+{
+    const struct rate *r = &c->rate;
+
+    return r->busy_ns + (r->busy_since_ns > 0 ? tcp->core->now_ns - r->busy_since_ns : 0);
+}
+
+/* ---- The receiver's round trip ---- */
+
+static void note_echo(const struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    struct rate *r = &c->rate;
+    uint32_t elapsed_ms = timestamp_now(tcp->core, c->ts_offset) - s->options.echo;
+
+    r->received_echo = s->options.echo;
+    if (s->length < c->rcv_mss || elapsed_ms >= RTT_MAX_US / 1000)
+        return; /* a short one may have waited for its user */
+    uint32_t sample_us = elapsed_ms > 0 ? elapsed_ms * 1000 : 1000;
+    if (r->received_rtt_us == 0)
+        r->received_rtt_us = sample_us;
+    else
+        r->received_rtt_us = (uint32_t)(((uint64_t)r->received_rtt_us * 7 + sample_us) / 8);
+}
+
+static void note_window(const struct tcp *tcp, struct connection *c)
+{
+    struct rate *r = &c->rate;
+    uint64_t now_ns = tcp->core->now_ns;
+    uint64_t elapsed_us = (now_ns - r->window_ns) / NS_PER_US;
+
+    if (r->window_ns > 0 && elapsed_us > 0 && elapsed_us < RTT_MAX_US &&
+        (r->received_rtt_us == 0 || elapsed_us < r->received_rtt_us))
+        r->received_rtt_us = (uint32_t)elapsed_us;
+    r->window_ns = now_ns;
+    r->window_end = c->rcv_edge;
+}
+
+void rate_note_text(const struct tcp *tcp, struct connection *c, const struct segment *s)
+{
+    if (!c->timestamps) {
+        if (c->rate.window_ns == 0 || seq_gt(c->rcv_nxt, c->rate.window_end))
+            note_window(tcp, c);
+    } else if (s->options.echo != c->rate.received_echo) {
+        note_echo(tcp, c, s);
+    }
+}
