@@ -12,6 +12,7 @@
 #define INTERVAL_MS 2 /* at least, as iputils wants it of ordinary users */
 #define COUNT_MAX   1000000000
 #define TIME_MAX_S  3600
+#define TTL_MAX     255
 
 #define EXIT_NO_REPLY 1
 #define EXIT_TROUBLE  2
@@ -41,6 +42,11 @@ static int take_option(void *settings, int option, const char *value, const stru
     case 'i':
         return take_time(value, 'i', INTERVAL_MS * (SECOND_NS / 1000), &config->interval_ns,
                          report);
+    case 't':
+        if (!options_number(value, TTL_MAX, &number) || number < 1)
+            return options_fail(report, "-t %s: must be a TTL from 1 to %d", value, TTL_MAX);
+        config->ttl = (uint8_t)number;
+        return 0;
     case 'W':
         return take_time(value, 'W', 0, &config->wait_ns, report);
     default: /* 's' */
@@ -71,8 +77,9 @@ static const struct command command = {
             "  -c N               ends after so many requests\n"
             "  -i SECONDS         between requests (default: 1), at least 0.002\n"
             "  -s BYTES           of data in a request (default: 56), at most 65507\n"
+            "  -t TTL             of the requests, 1 to 255 (default: 64)\n"
             "  -W SECONDS         waits so long if there is no reply at all (default: 10)\n",
-    .letters = "c:i:s:W:",
+    .letters = "c:i:s:t:W:",
     .operands_max = 1,
     .take = take_option,
     .check = check_options,

@@ -2,19 +2,23 @@
 #include "ping/ping.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ping/fault.h"
 
 #define HEADER_BYTES 8 /* RFC 792: type, code, checksum, identifier, sequence number */
 #define TYPE_REQUEST 8
 #define TYPE_REPLY   0
 #define IP_BYTES     20 /* of its header */
 
-#define LINE_BYTES 256
-#define US_NS      UINT64_C(1000)
-#define MS_NS      UINT64_C(1000000)
+#define LINE_BYTES    256
+#define ADDRESS_BYTES 16
+#define US_NS         UINT64_C(1000)
+#define MS_NS         UINT64_C(1000000)
 
 /* Requests whose times are remembered; an answer to an older one counts as a duplicate. */
 #define REMEMBERED 4096
@@ -62,7 +66,7 @@ static void end(struct ping *p)
     p->config.ended(p->config.context);
 }
 
-/* A request has failed: errors come once for each, and stand for its reply. */
+/* A request has failed in the host itself, or nobody knows which. */
 static void fail(struct ping *p, int number)
 {
     p->errors++;
@@ -113,6 +117,84 @@ static void timer_expired(void *owner, struct strait_timer *timer)
     p->env->timer_start(p->env, &p->timer, all_sent(p) ? now_ns + patience_ns(p) : p->due_ns);
 }
 
+/* ---- What comes back, and with it -------------------------------------------------------------
+ */
+
+/* What comes with a reply, or with a request that has failed. */
+struct arrival {
+    struct sockaddr_in from; /* failed: where it was sent to */
+    int ttl;                 /* 0: not told */
+    struct sock_extended_err failure;
+    struct sockaddr_in teller; /* who has told of the failure */
+};
+
+static void read_control(const struct cmsghdr *c, struct arrival *a)
+{
+    size_t length = c->cmsg_len - CMSG_LEN(0);
+    if (c->cmsg_level != IPPROTO_IP)
+        return;
+    if (c->cmsg_type == IP_TTL && length == sizeof(a->ttl))
+        memcpy(&a->ttl, CMSG_DATA(c), length);
+    if (c->cmsg_type == IP_RECVERR && length == sizeof(a->failure) + sizeof(a->teller)) {
+        memcpy(&a->failure, CMSG_DATA(c), sizeof(a->failure));
+        memcpy(&a->teller, CMSG_DATA(c) + sizeof(a->failure), sizeof(a->teller));
+    }
+}
+
+/* Takes the next reply into p->reply; or with MSG_ERRQUEUE a request that has failed. Returns its
+ * length, or -1 with errno of recvmsg. */
+static ssize_t receive(struct ping *p, int flags, struct arrival *a)
+{
+    union {
+        struct cmsghdr first; /* aligns the bytes */
+        char bytes[256];
+    } control;
+    struct iovec part = {.iov_base = p->reply, .iov_len = sizeof(p->reply)};
+    struct msghdr message = {
+        .msg_name = &a->from,
+        .msg_namelen = sizeof(a->from),
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    ssize_t got = strait_recvmsg(p->stack, p->fd, &message, flags | MSG_DONTWAIT);
+    if (got < 0)
+        return -1;
+    a->ttl = 0;
+    a->failure = (struct sock_extended_err){0};
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
+        read_control(c, a);
+    return got;
+}
+
+/* "10.7.0.1", until the next call with the same text. */
+static const char *address_text(const struct sockaddr_in *in, char text[ADDRESS_BYTES])
+{
+    uint32_t address = ntohl(in->sin_addr.s_addr);
+    snprintf(text, ADDRESS_BYTES, "%u.%u.%u.%u", address >> 24, address >> 16 & 255,
+             address >> 8 & 255, address & 255);
+    return text;
+}
+
+/* The sequence number of the message in p->reply, which has a whole header. */
+static uint16_t sequence_of(const struct ping *p)
+{
+    return (uint16_t)(p->reply[6] << 8 | p->reply[7]);
+}
+
+/* A request has not got through, and somebody says why: that stands for its reply. */
+static void take_failure(struct ping *p, size_t length, const struct arrival *a)
+{
+    char from[ADDRESS_BYTES], why[FAULT_BYTES];
+    const struct sock_extended_err *failure = &a->failure;
+    if (failure->ee_origin != SO_EE_ORIGIN_ICMP || length < HEADER_BYTES)
+        return; /* send has told of it */
+    p->errors++;
+    fault_describe(why, failure->ee_type, failure->ee_code, failure->ee_info);
+    say_line(p, "From %s icmp_seq=%u %s", address_text(&a->teller, from), sequence_of(p), why);
+}
+
 /* ---- Replies --------------------------------------------------------------------------------- */
 
 /* Writes a round trip as iputils does: four digits, or as many as there are before the point. */
@@ -154,18 +236,19 @@ static const char *data_fault(const struct ping *p, size_t length)
 }
 
 /* A reply of `length` bytes has come. */
-static void take_reply(struct ping *p, size_t length, const struct sockaddr_in *from)
+static void take_reply(struct ping *p, size_t length, const struct arrival *a)
 {
     uint64_t now_ns = p->env->now(p->env);
-    uint32_t address = ntohl(from->sin_addr.s_addr);
     if (length < HEADER_BYTES || p->reply[0] != TYPE_REPLY)
         return;
-    uint16_t sequence = (uint16_t)(p->reply[6] << 8 | p->reply[7]);
+    uint16_t sequence = sequence_of(p);
     struct request *request = &p->requests[sequence % REMEMBERED];
     bool known = request->sent_ns > 0 && request->sequence == sequence;
     bool first = known && request->waits;
     const char *fault = data_fault(p, length);
-    char time[64] = "", trip[32];
+    char from[ADDRESS_BYTES], ttl[16] = "", time[64] = "", trip[32];
+    if (a->ttl > 0)
+        snprintf(ttl, sizeof(ttl), " ttl=%d", a->ttl);
     if (known) {
         uint64_t us = (now_ns - request->sent_ns) / US_NS;
         format_trip(trip, sizeof(trip), us);
@@ -176,22 +259,22 @@ static void take_reply(struct ping *p, size_t length, const struct sockaddr_in *
     }
     p->duplicates += !first;
     p->corrupted += *fault != '\0';
-    say_line(p, "%zu bytes from %u.%u.%u.%u: icmp_seq=%u%s%s%s", length, address >> 24,
-             address >> 16 & 255, address >> 8 & 255, address & 255, sequence, time,
-             first ? "" : " (DUP!)", fault);
+    say_line(p, "%zu bytes from %s: icmp_seq=%u%s%s%s%s", length, address_text(&a->from, from),
+             sequence, ttl, time, first ? "" : " (DUP!)", fault);
 }
 
 static void socket_ready(void *argument, int fd, short revents)
 {
     struct ping *p = argument;
-    (void)revents;
+    struct arrival a;
+    ssize_t got;
+    (void)fd, (void)revents;
+    while ((got = receive(p, MSG_ERRQUEUE, &a)) >= 0)
+        take_failure(p, (size_t)got, &a);
     for (;;) {
-        struct sockaddr_in from;
-        socklen_t length = sizeof(from);
-        ssize_t got = strait_recvfrom(p->stack, fd, p->reply, sizeof(p->reply), MSG_DONTWAIT,
-                                      (struct sockaddr *)&from, &length);
+        got = receive(p, 0, &a);
         if (got >= 0)
-            take_reply(p, (size_t)got, &from);
+            take_reply(p, (size_t)got, &a);
         else if (errno == EAGAIN)
             break;
         else
@@ -203,13 +286,21 @@ static void socket_ready(void *argument, int fd, short revents)
 
 /* ---- Begin, statistics, end ------------------------------------------------------------------ */
 
+static int set_option(struct ping *p, int name, int value)
+{
+    return strait_setsockopt(p->stack, p->fd, IPPROTO_IP, name, &value, sizeof(value));
+}
+
 static int open_socket(struct ping *p)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = p->config.to};
     p->fd = strait_socket(p->stack, AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_ICMP);
     if (p->fd < 0)
         return -1;
-    /* Connected, it hears of errors, and of nobody else. */
+    if (set_option(p, IP_RECVTTL, 1) < 0 || set_option(p, IP_RECVERR, 1) < 0 ||
+        (p->config.ttl > 0 && set_option(p, IP_TTL, p->config.ttl) < 0))
+        return -1;
+    /* Connected, it hears of nobody else. */
     if (strait_connect(p->stack, p->fd, (struct sockaddr *)&to, sizeof(to)) < 0)
         return -1;
     return strait_watch(p->stack, p->fd, POLLIN, socket_ready, p);
@@ -234,10 +325,10 @@ struct ping *ping_start(struct strait *stack, struct strait_env *env,
         errno = error;
         return NULL;
     }
-    uint32_t address = ntohl(config->to.s_addr);
-    say_line(p, "PING %s (%u.%u.%u.%u) %zu(%zu) bytes of data.", config->name, address >> 24,
-             address >> 16 & 255, address >> 8 & 255, address & 255, config->data_bytes,
-             config->data_bytes + HEADER_BYTES + IP_BYTES);
+    struct sockaddr_in to = {.sin_addr = config->to};
+    char text[ADDRESS_BYTES];
+    say_line(p, "PING %s (%s) %zu(%zu) bytes of data.", config->name, address_text(&to, text),
+             config->data_bytes, config->data_bytes + HEADER_BYTES + IP_BYTES);
     p->started_ns = p->due_ns = env->now(env);
     env->timer_start(env, &p->timer, p->started_ns);
     return p;

@@ -22,11 +22,11 @@ struct ping_config {
     uint64_t interval_ns;
     uint64_t wait_ns;  /* for the first reply, after the last request; see ping_start */
     size_t data_bytes; /* at most PING_DATA_MAX */
+    uint8_t ttl;       /* of the requests; 0: the stack's */
 
-    void (*line)(void *context, const char *line); /* what there is to say, without '\n' */
-    void (*error)(void *context,
-                  int errno_number); /* a request could not be sent, or was refused */
-    void (*ended)(void *context);    /* `count` requests are done with */
+    void (*line)(void *context, const char *line);  /* what there is to say, without '\n' */
+    void (*error)(void *context, int errno_number); /* a request could not be sent */
+    void (*ended)(void *context);                   /* `count` requests are done with */
     void *context;
 };
 

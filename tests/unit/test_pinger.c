@@ -77,9 +77,9 @@ static void every_reply_is_told_with_its_round_trip(void **state)
     struct ping_config config = config_for(&s);
     run(pair, &config);
     assert_string_equal(s.text, "PING right (10.0.0.2) 56(84) bytes of data.\n"
-                                "64 bytes from 10.0.0.2: icmp_seq=1 time=2.00 ms\n"
-                                "64 bytes from 10.0.0.2: icmp_seq=2 time=2.00 ms\n"
-                                "64 bytes from 10.0.0.2: icmp_seq=3 time=2.00 ms\n"
+                                "64 bytes from 10.0.0.2: icmp_seq=1 ttl=64 time=2.00 ms\n"
+                                "64 bytes from 10.0.0.2: icmp_seq=2 ttl=64 time=2.00 ms\n"
+                                "64 bytes from 10.0.0.2: icmp_seq=3 ttl=64 time=2.00 ms\n"
                                 "\n"
                                 "--- right ping statistics ---\n"
                                 "3 packets transmitted, 3 received, 0% packet loss, time 202ms\n"
@@ -169,7 +169,7 @@ static void the_longest_request_and_the_shortest_are_answered(void **state)
         config.data_bytes = bytes;
         run(pair, &config);
         snprintf(expected, sizeof(expected),
-                 "\n%zu bytes from 10.0.0.2: icmp_seq=1 time=", bytes + 8);
+                 "\n%zu bytes from 10.0.0.2: icmp_seq=1 ttl=64 time=", bytes + 8);
         assert_non_null(strstr(s.text, expected));
         assert_null(strstr(s.text, "wrong"));
         pair_free(pair);
