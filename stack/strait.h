@@ -516,12 +516,13 @@ STRAIT_API void strait_trace(struct strait *,
  * As POSIX, and where it leaves room as Linux, with these notes. Domains: AF_INET. Types:
  * SOCK_STREAM, SOCK_DGRAM, with SOCK_NONBLOCK. SOCK_DGRAM with IPPROTO_ICMP is Linux's ping socket:
  * it sends echo requests (an ICMP message of 8 bytes and more, whose checksum and identifier are
- * written by the stack; the identifier is the local port) and receives the replies, whole; the
- * peer's port means nothing. A call on a blocking socket that has to wait drives
- * the environment's wait; where there is none it fails with EAGAIN, and inside a callback with
- * EDEADLK. EINTR comes from that wait, and no signal is ever raised. A closed descriptor's number
- * stays EBADF for a long time: its slot is used again under another number. A stack with
- * sockets_max sockets says EMFILE. Port 0 as a destination is EINVAL.
+ * written by the stack; the identifier is the local port, and shared, since SO_REUSEADDR is on at
+ * first) and receives the replies, whole; the peer's port means nothing, and of ioctl there is
+ * FIONBIO. A call on a blocking socket that has to wait drives the environment's wait; where there
+ * is none it fails with EAGAIN, and inside a callback with EDEADLK. EINTR comes from that wait, and
+ * no signal is ever raised. A closed descriptor's number stays EBADF for a long time: its slot is
+ * used again under another number. A stack with sockets_max sockets says EMFILE. Port 0 as a
+ * destination is EINVAL.
  */
 STRAIT_API int strait_socket(struct strait *, int domain, int type, int protocol);
 STRAIT_API int strait_bind(struct strait *, int fd, const struct sockaddr *, socklen_t);

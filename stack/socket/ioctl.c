@@ -33,6 +33,10 @@ static int ask_stream(const struct socket *s, unsigned long request, int *value)
 
 static int ask_datagram(const struct socket *s, unsigned long request, int *value)
 {
+    if (s->endpoint->echo) { /* icmp(7) has none */
+        errno = ENOTTY;
+        return -1;
+    }
     switch (request) {
     case SIOCINQ:
         *value = (int)udp_next_length(s->endpoint);

@@ -17,6 +17,7 @@ void ping_open(struct udp *u, struct udp_endpoint *e, void *owner)
 {
     udp_open(u, e, owner);
     e->echo = true;
+    e->binding.reuse_address = true; /* as in Linux, which has it on for these */
 }
 
 /* ---- Out ------------------------------------------------------------------------------------ */

@@ -12,7 +12,8 @@
 
 #define PING_HEADER_BYTES 8
 
-/* Makes an endpoint as udp_open does, which speaks ICMP echo. */
+/* Makes an endpoint as udp_open does, which speaks ICMP echo, and lets others bind its identifier.
+ */
 void ping_open(struct udp *, struct udp_endpoint *, void *owner);
 
 /*

@@ -79,7 +79,7 @@ struct posix_case {
 
 extern const struct posix_case name_cases[], connect_cases[], stream_cases[], datagram_cases[],
     option_cases[], poll_cases[], control_cases[], wait_cases[], reuse_cases[], tcp_cases[],
-    ioctl_cases[];
+    ioctl_cases[], ping_cases[];
 
 /* ---- What many cases need ---- */
 

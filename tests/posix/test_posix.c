@@ -13,7 +13,7 @@
 
 static const struct posix_case *const tables[] = {
     name_cases,    connect_cases, stream_cases, datagram_cases, option_cases, poll_cases,
-    control_cases, wait_cases,    reuse_cases,  tcp_cases,      ioctl_cases,
+    control_cases, wait_cases,    reuse_cases,  tcp_cases,      ioctl_cases,  ping_cases,
 };
 
 static const struct posix *const subjects[] = {&posix_kernel, &posix_strait};

@@ -167,6 +167,7 @@ static void an_identifier_is_one_endpoint_s_and_no_port(void **state)
     struct udp_endpoint second, datagrams;
     ping_open(&f->udp, &second, f);
     udp_open(&f->udp, &datagrams, f);
+    second.binding.reuse_address = false;
     bind_id(f);
     assert_int_equal(udp_bind(&f->udp, &second, &f->any, ID), -1);
     assert_int_equal(errno, EADDRINUSE);
