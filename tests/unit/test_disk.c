@@ -118,6 +118,37 @@ static void a_handle_is_not_used_again(void **state)
     assert_int_not_equal(make(d, "a"), second);
 }
 
+static void a_file_is_made_shorter_and_longer(void **state)
+{
+    struct disk *d = *state;
+    int file = make(d, "a");
+    put(d, file, "abcdef", 0);
+    assert_int_equal(disk_truncate(d, file, 2), 0);
+    assert_content(d, file, "ab", 2);
+    assert_int_equal(disk_truncate(d, file, 4), 0);
+    assert_content(d, file, "ab\0\0", 4);
+    assert_int_equal(disk_sync(d, file), 0);
+    disk_crash(d);
+    file = disk_open(d, "a", O_RDONLY);
+    assert_content(d, file, "ab\0\0", 4);
+    assert_fails(disk_truncate(d, file, 0), EBADF);
+}
+
+static void a_deleted_file_is_gone_and_may_be_made_anew(void **state)
+{
+    struct disk *d = *state;
+    int file = make(d, "dir/a");
+    put(d, file, "old", 0);
+    assert_fails(disk_delete(d, "dir/a", true), EBUSY);
+    assert_int_equal(disk_close(d, file), 0);
+    assert_int_equal(disk_delete(d, "dir/a", true), 0);
+    assert_fails(disk_delete(d, "dir/a", true), ENOENT);
+    assert_fails(disk_open(d, "dir/a", O_RDWR), ENOENT);
+    assert_fails(disk_open(d, "dir", O_RDONLY | O_DIRECTORY), ENOENT);
+    file = disk_open(d, "dir/a", O_RDWR | O_CREAT | O_EXCL);
+    assert_content(d, file, "", 0);
+}
+
 /* ---- Faults ---- */
 
 static void a_full_disk_says_so_and_takes_what_needs_no_room(void **state)
@@ -173,6 +204,19 @@ static void what_a_failed_sync_did_not_sync_is_lost_though_a_later_one_succeeds(
     assert_content(d, file, "old!", 4);
 }
 
+static void a_sync_that_lies_makes_nothing_durable(void **state)
+{
+    struct disk *d = *state;
+    int lost = 0;
+    disk_set_faults(d, &(struct disk_faults){.sync_lies = true});
+    for (char path[] = "a"; *path <= 'z'; ++*path)
+        assert_int_equal(disk_sync(d, make(d, path)), 0);
+    disk_crash(d);
+    for (char path[] = "a"; *path <= 'z'; ++*path)
+        lost += disk_open(d, path, O_RDONLY) < 0;
+    assert_in_range(lost, 5, 21);
+}
+
 /* ---- Crashes ---- */
 
 static void what_is_synced_survives_every_crash(void **state)
@@ -204,6 +248,148 @@ static void a_file_that_was_never_synced_may_be_gone_or_not(void **state)
     }
     assert_in_range(gone, 25, 75);
 }
+
+static void
+a_deletion_that_was_not_synced_may_be_undone_but_never_mixed_with_what_came_after(void **state)
+{
+    (void)state;
+    int old = 0, new = 0, gone = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct disk *d = disk_new(seed);
+        assert_non_null(d);
+        disk_set_faults(d, &(struct disk_faults){.reordered = seed % 2});
+        int file = make(d, "a");
+        put(d, file, "old", 0);
+        assert_int_equal(disk_sync(d, file) | disk_close(d, file), 0);
+        assert_int_equal(disk_delete(d, "a", false), 0);
+        put(d, make(d, "a"), "n", 0);
+        disk_crash(d);
+        file = disk_open(d, "a", O_RDONLY);
+        char bytes[4] = "";
+        ssize_t n = file < 0 ? 0 : disk_read(d, file, bytes, sizeof(bytes), 0);
+        gone += file < 0;
+        old += n == 3 && memcmp(bytes, "old", 3) == 0;
+        new += file >= 0 && (n == 0 || (n == 1 && (bytes[0] == 'n' || bytes[0] == 0)));
+        disk_free(d);
+    }
+    assert_int_equal(old + new + gone, 200);
+    assert_true(old > 20 && new > 20 && gone > 20);
+}
+
+static void a_deletion_that_was_synced_is_final(void **state)
+{
+    struct disk *d = *state;
+    disk_set_faults(d, &(struct disk_faults){.torn = true, .reordered = true});
+    for (int i = 0; i < 20; i++) {
+        int file = make(d, "a");
+        put(d, file, "old", 0);
+        assert_int_equal(disk_sync(d, file) | disk_close(d, file), 0);
+        assert_int_equal(disk_delete(d, "a", true), 0);
+        disk_crash(d);
+        assert_fails(disk_open(d, "a", O_RDONLY), ENOENT);
+    }
+}
+
+static void the_first_sync_of_a_file_makes_deletions_before_it_final(void **state)
+{
+    struct disk *d = *state;
+    for (int i = 0; i < 20; i++) {
+        int file = make(d, "a");
+        assert_int_equal(disk_sync(d, file) | disk_close(d, file), 0);
+        assert_int_equal(disk_delete(d, "a", false), 0);
+        char path[] = {'b', (char)('0' + i), 0};
+        assert_int_equal(disk_sync(d, make(d, path)), 0);
+        disk_crash(d);
+        assert_fails(disk_open(d, "a", O_RDONLY), ENOENT);
+    }
+}
+
+/* ---- Time ---- */
+
+/* A sync takes 4 to 12 ns, all else no time. */
+static void what_takes_time_is_seen_at_once_and_durable_when_its_sync_is_complete(void **state)
+{
+    struct disk *d = *state;
+    disk_set_speed(d, &(struct disk_speed){.access_ns = 0, .sync_ns = 8});
+    disk_advance(d, 100);
+    assert_int_equal(disk_next(d), UINT64_MAX);
+    disk_begin(d);
+    int file = make(d, "a");
+    put(d, file, "one", 0);
+    assert_int_equal(disk_sync(d, file), 0);
+    put(d, file, "two", 0);
+    uint64_t end_ns = disk_end(d);
+    assert_in_range(end_ns, 104, 112);
+    assert_int_equal(disk_next(d), end_ns);
+    assert_content(d, file, "two", 3);
+
+    disk_advance(d, end_ns - 1);
+    assert_int_equal(disk_next(d), end_ns);
+    disk_advance(d, end_ns);
+    assert_int_equal(disk_next(d), UINT64_MAX);
+    disk_crash(d);
+    file = disk_open(d, "a", O_RDWR);
+    char bytes[3];
+    assert_int_equal(disk_read(d, file, bytes, 3, 0), 3);
+    assert_true(memcmp(bytes, "one", 3) == 0 || memcmp(bytes, "two", 3) == 0);
+}
+
+static void a_crash_undoes_what_was_not_complete(void **state)
+{
+    struct disk *d = *state;
+    disk_set_speed(d, &(struct disk_speed){.access_ns = 100, .sync_ns = 100});
+    disk_set_faults(d, &(struct disk_faults){.torn = true, .reordered = true});
+    int file = make(d, "a");
+    put(d, file, "old", 0);
+    assert_int_equal(disk_sync(d, file), 0);
+    disk_begin(d);
+    put(d, file, "new", 0);
+    assert_int_equal(disk_sync(d, file), 0);
+    assert_true(disk_end(d) >= 100);
+    disk_advance(d, 49);
+    assert_content(d, file, "new", 3);
+    disk_crash(d);
+    file = disk_open(d, "a", O_RDWR);
+    assert_content(d, file, "old", 3);
+
+    /* The disk of the next life is idle. */
+    disk_begin(d);
+    assert_int_equal(disk_end(d), 49);
+}
+
+static void work_waits_for_the_work_before_and_a_direct_sync_for_none(void **state)
+{
+    struct disk *d = *state;
+    disk_set_speed(d, &(struct disk_speed){.access_ns = 1000, .sync_ns = 1000});
+    int a = make(d, "a"), b = make(d, "b");
+    disk_begin(d);
+    put(d, a, "a", 0);
+    uint64_t first_ns = disk_end(d);
+    assert_in_range(first_ns, 500, 1500);
+    disk_begin(d);
+    put(d, b, "b", 0);
+    assert_in_range(disk_end(d) - first_ns, 500, 1500);
+    assert_int_equal(disk_sync(d, a), 0);
+    disk_crash(d);
+    assert_content(d, disk_open(d, "a", O_RDONLY), "a", 1);
+}
+
+static void a_sync_that_fails_takes_nothing_from_the_one_before(void **state)
+{
+    struct disk *d = *state;
+    int file = make(d, "a");
+    disk_begin(d);
+    put(d, file, "one", 0);
+    assert_int_equal(disk_sync(d, file), 0);
+    uint64_t end_ns = disk_end(d);
+    disk_set_faults(d, &(struct disk_faults){.sync_error = 1000000});
+    assert_fails(disk_sync(d, file), EIO);
+    disk_advance(d, end_ns);
+    disk_crash(d);
+    assert_content(d, disk_open(d, "a", O_RDONLY), "one", 3);
+}
+
+/* ---- States that a crash may leave ---- */
 
 /* A naive file: all that was done to it, for states to be computed from. */
 #define STEPS      6
@@ -407,11 +593,22 @@ int main(void)
         DISK_TEST(a_hole_is_zeros_also_where_a_longer_file_was_truncated),
         DISK_TEST(opening_says_what_posix_says),
         DISK_TEST(a_handle_is_not_used_again),
+        DISK_TEST(a_file_is_made_shorter_and_longer),
+        DISK_TEST(a_deleted_file_is_gone_and_may_be_made_anew),
         DISK_TEST(a_full_disk_says_so_and_takes_what_needs_no_room),
         DISK_TEST(errors_strike_as_often_as_asked),
         DISK_TEST(what_a_failed_sync_did_not_sync_is_lost_though_a_later_one_succeeds),
+        DISK_TEST(a_sync_that_lies_makes_nothing_durable),
         DISK_TEST(what_is_synced_survives_every_crash),
         DISK_TEST(a_file_that_was_never_synced_may_be_gone_or_not),
+        cmocka_unit_test(
+            a_deletion_that_was_not_synced_may_be_undone_but_never_mixed_with_what_came_after),
+        DISK_TEST(a_deletion_that_was_synced_is_final),
+        DISK_TEST(the_first_sync_of_a_file_makes_deletions_before_it_final),
+        DISK_TEST(what_takes_time_is_seen_at_once_and_durable_when_its_sync_is_complete),
+        DISK_TEST(a_crash_undoes_what_was_not_complete),
+        DISK_TEST(work_waits_for_the_work_before_and_a_direct_sync_for_none),
+        DISK_TEST(a_sync_that_fails_takes_nothing_from_the_one_before),
         cmocka_unit_test(by_default_a_prefix_of_the_writes_survives_each_as_likely),
         cmocka_unit_test(torn_writes_lose_whole_sectors_of_the_last_one_only),
         cmocka_unit_test(reordered_writes_survive_without_those_before),
