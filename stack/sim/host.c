@@ -10,9 +10,10 @@
  *   - a turn takes no time: the clock stands still during it;
  *   - environment timers stand in the same wheel as on a real host, and so are late by less than
  *     its tick;
- *   - work is run and done at one instant, a random while after it was accepted, so that a crash in
- *     between means that it never ran. Work that was accepted later may be done earlier, as on a
- *     pool of threads;
+ *   - work is run at one instant, a random while after it was accepted, and done a random while
+ *     later, or when the disk has done what it was told if that is later still: a crash in between
+ *     leaves of it what was on the disk by then. Work that was accepted later may be run and done
+ *     earlier, as on a pool of threads;
  *   - random numbers come from a generator that is seeded anew for each life;
  *   - there are no foreign descriptors, and nothing may block.
  */
@@ -26,8 +27,9 @@
 #include "base/check.h"
 #include "base/list.h"
 
-#define WORK_MIN_NS    UINT64_C(20000) /* how long work takes */
-#define WORK_SPREAD_NS UINT64_C(2000000)
+#define WORK_MIN_NS    UINT64_C(20000) /* how long work waits for a thread */
+#define WORK_SPREAD_NS UINT64_C(1000000)
+#define WORK_RUN_NS    UINT64_C(1000000) /* how long it takes at most, but for the disk */
 
 /* What a host's seed is used for: a generator of its own each. */
 enum { SEED_DISK = 1, SEED_SECRET, SEED_RANDOM };
@@ -169,6 +171,24 @@ static int env_file_sync(struct strait_env *env, int file)
     return result;
 }
 
+int host_file_truncate(struct world_host *h, int file, uint64_t size)
+{
+    int result = disk_truncate(h->disk, file, size);
+    note_file(h, NOTE_FILE_TRUNCATE, file, size, result);
+    timeline_say(h->time, "%s truncates file %d to %" PRIu64 "%s", h->name, file, size,
+                 result ? ": failed" : "");
+    return result;
+}
+
+int host_file_delete(struct world_host *h, const char *path, bool synced)
+{
+    int result = disk_delete(h->disk, path, synced);
+    note_file(h, NOTE_FILE_DELETE, 0, synced, result);
+    timeline_note_bytes(h->time, path, strlen(path));
+    timeline_say(h->time, "%s deletes '%s'%s", h->name, path, result ? ": failed" : "");
+    return result;
+}
+
 /* The simulated disk has no directories to look into. */
 static int env_file_open_below(struct strait_env *env, int directory, const char *path, int flags)
 {
@@ -198,6 +218,15 @@ static int env_file_list(struct strait_env *env, int directory,
 
 /* ---- The environment: work and posts --------------------------------------------------------- */
 
+/* Puts work in the place that its time gives it. */
+static void put_work(struct world_host *h, struct pending_work work)
+{
+    size_t i = h->work_count++;
+    for (; i > 0 && h->work[i - 1].due_ns > work.due_ns; i--)
+        h->work[i] = h->work[i - 1];
+    h->work[i] = work;
+}
+
 static int env_execute(struct strait_env *env, struct strait_work *work)
 {
     struct world_host *h = host_of(env);
@@ -206,23 +235,35 @@ static int env_execute(struct strait_env *env, struct strait_work *work)
         return -1;
     }
     uint64_t due_ns = h->time->now_ns + WORK_MIN_NS + prng_below(&h->prng, WORK_SPREAD_NS);
-    size_t i = h->work_count++;
-    for (; i > 0 && h->work[i - 1].due_ns > due_ns; i--)
-        h->work[i] = h->work[i - 1];
-    h->work[i] = (struct pending_work){due_ns, work};
+    put_work(h, (struct pending_work){due_ns, false, work});
     wake_by(h, due_ns);
     return 0;
+}
+
+/* Runs the work, and says when it will be done. */
+static uint64_t begin_work(struct world_host *h, struct strait_work *work)
+{
+    uint64_t done_ns = h->time->now_ns + prng_below(&h->prng, WORK_RUN_NS);
+    disk_begin(h->disk);
+    work->run(work);
+    uint64_t disk_ns = disk_end(h->disk);
+    return disk_ns > done_ns ? disk_ns : done_ns;
 }
 
 static void run_work(struct world_host *h)
 {
     while (h->work_count > 0 && h->work[0].due_ns <= h->time->now_ns) {
-        struct strait_work *work = h->work[0].work;
+        struct pending_work next = h->work[0];
         h->work_count--;
         memmove(h->work, h->work + 1, h->work_count * sizeof(h->work[0]));
-        timeline_note(h->time, NOTE_WORK, h->index, 0);
-        work->run(work);
-        work->done(work);
+        timeline_note(h->time, NOTE_WORK, h->index, next.has_run);
+        if (next.has_run) {
+            next.work->done(next.work);
+            continue;
+        }
+        next.due_ns = begin_work(h, next.work);
+        next.has_run = true;
+        put_work(h, next);
     }
 }
 
@@ -320,6 +361,8 @@ void host_turn(struct world_host *h)
     uint64_t now_ns = h->time->now_ns;
     count_turn(h);
     host_tell_time(h);
+    disk_advance(h->disk, now_ns);
+    h->time->acting = h;
     h->busy = true;
     if (!h->started)
         start_app(h);
@@ -462,6 +505,7 @@ void host_end(struct world_host *h)
     event_schedule(h->time, &h->turn, STRAIT_NEVER);
     stop_timers(&h->timers);
     drop_held(h);
+    h->time->acting = h;
     h->busy = h->ending = true;
     if (h->started && h->app.crash)
         h->app.crash(h->app.app);

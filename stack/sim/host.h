@@ -47,7 +47,8 @@ struct posts {
 };
 
 struct pending_work {
-    uint64_t due_ns;
+    uint64_t due_ns; /* when it is run, and then when it is done */
+    bool has_run;
     struct strait_work *work;
 };
 
@@ -117,6 +118,10 @@ void host_start(struct world_host *);
 
 /* Ends a life, of which nothing is seen outside any more. */
 void host_end(struct world_host *);
+
+/* What the environment has no call for. Returns 0, or -1 with the errno of disk.h. */
+int host_file_truncate(struct world_host *, int file, uint64_t size);
+int host_file_delete(struct world_host *, const char *path, bool synced);
 
 /* A packet has come through a port of a host that is up and not paused: it has a turn now. */
 void host_input(struct world_host *, struct strait_link *, const void *packet, size_t length,

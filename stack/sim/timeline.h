@@ -20,11 +20,14 @@ struct event {
     void (*happen)(struct event *);
 };
 
+struct world_host;
+
 struct timeline {
     uint64_t now_ns;
-    struct event **heap; /* heap[1] is next */
-    size_t count;        /* events scheduled */
-    size_t made;         /* events that may be: there is room for all of them */
+    struct world_host *acting; /* whose application runs, or last ran; NULL: none has */
+    struct event **heap;       /* heap[1] is next */
+    size_t count;              /* events scheduled */
+    size_t made;               /* events that may be: there is room for all of them */
     size_t capacity;
     uint64_t serial;
 
@@ -87,6 +90,8 @@ enum note {
     NOTE_MENDED,
     NOTE_IMPAIRED,
     NOTE_SCENARIO,
+    NOTE_FILE_TRUNCATE,
+    NOTE_FILE_DELETE,
 };
 
 /* Puts what happens now, to the host or link of that index, into the hash. */

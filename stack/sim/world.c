@@ -403,6 +403,7 @@ void world_crash(struct world_host *h)
         struct end *end = container_of(held->link, struct end, link);
         end->of->counters[1 - end->number].host_down++;
     }
+    disk_advance(h->disk, h->time->now_ns);
     disk_crash(h->disk);
     host_end(h);
 }
