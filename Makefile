@@ -32,8 +32,10 @@ CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap)
 JANSSON_LIBS = $(shell $(PKG_CONFIG) --libs jansson)
 SECCOMP_LIBS = $(shell $(PKG_CONFIG) --libs libseccomp)
+SQLITE_LIBS = $(shell $(PKG_CONFIG) --libs sqlite3)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
+PROGRAM_LIBS = $(PCAP_LIBS) $(HTTP_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS)
 
 # ---- Where it is installed ------------------------------------------------------------------------
 
@@ -118,8 +120,7 @@ $(OUT)/libstrait.so: $(LIB_OBJ)
 
 $(OUT)/strait: $(call objects,apps/strait.c) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) $(HTTP_LIBS) \
-		$(SECCOMP_LIBS) $(JANSSON_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -167,8 +168,7 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 		$(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PCAP_LIBS) $(HTTP_LIBS) \
-		$(SECCOMP_LIBS) $(JANSSON_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PROGRAM_LIBS)
 
 # What README.md shows is what runs: compiled as by an embedder, with the library and libc alone.
 $(EXAMPLE).c: README.md

@@ -25,6 +25,7 @@
 #include "base/list.h"
 #include "sim/host.h"
 #include "sim/timeline.h"
+#include "sim/vfs.h"
 
 #define START_NS         UINT64_C(1000000000)
 #define PACKET_BYTES_MAX 65535
@@ -33,7 +34,7 @@
 #define DIRECTIONS       2
 
 /* What the world's seed is used for. */
-enum { SEED_SCENARIO = 1, SEED_HOST, SEED_LINK };
+enum { SEED_SCENARIO = 1, SEED_HOST, SEED_LINK, SEED_VFS };
 
 struct end {
     struct strait_link link; /* as its host sees it */
@@ -75,6 +76,7 @@ struct world {
     struct timeline time;
     uint64_t seed;
     struct prng prng;
+    struct vfs *vfs;
     struct world_host **hosts;
     size_t host_count;
     struct world_link **links;
@@ -366,6 +368,11 @@ struct strait_env *world_env(struct world_host *h)
     return h->stack ? &h->env : NULL;
 }
 
+void world_act_as(struct world_host *h)
+{
+    h->time->acting = h;
+}
+
 struct disk *world_disk(struct world_host *h)
 {
     return h->disk;
@@ -528,6 +535,12 @@ struct world *world_new(uint64_t seed)
     if (!w)
         return NULL;
     w->seed = seed;
+    w->vfs = vfs_new(&w->time, seed_for(w, SEED_VFS, 0));
+    if (!w->vfs) {
+        free(w);
+        errno = ENOMEM;
+        return NULL;
+    }
     timeline_init(&w->time, START_NS, seed);
     prng_seed(&w->prng, seed_for(w, SEED_SCENARIO, 0));
     return w;
@@ -558,6 +571,7 @@ void world_free(struct world *w)
     }
     free(w->hosts);
     free(w->links);
+    vfs_free(w->vfs);
     timeline_finish(&w->time);
     free(w);
 }

@@ -63,13 +63,20 @@ struct world_host *world_add_host(struct world *, const char *name, const struct
  * The stack and environment of the present life; NULL while the host is down. Socket calls may be
  * made by the host's own callbacks, by events of the scenario, and between two runs; whatever they
  * bring happens at the same instant. Files are on world_disk, timers as exact as timer.h says. Work
- * is run, and done, a random while after it was accepted: at most 2.02 ms, not always in order, and
- * never if the host crashes before.
+ * is run, and then done, a random while after it was accepted: at most 2.02 ms, but longer if it
+ * keeps the disk busy, not always in order, and never if the host crashes before. What it has done
+ * to files takes its time: a crash before it is done leaves what was on the disk by then.
  */
 struct strait *world_stack(struct world_host *);
 struct strait_env *world_env(struct world_host *);
 struct disk *world_disk(struct world_host *);
 const char *world_host_name(const struct world_host *);
+
+/*
+ * SQLite: while there is a world, databases are files of its hosts (vfs.h): of the host whose
+ * callbacks run, or ran last. For a scenario that looks into one, this makes it another.
+ */
+void world_act_as(struct world_host *);
 
 /* One end of a link, with the address of the host there. */
 struct world_end {
