@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One batch runs at a time. While it does, the database, `batch`, `broken` and `failure` belong to
+ * the executor's thread, and everything else to the driving one; the executor hands them over.
+ *
+ * A batch is one transaction, and each of its jobs a savepoint in it, so that a job can be undone
+ * alone. SQLite undoes the whole transaction by itself after some errors; since every error is the
+ * last one, that is never asked for.
+ */
+#include "store.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUSY_TIMEOUT_MS  5000 /* somebody looks into the database with a lock */
+#define RETRY_NS         UINT64_C(1000000)
+#define CHECKPOINT_PAGES 10000
+#define SQL_BYTES        512
+#define FNV_OFFSET       UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME        UINT64_C(0x100000001b3)
+
+STAILQ_HEAD(store_jobs, store_job);
+
+struct store {
+    struct strait_env *env;
+    struct store_config config;
+    sqlite3 *db;
+    sqlite3_stmt *begin, *commit, *savepoint, *undo, *release;
+    bool broken; /* as the thread that runs the batch knows */
+    char failure[STORE_MESSAGE_BYTES];
+    struct store_jobs batch; /* that runs, or waits for the executor */
+
+    struct store_jobs queued;
+    size_t queued_count;
+    struct strait_work work;
+    struct strait_timer retry;
+    bool running; /* the work is with the executor */
+    bool failed;  /* and the owner has been told */
+    struct store_counters counters;
+};
+
+/* ---- Failure --------------------------------------------------------------------------------- */
+
+/* Remembers the first failure, which is the one that is told. Returns false. */
+__attribute__((format(printf, 2, 3))) static bool fail(struct store *s, const char *format, ...)
+{
+    va_list arguments;
+    if (s->broken)
+        return false;
+    s->broken = true;
+    int length = snprintf(s->failure, sizeof(s->failure), "%.200s: ", s->config.path);
+    va_start(arguments, format);
+    vsnprintf(s->failure + length, sizeof(s->failure) - (size_t)length, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+void store_damaged(struct store *s, const char *what)
+{
+    fail(s, "a row of %s is damaged", what);
+}
+
+const char *store_failure(const struct store *s)
+{
+    return s->broken ? s->failure : NULL;
+}
+
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+sqlite3_stmt *store_prepare(struct store *s, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+    return statement;
+}
+
+enum store_step store_step(struct store *s, sqlite3_stmt *statement)
+{
+    if (s->broken)
+        return STORE_BROKEN;
+    int result = sqlite3_step(statement);
+    if (result == SQLITE_ROW)
+        return STORE_ROW;
+    bool refused = (result & 0xff) == SQLITE_CONSTRAINT;
+    if (result != SQLITE_DONE && !refused)
+        fail(s, "%s: %s", sqlite3_errmsg(s->db), sqlite3_sql(statement));
+    sqlite3_reset(statement);
+    if (s->broken)
+        return STORE_BROKEN;
+    return refused ? STORE_REFUSED : STORE_DONE;
+}
+
+/* ---- The checksum of a row ------------------------------------------------------------------- */
+
+static uint64_t fnv_1a(uint64_t sum, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < length; i++)
+        sum = (sum ^ at[i]) * FNV_PRIME;
+    return sum;
+}
+
+static uint64_t fnv_1a_number(uint64_t sum, uint64_t number)
+{
+    for (int shift = 56; shift >= 0; shift -= 8)
+        sum = (sum ^ (uint8_t)(number >> shift)) * FNV_PRIME;
+    return sum;
+}
+
+/* Of each value its type, and its length and bytes, so that no two rows are one string. */
+static void row_sum(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    uint64_t sum = FNV_OFFSET;
+    for (int i = 0; i < count; i++) {
+        int type = sqlite3_value_type(values[i]);
+        sum = fnv_1a_number(sum, (uint64_t)type);
+        if (type == SQLITE_NULL)
+            continue;
+        if (type == SQLITE_INTEGER) {
+            sum = fnv_1a_number(sum, (uint64_t)sqlite3_value_int64(values[i]));
+            continue;
+        }
+        const void *bytes = sqlite3_value_blob(values[i]);
+        size_t length = (size_t)sqlite3_value_bytes(values[i]);
+        sum = fnv_1a_number(sum, length);
+        sum = fnv_1a(sum, bytes, length);
+    }
+    sqlite3_result_int64(context, (sqlite3_int64)sum);
+}
+
+/* ---- A batch, on the executor's thread ------------------------------------------------------- */
+
+static bool step_once(struct store *s, sqlite3_stmt *statement)
+{
+    return store_step(s, statement) == STORE_DONE;
+}
+
+static bool run_job(struct store *s, struct store_job *job)
+{
+    if (!step_once(s, s->savepoint))
+        return false;
+    job->wish = job->run(job, s);
+    if (!job->wish && !step_once(s, s->undo))
+        return false;
+    return step_once(s, s->release);
+}
+
+/* Runs the jobs and commits; whether that has failed stands in `broken`. */
+static void run_batch(struct store *s, struct store_jobs *jobs)
+{
+    struct store_job *job;
+    if (!step_once(s, s->begin))
+        return;
+    STAILQ_FOREACH(job, jobs, link)
+    {
+        if (!run_job(s, job))
+            break;
+    }
+    if (s->broken || !step_once(s, s->commit))
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* so that readers are not locked out */
+}
+
+static struct store *store_of(struct strait_work *work)
+{
+    return (struct store *)(void *)((char *)work - offsetof(struct store, work));
+}
+
+static void work_run(struct strait_work *work)
+{
+    struct store *s = store_of(work);
+    run_batch(s, &s->batch);
+}
+
+static enum store_outcome outcome_of(const struct store_job *job, bool failed)
+{
+    if (failed)
+        return STORE_FAILED;
+    return job->wish ? STORE_KEPT : STORE_UNDONE;
+}
+
+enum store_outcome store_run(struct store *s, struct store_job *job)
+{
+    struct store_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
+    STAILQ_INSERT_TAIL(&jobs, job, link);
+    run_batch(s, &jobs);
+    return outcome_of(job, s->broken);
+}
+
+/* ---- Batches, one after the other ------------------------------------------------------------ */
+
+static void fill_batch(struct store *s)
+{
+    for (int i = 0; i < STORE_BATCH_MAX && !STAILQ_EMPTY(&s->queued); i++) {
+        struct store_job *job = STAILQ_FIRST(&s->queued);
+        STAILQ_REMOVE_HEAD(&s->queued, link);
+        STAILQ_INSERT_TAIL(&s->batch, job, link);
+        s->queued_count--;
+    }
+}
+
+/* Gives the executor the next batch, if it has none of ours. */
+static void start_batch(struct store *s)
+{
+    if (s->running)
+        return;
+    if (STAILQ_EMPTY(&s->batch))
+        fill_batch(s);
+    if (STAILQ_EMPTY(&s->batch))
+        return;
+    s->running = s->env->execute(s->env, &s->work) == 0;
+    if (s->running)
+        return;
+    s->counters.delayed++;
+    s->env->timer_start(s->env, &s->retry, s->env->now(s->env) + RETRY_NS);
+}
+
+static void retry_expired(void *owner, struct strait_timer *timer)
+{
+    (void)owner;
+    start_batch((struct store *)(void *)((char *)timer - offsetof(struct store, retry)));
+}
+
+/* The next batch starts before the jobs of this one are told, so that the disk is kept busy. */
+static void work_done(struct strait_work *work)
+{
+    struct store *s = store_of(work);
+    struct store_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
+    struct store_job *job;
+    bool failed = s->broken, news = failed && !s->failed;
+    STAILQ_CONCAT(&jobs, &s->batch);
+    s->running = false;
+    s->failed = failed;
+    s->counters.batches++;
+    start_batch(s);
+    while ((job = STAILQ_FIRST(&jobs))) {
+        STAILQ_REMOVE_HEAD(&jobs, link);
+        enum store_outcome outcome = outcome_of(job, failed);
+        s->counters.jobs++;
+        s->counters.undone += outcome == STORE_UNDONE;
+        s->counters.failed += outcome == STORE_FAILED;
+        job->done(job, outcome);
+    }
+    if (news && s->config.failed)
+        s->config.failed(s->config.context, s->failure);
+}
+
+int store_submit(struct store *s, struct store_job *job)
+{
+    if (s->failed) {
+        errno = EIO;
+        return -1;
+    }
+    if (s->queued_count == STORE_QUEUE_MAX) {
+        s->counters.full++;
+        errno = EAGAIN;
+        return -1;
+    }
+    STAILQ_INSERT_TAIL(&s->queued, job, link);
+    s->queued_count++;
+    start_batch(s);
+    return 0;
+}
+
+bool store_is_idle(const struct store *s)
+{
+    return STAILQ_EMPTY(&s->batch) && STAILQ_EMPTY(&s->queued);
+}
+
+const struct store_counters *store_counters(const struct store *s)
+{
+    return &s->counters;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static bool run_sql(struct store *s, const char *sql)
+{
+    if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    return fail(s, "%s: %s", sqlite3_errmsg(s->db), sql);
+}
+
+/* The number, or the text if there is room for it, that a query brings in its only row. */
+static bool ask(struct store *s, const char *sql, int64_t *number, char *text, size_t text_bytes)
+{
+    sqlite3_stmt *statement = store_prepare(s, sql);
+    bool answered = statement && sqlite3_step(statement) == SQLITE_ROW;
+    if (!answered)
+        fail(s, "%s: %s", sqlite3_errmsg(s->db), sql);
+    if (answered && number)
+        *number = sqlite3_column_int64(statement, 0);
+    const unsigned char *column = answered && text ? sqlite3_column_text(statement, 0) : NULL;
+    if (column)
+        snprintf(text, text_bytes, "%s", (const char *)column);
+    sqlite3_finalize(statement);
+    return answered;
+}
+
+/* How a connection is to be used; before it has read anything. */
+static bool connect_to(struct store *s)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(s->config.path, &s->db, flags, NULL) != SQLITE_OK)
+        return fail(s, "%s", s->db ? sqlite3_errmsg(s->db) : "no memory");
+    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+    int properties = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
+    if (sqlite3_create_function(s->db, "row_sum", -1, properties, NULL, row_sum, NULL, NULL))
+        return fail(s, "%s", sqlite3_errmsg(s->db));
+    return run_sql(s, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-65536;"
+                      "PRAGMA synchronous=FULL");
+}
+
+/* Makes the tables of a database that has none, in one transaction. */
+static bool make_tables(struct store *s)
+{
+    if (!run_sql(s, "BEGIN IMMEDIATE; CREATE TABLE store(owner TEXT NOT NULL, sum INTEGER)"))
+        return false;
+    for (const char *const *statement = s->config.schema; *statement; statement++)
+        if (!run_sql(s, *statement))
+            return false;
+    char *sql =
+        sqlite3_mprintf("INSERT INTO store VALUES(%Q, row_sum('store', %Q));"
+                        "PRAGMA application_id=%u; PRAGMA user_version=%u; COMMIT",
+                        s->config.owner, s->config.owner, s->config.application, s->config.version);
+    bool made = sql ? run_sql(s, sql) : fail(s, "no memory");
+    sqlite3_free(sql);
+    return made;
+}
+
+static bool check_owner(struct store *s)
+{
+    char owner[STORE_MESSAGE_BYTES / 2] = "";
+    int64_t right = 0;
+    if (!ask(s, "SELECT owner FROM store", NULL, owner, sizeof(owner)) ||
+        !ask(s, "SELECT sum IS row_sum('store', owner) FROM store", &right, NULL, 0))
+        return false;
+    if (!right)
+        return fail(s, "the row of its owner is damaged");
+    if (strcmp(owner, s->config.owner) != 0)
+        return fail(s, "it belongs to %s, and not to %s", owner, s->config.owner);
+    return true;
+}
+
+/* Whose the database is, and of what kind; one without anything is made into a store. */
+static bool check_tables(struct store *s)
+{
+    int64_t application, version, objects;
+    if (!ask(s, "PRAGMA application_id", &application, NULL, 0) ||
+        !ask(s, "PRAGMA user_version", &version, NULL, 0) ||
+        !ask(s, "SELECT count(*) FROM sqlite_master", &objects, NULL, 0))
+        return false;
+    bool is_new = application == 0 && version == 0 && objects == 0;
+    if (!is_new && application != (int32_t)s->config.application)
+        return fail(s, "it is no store of this program");
+    if (!is_new && version != (int32_t)s->config.version)
+        return fail(s, "this program knows version %u of it, and it has %lld", s->config.version,
+                    (long long)version);
+    if (!is_new && !check_owner(s))
+        return false;
+    char mode[16] = "none", sql[SQL_BYTES];
+    if (!ask(s, "PRAGMA journal_mode=WAL", NULL, mode, sizeof(mode)))
+        return false;
+    if (strcmp(mode, "wal") != 0)
+        return fail(s, "it cannot have a write-ahead log, but has journal mode %s", mode);
+    int pages = s->config.checkpoint_pages ? s->config.checkpoint_pages : CHECKPOINT_PAGES;
+    snprintf(sql, sizeof(sql), "PRAGMA wal_autocheckpoint=%d", pages);
+    return run_sql(s, sql) && (!is_new || make_tables(s));
+}
+
+static bool prepare_batches(struct store *s)
+{
+    s->begin = store_prepare(s, "BEGIN IMMEDIATE");
+    s->commit = store_prepare(s, "COMMIT");
+    s->savepoint = store_prepare(s, "SAVEPOINT job");
+    s->undo = store_prepare(s, "ROLLBACK TO job");
+    s->release = store_prepare(s, "RELEASE job");
+    if (s->begin && s->commit && s->savepoint && s->undo && s->release)
+        return true;
+    return fail(s, "%s", sqlite3_errmsg(s->db));
+}
+
+struct store *store_open(struct strait_env *env, const struct store_config *config,
+                         char error[STORE_MESSAGE_BYTES])
+{
+    struct store *s = calloc(1, sizeof(*s));
+    if (!s) {
+        snprintf(error, STORE_MESSAGE_BYTES, "%s: no memory", config->path);
+        return NULL;
+    }
+    s->env = env;
+    s->config = *config;
+    STAILQ_INIT(&s->batch);
+    STAILQ_INIT(&s->queued);
+    s->work.run = work_run;
+    s->work.done = work_done;
+    s->retry.expired = retry_expired;
+    if (connect_to(s) && check_tables(s) && prepare_batches(s))
+        return s;
+    snprintf(error, STORE_MESSAGE_BYTES, "%s", s->failure);
+    store_free(s);
+    return NULL;
+}
+
+void store_free(struct store *s)
+{
+    if (!s)
+        return;
+    for (sqlite3_stmt *statement; s->db && (statement = sqlite3_next_stmt(s->db, NULL));)
+        sqlite3_finalize(statement);
+    sqlite3_close(s->db);
+    free(s);
+}
