@@ -251,6 +251,16 @@ static void leases_end_by_the_calls_of_others_too(void **state)
     assert_int_equal(ask_at(c, NOW_MS + LEASE_MS + 1, 9, 1, 1), 3);
 }
 
+static void its_own_lease_ends_with_a_call_however_many_others_have_ended(void **state)
+{
+    struct counter *c = &((struct place *)*state)->counter;
+    for (uint64_t client = 1; client <= 4; client++)
+        assert_int_equal(ask(c, client, 1, 1), client);
+    assert_int_equal(ask_at(c, NOW_MS + LEASE_MS + 1, 4, 1, 1), FORGOTTEN);
+    assert_int_equal(once_counters(c->once)->ended, 3);
+    assert_int_equal(counter_value(c), 4);
+}
+
 static void a_new_client_waits_for_room_until_a_lease_ends(void **state)
 {
     struct counter *c = &((struct place *)*state)->counter;
@@ -494,6 +504,7 @@ int main(void)
         ONCE_TEST(a_client_with_too_many_results_has_to_raise_its_mark),
         ONCE_TEST(after_its_lease_a_client_is_told_that_all_is_forgotten),
         ONCE_TEST(leases_end_by_the_calls_of_others_too),
+        ONCE_TEST(its_own_lease_ends_with_a_call_however_many_others_have_ended),
         ONCE_TEST(a_new_client_waits_for_room_until_a_lease_ends),
         ONCE_TEST(identities_without_sense_do_nothing),
         ONCE_TEST(what_has_refused_has_not_happened_and_may_be_tried_again),
