@@ -17,6 +17,9 @@
 #define MTU_MIN 68 /* RFC 791 */
 #define MTU_MAX 65535
 
+#define BUSY_POLL_MAX_US 1000000
+#define NS_PER_US        UINT64_C(1000)
+
 #define IMPAIR_ERROR_BYTES 256
 #define ERROR_BYTES        512
 
@@ -41,6 +44,8 @@ static const char host_help[] =
     "                     keeps the address that it has\n"
     "  --mtu N            largest packet in bytes, 68 to 65535 (default: the device's, or 1500)\n"
     "  --no-offload       packets as they would be on a wire: no checksum or segmentation offload\n"
+    "  --busy-poll USEC   asks the device for packets for so long before it sleeps: answers\n"
+    "                     sooner, at the cost of a processor (default: 0)\n"
     "  --impair KEY=VALUE,...\n"
     "                     a bad path, the same in both directions: delay=20ms, jitter=5ms,\n"
     "                     rate=100mbit, queue=64kb, ecn=30kb, loss=1%, duplicate=1%, reorder=5%,\n"
@@ -64,6 +69,7 @@ enum {
     OPT_PEER,
     OPT_MTU,
     OPT_NO_OFFLOAD,
+    OPT_BUSY_POLL,
     OPT_IMPAIR,
     OPT_SET,
     OPT_CAPTURE,
@@ -84,6 +90,7 @@ static const struct option host_options[] = {
     {"peer", required_argument, NULL, OPT_PEER},
     {"mtu", required_argument, NULL, OPT_MTU},
     {"no-offload", no_argument, NULL, OPT_NO_OFFLOAD},
+    {"busy-poll", required_argument, NULL, OPT_BUSY_POLL},
     {"impair", required_argument, NULL, OPT_IMPAIR},
     {"set", required_argument, NULL, OPT_SET},
     {"capture", required_argument, NULL, OPT_CAPTURE},
@@ -179,6 +186,16 @@ static int parse_mtu(const char *text, struct options *o, const struct report *r
     return 0;
 }
 
+static int parse_busy_poll(const char *text, struct options *o, const struct report *report)
+{
+    long us;
+    if (!options_number(text, BUSY_POLL_MAX_US, &us))
+        return options_fail(report, "--busy-poll %s: must be a number of microseconds from 0 to %d",
+                            text, BUSY_POLL_MAX_US);
+    o->busy_poll_ns = (uint64_t)us * NS_PER_US;
+    return 0;
+}
+
 /* The category called by `length` characters; 0 if there is none. */
 static uint32_t category(const char *name, size_t length)
 {
@@ -244,6 +261,8 @@ static int take_common(int option, char *value, struct options *o, const struct 
     case OPT_NO_OFFLOAD:
         o->no_offload = true;
         return 0;
+    case OPT_BUSY_POLL:
+        return parse_busy_poll(value, o, report);
     case OPT_IMPAIR:
         return parse_impair(value, o, report);
     case OPT_SET:

@@ -23,6 +23,7 @@ struct options {
     struct in_addr peer; /* the kernel's; 0: leave the device's address alone */
     uint32_t mtu;        /* bytes; 0: the device's own, 1500 if it is made */
     bool no_offload;
+    uint64_t busy_poll_ns;       /* how long the loop polls the device before it sleeps */
     bool impaired;               /* each packet, in both directions: */
     struct impair_config impair; /* this way */
     const char *capture;         /* a file to write; NULL: none */

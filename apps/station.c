@@ -97,6 +97,7 @@ int station_init(struct station *s, const struct options *options)
     s->loop = strait_loop_new();
     if (!s->loop)
         return complain("cannot make the event loop: %s", strerror(errno));
+    strait_loop_busy_poll(s->loop, options->busy_poll_ns);
     s->env = strait_loop_env(s->loop);
     return open_signals(s);
 }

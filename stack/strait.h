@@ -707,6 +707,13 @@ STRAIT_API int strait_loop_run(struct strait_loop *);
 STRAIT_API void strait_loop_stop(struct strait_loop *);
 
 /*
+ * From now on a turn that would sleep polls its links for so long first (0, the default: not at
+ * all). That buys latency with processor time: a packet that comes meanwhile is answered without
+ * waking the thread.
+ */
+STRAIT_API void strait_loop_busy_poll(struct strait_loop *, uint64_t busy_poll_ns);
+
+/*
  * For a program with a loop of its own: a descriptor that is readable when strait_loop_turn has
  * work (timers included), to be called with a deadline of 0; and to be called so after socket calls
  * that were not made in a callback, which may have brought output. Returns -1 with errno.

@@ -37,6 +37,7 @@
 
 #define EVENTS_MAX         64                   /* taken from epoll in one turn */
 #define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
+#define BUSY_ROUNDS        16                   /* polls of the links for one of all descriptors */
 #define NS_PER_MS          UINT64_C(1000000)
 #define NS_PER_S           UINT64_C(1000000000)
 
@@ -85,7 +86,8 @@ struct strait_loop {
     int wake;  /* an eventfd: posts, finished work, and stop */
     int timer; /* a timerfd for next_ns, once the descriptor has been asked for; else -1 */
     bool turning;
-    bool coarse; /* waits have no better resolution than a millisecond */
+    bool coarse;           /* waits have no better resolution than a millisecond */
+    uint64_t busy_poll_ns; /* for which links are polled before the loop sleeps */
     atomic_bool stopped;
     uint64_t now_ns;       /* of the last turn */
     uint64_t next_ns;      /* the earliest deadline of stacks and timers */
@@ -478,6 +480,45 @@ static int wait_on_epoll(struct strait_loop *loop, struct epoll_event *events, u
                       timeout_ns == STRAIT_NEVER ? -1 : (int)earlier(timeout_ms, INT_MAX));
 }
 
+/* Drains the links without asking epoll. Returns whether a stack was given packets, or a link has
+ * failed. */
+static bool poll_links(struct strait_loop *loop)
+{
+    bool news = false;
+    for (struct list *l = loop->links.next; l != &loop->links; l = l->next) {
+        struct source *source = container_of(l, struct source, node);
+        if (source->fd < 0)
+            continue;
+        drain_link(loop, source, EPOLLIN);
+        news = news || source->driven->fed || source->error;
+    }
+    return news;
+}
+
+/*
+ * Stays awake for the packet that comes soon: waking a core that sleeps takes longer than answering
+ * does. A link is asked by its own read, since an epoll_wait in front of it would cost as much
+ * again; what else there is to wait for is looked at now and then. Sets `*news` if a link had some.
+ * Returns as wait_on_epoll.
+ */
+static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uint64_t until_ns,
+                       bool *news)
+{
+    for (unsigned round = 1;; round++) {
+        loop->now_ns = clock_now();
+        if (poll_links(loop)) {
+            *news = true;
+            return 0;
+        }
+        bool over = loop->now_ns >= until_ns;
+        if (!over && round % BUSY_ROUNDS != 0)
+            continue;
+        int count = wait_on_epoll(loop, events, 0);
+        if (count != 0 || over)
+            return count;
+    }
+}
+
 /* Waits for events until the deadline. Returns their number, or -1 with EINTR. */
 static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
                            uint64_t deadline_ns)
@@ -492,7 +533,15 @@ static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
         uint64_t now_ns = clock_now();
         timeout_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     }
-    int count = wait_on_epoll(loop, events, timeout_ns);
+    int count = 0;
+    bool news = false;
+    if (loop->busy_poll_ns > 0 && timeout_ns > 0) {
+        uint64_t spin_ns = earlier(timeout_ns, loop->busy_poll_ns);
+        count = poll_busily(loop, events, clock_now() + spin_ns, &news);
+        timeout_ns -= timeout_ns == STRAIT_NEVER ? 0 : spin_ns;
+    }
+    if (count == 0 && !news)
+        count = wait_on_epoll(loop, events, timeout_ns);
     CHECK(count >= 0 || errno == EINTR);
     return count;
 }
@@ -543,13 +592,13 @@ static int turn(struct strait_loop *loop, uint64_t deadline_ns)
 {
     struct epoll_event events[EVENTS_MAX];
     int error = 0;
+    loop->turning = true;
     int count = wait_for_events(loop, events, deadline_ns);
     if (count < 0) {
         error = errno; /* EINTR; what is due by now is done all the same */
         count = 0;
     }
 
-    loop->turning = true;
     loop->now_ns = clock_now();
     for (int i = 0; i < count; i++) {
         struct source *source = events[i].data.ptr;
@@ -611,6 +660,11 @@ void strait_loop_stop(struct strait_loop *loop)
 {
     atomic_store(&loop->stopped, true);
     wake(loop);
+}
+
+void strait_loop_busy_poll(struct strait_loop *loop, uint64_t busy_poll_ns)
+{
+    loop->busy_poll_ns = busy_poll_ns;
 }
 
 int strait_loop_descriptor(struct strait_loop *loop)

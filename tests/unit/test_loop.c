@@ -716,6 +716,48 @@ static void a_link_is_drained_while_it_is_readable(void **state)
     stack_end(f, stack, &noting.link);
 }
 
+/* The link would take a packet whenever it is asked; its descriptor does not say so. */
+static void a_busy_loop_asks_a_link_before_it_sleeps(void **state)
+{
+    struct fixture *f = *state;
+    struct noting noting = noting_over(f);
+    struct strait *stack = stack_new(f, &noting.link);
+    strait_loop_busy_poll(f->loop, 5000 * MS);
+    turn_now(f); /* it would not sleep */
+    assert_string_equal(f->calls, "");
+    uint64_t deadline_ns = in_ms(f, 10000);
+    assert_int_equal(strait_loop_turn(f->loop, deadline_ns), 0);
+    assert_string_equal(f->calls, "l");
+    assert_true(f->env->now(f->env) < deadline_ns);
+    strait_loop_busy_poll(f->loop, 0);
+    assert_int_equal(strait_loop_turn(f->loop, in_ms(f, 5)), 0);
+    assert_string_equal(f->calls, "l");
+    stack_end(f, stack, &noting.link);
+}
+
+static void a_busy_loop_hears_what_is_no_link(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    uint64_t soon_ns = in_ms(f, 5000);
+    strait_loop_busy_poll(f->loop, 10000 * MS);
+    assert_int_equal(pthread_create(&thread, NULL, post_from_thread, f), 0);
+    assert_int_equal(strait_loop_turn(f->loop, in_ms(f, 20000)), 0);
+    assert_string_equal(f->calls, "a");
+    assert_true(f->env->now(f->env) < soon_ns);
+    pthread_join(thread, NULL);
+}
+
+static void a_busy_loop_keeps_its_deadline(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t deadline_ns = in_ms(f, 20);
+    strait_loop_busy_poll(f->loop, 10000 * MS);
+    assert_int_equal(strait_loop_turn(f->loop, deadline_ns), 0);
+    uint64_t now_ns = f->env->now(f->env);
+    assert_true(now_ns >= deadline_ns && now_ns < deadline_ns + 500 * MS);
+}
+
 /* Of what is ready in one turn, packets come first. */
 static void links_are_drained_before_callbacks_run(void **state)
 {
@@ -1014,6 +1056,9 @@ int main(void)
         TEST(nothing_outside_of_a_directory_is_opened_below_it),
         TEST(random_bytes_differ_from_call_to_call),
         TEST(a_link_is_drained_while_it_is_readable),
+        TEST(a_busy_loop_asks_a_link_before_it_sleeps),
+        TEST(a_busy_loop_hears_what_is_no_link),
+        TEST(a_busy_loop_keeps_its_deadline),
         TEST(links_are_drained_before_callbacks_run),
         TEST(a_link_that_fails_ends_every_turn_until_it_is_removed),
         TEST(run_ends_when_a_link_fails),

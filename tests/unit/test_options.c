@@ -259,6 +259,18 @@ static void the_peer_is_another_host_of_the_same_network(void **state)
     assert_int_equal(parse("serve --addr 10.7.0.2/16 --peer 10.7.1.1"), 0);
 }
 
+static void busy_polling_is_given_in_microseconds_up_to_a_second(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("serve --addr 10.7.0.2/24"), 0);
+    assert_int_equal(options.busy_poll_ns, 0);
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 --busy-poll 50"), 0);
+    assert_int_equal(options.busy_poll_ns, 50000);
+    assert_int_equal(parse("serve --addr 10.7.0.2/24 --busy-poll 1000000"), 0);
+    expect_refused("serve --addr 10.7.0.2/24 --busy-poll 1000001", "from 0 to 1000000");
+    expect_refused("serve --addr 10.7.0.2/24 --busy-poll 5ms", "from 0 to 1000000");
+}
+
 static void the_mtu_is_68_to_65535_bytes_rfc791(void **state)
 {
     (void)state;
@@ -354,6 +366,7 @@ int main(void)
         cmocka_unit_test(an_address_that_no_host_can_have_is_refused),
         cmocka_unit_test(both_addresses_of_a_31_bit_network_are_hosts_rfc3021),
         cmocka_unit_test(the_peer_is_another_host_of_the_same_network),
+        cmocka_unit_test(busy_polling_is_given_in_microseconds_up_to_a_second),
         cmocka_unit_test(the_mtu_is_68_to_65535_bytes_rfc791),
         cmocka_unit_test(a_wrong_impairment_is_refused_with_its_word),
         cmocka_unit_test(settings_are_set_one_by_one),
