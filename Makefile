@@ -36,6 +36,8 @@ SQLITE_LIBS = $(shell $(PKG_CONFIG) --libs sqlite3)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
 PROGRAM_LIBS = $(PCAP_LIBS) $(HTTP_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS)
+# Only the benchmark compares with lwIP, and does without where it is not installed.
+LWIP_INCLUDES = $(shell $(PKG_CONFIG) --variable=includedir lwip 2>/dev/null)
 
 # ---- Where it is installed ------------------------------------------------------------------------
 
@@ -63,8 +65,10 @@ FUZZ_SRC := $(wildcard tests/fuzz/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
 POSIX_SRC := tests/posix/test_posix.c
-TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC)
-HARNESS_SRC := $(filter-out $(TEST_SRC),$(wildcard tests/*/*.c))
+BENCH_SRC := tests/bench/cell.c
+TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC) \
+	$(BENCH_SRC)
+HARNESS_SRC := $(filter-out $(TEST_SRC) tests/bench/lwip.c,$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(1))
@@ -82,13 +86,15 @@ CORPUS := $(call programs,$(FUZZ_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
 POSIX := $(call programs,$(POSIX_SRC))
+BENCH := $(call programs,$(BENCH_SRC))
+LWIP := $(OUT)/tests/bench/lwip
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c $(wildcard apps/http/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim same hashes corpus fuzzers
-.PHONY: fuzz interop oracle posix asan mutants lint layers requirements settings header fmt clean
-.PHONY: help
+.PHONY: fuzz interop oracle posix bench asan mutants lint layers requirements settings header fmt
+.PHONY: clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -170,6 +176,12 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PROGRAM_LIBS)
 
+# A program of its own, since lwIP and Strait have names in common.
+$(LWIP): tests/bench/lwip.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -isystem $(LWIP_INCLUDES) $(LDFLAGS) -o $@ $< -llwip
+
 # What README.md shows is what runs: compiled as by an embedder, with the library and libc alone.
 $(EXAMPLE).c: README.md
 	@mkdir -p $(@D)
@@ -239,13 +251,18 @@ interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN
 oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
 
+# Python would put its cache beside the sources.
+bench: $(BENCH) $(if $(LWIP_INCLUDES),$(LWIP)) ## speed beside baselines in one run (needs root; QUICK=1, ONLY=name)
+	$(Q)PYTHONDONTWRITEBYTECODE=1 tests/bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') \
+		$(OUT)/tests/bench build/bench
+
 install-test: all ## programs in C and C++ build against what `make install` installs
 	+tests/install/check $(OUT)/installed
 
 posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
 	$(call run,$(POSIX),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(EXAMPLE) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What the latency beside bulk needs of it. */
+#ifndef TESTS_BENCH_BULK_H
+#define TESTS_BENCH_BULK_H
+
+#include "cell.h"
+
+struct stream;
+
+/* Starts a stream, out of the subject or into it, as fast as it goes. */
+struct stream *stream_start(const struct cell *, bool out);
+
+/* It need not go on. Its thread and its memory last until the process ends. */
+void stream_end(struct stream *);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Strait as a subject: the library, its loop, and the services that `strait serve` offers, as they
+ * are, with every setting at its default.
+ */
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "cell.h"
+#include "echo/echo.h"
+#include "http/http.h"
+#include "strait.h"
+
+#define BUSY_POLL_NS UINT64_C(100000) /* of a cell that spins */
+
+static struct strait_link *open_link(const struct cell *cell)
+{
+    char error[200];
+    struct strait_tun_config config = {
+        .size = sizeof(config),
+        .name = "tun0",
+        .mtu = cell->mtu,
+        .plain = cell->plain,
+        .peer = address_of(KERNEL_ADDRESS, 0).sin_addr,
+        .prefix_bits = PREFIX_BITS,
+        .queue_packets = QUEUE_PACKETS,
+    };
+    struct strait_link *link = strait_tun_open(&config, error, sizeof(error));
+    if (!link)
+        fail("%s", error);
+    return link;
+}
+
+static void serve(const struct cell *cell)
+{
+    struct in_addr address = address_of(SUBJECT_ADDRESS, 0).sin_addr;
+    struct http_config http = {.port = PORT_HTTP};
+    struct strait_config config;
+    struct strait_loop *loop = strait_loop_new();
+    if (!loop)
+        fail("the loop");
+    struct strait_env *env = strait_loop_env(loop);
+    struct strait_link *link = open_link(cell);
+    strait_config_init(&config);
+    env->random(env, config.secret, sizeof(config.secret));
+    struct strait *stack = strait_new(&config, env);
+    if (!stack || strait_attach(stack, link, address, PREFIX_BITS) ||
+        strait_loop_add(loop, stack, link))
+        fail("the host");
+    if (!echo_start(stack, env, PORT_ECHO) || !echo_start(stack, env, PORT_CALL) ||
+        !discard_start(stack, env, PORT_DISCARD) || !chargen_start(stack, env, PORT_SOURCE) ||
+        !http_start(stack, env, &http))
+        fail("the services");
+    if (cell->spin)
+        strait_loop_busy_poll(loop, BUSY_POLL_NS);
+    cell_ready();
+    strait_loop_run(loop);
+    fail("tun0");
+}
+
+const struct subject subject_strait = {
+    .name = "strait", .address = SUBJECT_ADDRESS, .serve = serve};

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""The table of works: what is measured, of whom, and under what conditions."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Work:
+    name: str
+    work: str  # as the program knows it
+    options: str  # of the program, for all subjects
+    subjects: tuple
+    quick: bool = False  # a part of the quick run
+    seconds: float = 0.5  # that one run measures
+    aims: str = ""  # what is wanted of Strait, for the table
+    beside: tuple = ()  # other works, which take turns with this one as its baselines
+    plain: tuple = ("lwip",)  # subjects that know no offload, whatever the work says
+    program: str = "cell"  # which measures it: built from this folder, or a script in it
+
+
+TUN = ("strait", "raw", "kernel", "shovel")
+ALL = ("strait", "raw", "lwip", "kernel", "shovel")
+TUN_1500 = ("strait", "raw", "lwip", "shovel")  # loopback has no packets of that size
+TUN_JUMBO = ("strait", "raw", "shovel")
+SPINNING = ("strait", "raw", "lwip", "kernel")
+SITES = ("strait", "kernel")
+ALONE = ("strait",)
+APART = "--cores 1,0 "  # the subject's core, that of the kernel's side
+TOGETHER = "--cores 0,0 "
+PLAIN = APART + "--plain "
+JUMBO = "--mtu 65535 "
+SPIN = APART + "--spin "
+
+
+def connections(number):
+    return f"--connections {number} "
+
+
+def rr(name, cores, **first):
+    """A byte there and back, on 1, 16 and 256 connections."""
+    return [
+        Work(name, "rr", cores, ALL, seconds=0.3, **first),
+        Work(f"{name}_16", "rr", cores + connections(16), ALL, seconds=0.3),
+        Work(f"{name}_256", "rr", cores + connections(256), ALL, seconds=0.3),
+    ]
+
+
+WORKS = [
+    Work("bulk_out_offload", "bulk_out", APART, TUN, quick=True, aims="raw 0.80"),
+    Work("bulk_in_offload", "bulk_in", APART, TUN, quick=True, aims="raw 0.60"),
+    Work("bulk_out_plain", "bulk_out", PLAIN, TUN_1500, quick=True, aims="raw 0.90, lwip > 1"),
+    Work("bulk_in_plain", "bulk_in", PLAIN, TUN_1500, quick=True, aims="raw 0.85, lwip > 1"),
+    Work("bulk_out_offload_jumbo", "bulk_out", APART + JUMBO, TUN),
+    Work("bulk_in_offload_jumbo", "bulk_in", APART + JUMBO, TUN),
+    Work("bulk_out_plain_jumbo", "bulk_out", PLAIN + JUMBO, TUN_JUMBO),
+    Work("bulk_in_plain_jumbo", "bulk_in", PLAIN + JUMBO, TUN_JUMBO),
+    Work("bulk_both_offload", "bulk_both", APART, TUN),
+    Work("bulk_out_offload_16", "bulk_out", APART + connections(16), TUN),
+    *rr("rr_one_core", TOGETHER, quick=True, aims="raw 1.15, lwip < 1; p99: raw 1.3"),
+    Work("rr_spin", "rr", SPIN, SPINNING, seconds=0.3, aims="raw 1.15, lwip < 1"),
+    *rr("rr_cross_core", APART),
+    Work("rr_beside_bulk", "rr_beside_bulk", APART, TUN),
+    Work("connect_one_core", "connect", TOGETHER, ALL, quick=True, aims="kernel 1.5, lwip 1.2"),
+    Work("connect_cross_core", "connect", APART, ALL),
+    Work("http_keepalive", "http_keepalive", APART + connections(16), SITES, seconds=1),
+    Work("packet_cost_1", "packet_cost", connections(1), ALONE),
+    Work("packet_cost_1000", "packet_cost", connections(1000), ALONE, beside=("packet_cost_1",)),
+    Work(
+        "packet_cost_100000",
+        "packet_cost",
+        connections(100000),
+        ALONE,
+        beside=("packet_cost_1",),
+        aims="packet_cost_1 1.3",
+    ),
+    Work("memory_idle", "memory_idle", connections(100000), ALONE, quick=True, aims="640 bytes"),
+    Work("memory_time_wait", "memory_time_wait", connections(100000), ALONE, aims="96 bytes"),
+    Work("memory_half_open", "memory_half_open", connections(4096), ALONE, aims="128 bytes"),
+    Work("memory_stalled", "memory_stalled", connections(10000), ALONE, aims="within the budget"),
+]
