@@ -146,8 +146,9 @@ static int by_time(const void *a, const void *b)
 void figure_times(uint32_t *times_ns, size_t count)
 {
     qsort(times_ns, count, sizeof(*times_ns), by_time);
-    figure("", "us", times_ns[count / 2] / 1e3);
-    figure("_p99", "us", times_ns[count * 99 / 100] / 1e3);
+    size_t middle = count / 2, last = count * 99 / 100;
+    figure("", "us", times_ns[middle] / 1e3);
+    figure("_p99", "us", times_ns[last] / 1e3);
 }
 
 /* ---- The processes ----------------------------------------------------------------------------

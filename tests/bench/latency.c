@@ -77,16 +77,17 @@ static void receive_byte(const struct cell *cell, int fd)
         fail("receiving a byte");
 }
 
-static void ping_pong(const struct cell *cell, struct meter *m)
+static struct meter ping_pong(const struct cell *cell)
 {
     int fd = call_subject(cell, PORT_ECHO);
-    uint64_t time_ns = now_ns();
-    while (time_ns < m->end_ns) {
+    struct meter m = meter_start(cell);
+    for (uint64_t time_ns = now_ns(); time_ns < m.end_ns;) {
         send_byte(fd);
         receive_byte(cell, fd);
-        time_ns = meter_note(m, time_ns);
+        time_ns = meter_note(&m, time_ns);
     }
     close(fd);
+    return m;
 }
 
 struct caller {
@@ -104,33 +105,31 @@ static void start_caller(const struct cell *cell, struct caller *caller, int epo
     send_byte(caller->fd);
 }
 
-static void ping_pong_many(const struct cell *cell, struct meter *m)
+static struct meter ping_pong_many(const struct cell *cell)
 {
     struct caller *callers = get_memory(cell->connections * sizeof(*callers));
     struct epoll_event events[EVENTS_MAX];
     int epoll = epoll_create1(0);
     for (unsigned i = 0; i < cell->connections; i++)
         start_caller(cell, &callers[i], epoll);
-    for (uint64_t time_ns = 0; time_ns < m->end_ns;) {
+    struct meter m = meter_start(cell);
+    for (uint64_t time_ns = 0; time_ns < m.end_ns;) {
         int count = epoll_wait(epoll, events, EVENTS_MAX, -1);
         for (int i = 0; i < count; i++) {
             struct caller *caller = events[i].data.ptr;
             receive_byte(cell, caller->fd);
-            time_ns = caller->sent_ns = meter_note(m, caller->sent_ns);
+            time_ns = caller->sent_ns = meter_note(&m, caller->sent_ns);
             send_byte(caller->fd);
         }
     }
     close(epoll);
     free(callers);
+    return m;
 }
 
 static void rr(const struct cell *cell)
 {
-    struct meter m = meter_start(cell);
-    if (cell->connections == 1)
-        ping_pong(cell, &m);
-    else
-        ping_pong_many(cell, &m);
+    struct meter m = cell->connections == 1 ? ping_pong(cell) : ping_pong_many(cell);
     figure_times(m.times_ns, m.count);
     figure("_calls", "1/s", meter_rate(&m, cell));
     meter_end(&m);

@@ -187,7 +187,7 @@ int main(int argc, char *argv[])
     struct subject *s = calloc(1, sizeof(*s));
     ip4_addr_t address, mask, gateway;
     if (!s || argc != 4)
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     s->fd = atoi(argv[1]);
     bool spin = strcmp(argv[3], "spin") == 0;
     IP4_ADDR(&address, 10, 7, 0, 2);
@@ -195,13 +195,13 @@ int main(int argc, char *argv[])
     IP4_ADDR(&gateway, 10, 7, 0, 1);
     lwip_init();
     if (!netif_add(&s->netif, &address, &mask, &gateway, s, device_init, ip4_input))
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     s->netif.mtu = (u16_t)atoi(argv[2]);
     netif_set_default(&s->netif);
     for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
         listen_on(s, ports[i]);
     if (write(READY_FD, "", 1) != 1)
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     for (;;) {
         int packets = 0;
         while (packets < BATCH && take(s))

@@ -38,14 +38,14 @@ struct peer {
 struct peer *peer_new(size_t count);
 void peer_free(struct peer *);
 
-/* Gives the stack a segment of a connection: flags, and so many bytes of text. */
-void peer_send(struct peer *, size_t connection, uint8_t flags, uint32_t length);
+/* Gives the stack a segment of the connection of that number: flags, and so many bytes of text. */
+void peer_send(struct peer *, size_t number, uint8_t flags, uint32_t length);
 
 /* Lets the host do what there is to do, after so much time. */
 void peer_turn(struct peer *, uint64_t later_ns);
 
 /* Opens a connection, and has a byte echoed on it unless the server is asleep. */
-void peer_open(struct peer *, size_t connection);
+void peer_open(struct peer *, size_t number);
 
 #define PEER_FIN 1u
 #define PEER_SYN 2u
