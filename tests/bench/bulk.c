@@ -48,13 +48,13 @@ static void *move(void *argument)
     }
 }
 
-struct stream *stream_start(const struct cell *cell, bool out)
+struct stream *stream_start(const struct cell *cell, uint16_t port)
 {
     pthread_attr_t attributes;
     pthread_t thread;
     struct stream *stream = get_memory(sizeof(*stream));
-    stream->fd = call_subject(cell, out ? PORT_SOURCE : PORT_DISCARD);
-    stream->out = out;
+    stream->fd = call_subject(cell, port);
+    stream->out = port == PORT_SOURCE;
     atomic_init(&stream->over, false);
     atomic_init(&stream->bytes, 0);
     pthread_attr_init(&attributes);
@@ -97,12 +97,12 @@ static void wait_ns(uint64_t ns)
     nanosleep(&t, NULL);
 }
 
-/* The first `out` of the streams lead out of the subject. */
-static void measure(const struct cell *cell, size_t count, size_t out)
+/* The first `out` of the streams lead out of the subject, the others into that port. */
+static void measure(const struct cell *cell, size_t count, size_t out, uint16_t port)
 {
     struct stream **streams = get_memory(count * sizeof(struct stream *));
     for (size_t i = 0; i < count; i++)
-        streams[i] = stream_start(cell, i < out);
+        streams[i] = stream_start(cell, i < out ? PORT_SOURCE : port);
     wait_ns(WARM_UP_NS);
     struct reading before = read_all(cell, streams, count);
     wait_ns((uint64_t)(cell->seconds * 1e9));
@@ -120,22 +120,30 @@ static void measure(const struct cell *cell, size_t count, size_t out)
 
 static void bulk_out(const struct cell *cell)
 {
-    measure(cell, cell->connections, cell->connections);
+    measure(cell, cell->connections, cell->connections, 0);
 }
 
 static void bulk_in(const struct cell *cell)
 {
-    measure(cell, cell->connections, 0);
+    measure(cell, cell->connections, 0, PORT_DISCARD);
+}
+
+/* Whoever cannot borrow copies. */
+static void bulk_in_borrowed(const struct cell *cell)
+{
+    bool borrows = cell->subject == &subject_strait;
+    measure(cell, cell->connections, 0, borrows ? PORT_BORROW : PORT_DISCARD);
 }
 
 static void bulk_both(const struct cell *cell)
 {
-    measure(cell, 2 * (size_t)cell->connections, cell->connections);
+    measure(cell, 2 * (size_t)cell->connections, cell->connections, PORT_DISCARD);
 }
 
 const struct work bulk_works[] = {
     {"bulk_out", bulk_out, false},
     {"bulk_in", bulk_in, false},
+    {"bulk_in_borrowed", bulk_in_borrowed, false},
     {"bulk_both", bulk_both, false},
     {0},
 };

@@ -7,8 +7,8 @@
 
 struct stream;
 
-/* Starts a stream, out of the subject or into it, as fast as it goes. */
-struct stream *stream_start(const struct cell *, bool out);
+/* Starts a stream from PORT_SOURCE of the subject, or into another port, as fast as it goes. */
+struct stream *stream_start(const struct cell *, uint16_t port);
 
 /* It need not go on. Its thread and its memory last until the process ends. */
 void stream_end(struct stream *);

@@ -22,6 +22,7 @@
 #define PORT_ECHO    7  /* sends back what arrives */
 #define PORT_CALL    8  /* the same for connections that come one after the other */
 #define PORT_DISCARD 9  /* takes what arrives */
+#define PORT_BORROW  10 /* the same, without a copy; only Strait has it */
 #define PORT_SOURCE  19 /* sends as fast as it can */
 #define PORT_HTTP    80 /* answers each request with a small page */
 

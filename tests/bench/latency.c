@@ -137,7 +137,7 @@ static void rr(const struct cell *cell)
 
 static void rr_beside_bulk(const struct cell *cell)
 {
-    struct stream *beside = stream_start(cell, true);
+    struct stream *beside = stream_start(cell, PORT_SOURCE);
     rr(cell);
     stream_end(beside);
 }

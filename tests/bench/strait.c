@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Strait as a subject: the library, its loop, and the services that `strait serve` offers, as they
- * are, with every setting at its default.
+ * are, with every setting at its default; and one that takes bytes without copying them.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "cell.h"
@@ -12,6 +13,8 @@
 #include "strait.h"
 
 #define BUSY_POLL_NS UINT64_C(100000) /* of a cell that spins */
+#define PARTS_MAX    64
+#define BACKLOG      16
 
 static struct strait_link *open_link(const struct cell *cell)
 {
@@ -29,6 +32,41 @@ static struct strait_link *open_link(const struct cell *cell)
     if (!link)
         fail("%s", error);
     return link;
+}
+
+/* Takes what has come by looking at it. */
+static void borrow(void *argument, int fd, short revents)
+{
+    struct strait *stack = argument;
+    struct iovec parts[PARTS_MAX];
+    int count;
+    (void)revents;
+    while ((count = strait_recv_borrow(stack, fd, parts, PARTS_MAX)) > 0) {
+        size_t bytes = 0;
+        for (int i = 0; i < count; i++)
+            bytes += parts[i].iov_len;
+        strait_recv_consume(stack, fd, bytes);
+    }
+    if (count == 0 || errno != EAGAIN)
+        strait_close(stack, fd);
+}
+
+static void accept_lender(void *argument, int listener, short revents)
+{
+    struct strait *stack = argument;
+    (void)revents;
+    int fd = strait_accept4(stack, listener, NULL, NULL, SOCK_NONBLOCK);
+    if (fd >= 0 && strait_watch(stack, fd, POLLIN, borrow, stack))
+        fail("watching a socket");
+}
+
+static bool borrow_start(struct strait *stack)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(PORT_BORROW)};
+    int fd = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    return fd >= 0 && strait_bind(stack, fd, (struct sockaddr *)&at, sizeof(at)) == 0 &&
+           strait_listen(stack, fd, BACKLOG) == 0 &&
+           strait_watch(stack, fd, POLLIN, accept_lender, stack) == 0;
 }
 
 static void serve(const struct cell *cell)
@@ -49,7 +87,7 @@ static void serve(const struct cell *cell)
         fail("the host");
     if (!echo_start(stack, env, PORT_ECHO) || !echo_start(stack, env, PORT_CALL) ||
         !discard_start(stack, env, PORT_DISCARD) || !chargen_start(stack, env, PORT_SOURCE) ||
-        !http_start(stack, env, &http))
+        !http_start(stack, env, &http) || !borrow_start(stack))
         fail("the services");
     if (cell->spin)
         strait_loop_busy_poll(loop, BUSY_POLL_NS);

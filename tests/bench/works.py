@@ -48,6 +48,7 @@ def rr(name, cores, **first):
 WORKS = [
     Work("bulk_out_offload", "bulk_out", APART, TUN, quick=True, aims="raw 0.80"),
     Work("bulk_in_offload", "bulk_in", APART, TUN, quick=True, aims="raw 0.60"),
+    Work("bulk_in_offload_borrowed", "bulk_in_borrowed", APART, TUN, aims="raw 0.80"),
     Work("bulk_out_plain", "bulk_out", PLAIN, TUN_1500, quick=True, aims="raw 0.90, lwip > 1"),
     Work("bulk_in_plain", "bulk_in", PLAIN, TUN_1500, quick=True, aims="raw 0.85, lwip > 1"),
     Work("bulk_out_offload_jumbo", "bulk_out", APART + JUMBO, TUN),
