@@ -33,7 +33,6 @@
 #define WINDOW_SCALE    8
 #define WINDOW_FIELD    16384u             /* 4 MB */
 #define PLAIN_ACK_EVERY 16                 /* packets of 1500 bytes; more brings nothing */
-#define FLIGHT_MAX      (1u << 20)         /* of a flow: more is cold by the time that it is read */
 #define BURST           16                 /* pieces between two looks at what has come */
 #define FLUSH_MS        1                  /* an acknowledgement that is owed waits no longer */
 #define STALL_NS        UINT64_C(20000000) /* without progress: something was lost */
@@ -283,7 +282,6 @@ static void take_flow(struct raw *raw, const struct segment *s)
         return;
     }
     f->snd_wnd = (uint32_t)s->window << f->snd_scale;
-    f->snd_wnd = f->snd_wnd < FLIGHT_MAX ? f->snd_wnd : FLIGHT_MAX;
     if (seq_gt(s->ack, f->snd_una)) {
         f->snd_una = s->ack;
         if (seq_lt(f->snd_nxt, f->snd_una)) /* sent before it was taken for lost */
