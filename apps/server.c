@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +12,10 @@
 #define DISCARD_BYTES_MAX 16384
 
 struct server {
-    struct strait *stack;
-    struct strait_env *env;
+    struct stream_host host;
     const struct service *service;
     void *context;
-    int fd;                    /* the listener; -1 once stopped */
+    struct stream listener;    /* its fd is -1 once stopped */
     struct strait_timer retry; /* accepts again after a failure that will pass */
     size_t sessions;
     LIST_HEAD(, session) list;
@@ -56,9 +54,9 @@ static void session_ready(void *argument, int fd, short revents)
 
 static void listener_watch(struct server *server, bool on)
 {
-    if (server->fd < 0)
+    if (server->listener.fd < 0)
         return;
-    strait_watch(server->stack, server->fd, on ? POLLIN : 0, on ? accept_ready : NULL, server);
+    stream_watch(&server->listener, on ? POLLIN : 0, on ? accept_ready : NULL, server);
 }
 
 static void retry_expired(void *owner, struct strait_timer *timer)
@@ -68,22 +66,18 @@ static void retry_expired(void *owner, struct strait_timer *timer)
 }
 
 /* Makes the session of a connection; closes it when memory is short. */
-static void session_open(struct server *server, int fd)
+static void session_open(struct server *server, struct stream *stream)
 {
     struct session *s = calloc(1, server->service->session_bytes);
     if (!s) {
-        strait_close(server->stack, fd);
+        stream_close(stream);
         return;
     }
     s->server = server;
-    s->fd = fd;
+    s->stream = *stream;
     s->timer.expired = session_expired;
     LIST_INSERT_HEAD(&server->list, s, link);
     server->sessions++;
-
-    /* Services write as much as they have: there is nothing that Nagle's algorithm could gather. */
-    int on = 1;
-    strait_setsockopt(server->stack, fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     session_watch(s, POLLIN);
     session_active(s);
     if (server->service->opened)
@@ -104,16 +98,18 @@ static bool make_room(struct server *server)
 /* The first connection is there for certain: a session is spared for it, but not for another. */
 static void accept_ready(void *argument, int fd, short revents)
 {
+    (void)fd;
     (void)revents;
     struct server *server = argument;
+    struct strait_env *env = server->host.env;
     if (!make_room(server)) {
         listener_watch(server, false);
         return;
     }
     while (!is_full(server)) {
-        int connection = strait_accept4(server->stack, fd, NULL, NULL, SOCK_NONBLOCK);
-        if (connection >= 0) {
-            session_open(server, connection);
+        struct stream connection;
+        if (stream_accept(&server->listener, &connection) == 0) {
+            session_open(server, &connection);
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -122,8 +118,7 @@ static void accept_ready(void *argument, int fd, short revents)
             continue;
         /* The stack has no descriptor or no memory now, and would say so again at once. */
         listener_watch(server, false);
-        server->env->timer_start(server->env, &server->retry,
-                                 server->env->now(server->env) + ACCEPT_RETRY_NS);
+        env->timer_start(env, &server->retry, env->now(env) + ACCEPT_RETRY_NS);
         return;
     }
 }
@@ -134,39 +129,20 @@ void server_room_is_near(struct server *server)
         listener_watch(server, true);
 }
 
-static int listen_on(struct strait *stack, uint16_t port)
-{
-    int fd = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int on = 1; /* connections of a server before this one may be left */
-    if (strait_setsockopt(stack, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        strait_bind(stack, fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
-        strait_listen(stack, fd, BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    strait_close(stack, fd);
-    errno = error;
-    return -1;
-}
-
 /* Makes the server around a listener. */
-static struct server *server_new(struct strait *stack, struct strait_env *env,
-                                 const struct service *service, uint16_t port, void *context)
+static struct server *server_new(const struct stream_host *host, const struct service *service,
+                                 const struct sockaddr_in *address, void *context)
 {
     struct server *server = calloc(1, sizeof(*server));
     if (!server)
         return NULL;
-    server->fd = listen_on(stack, port);
-    if (server->fd < 0) {
+    server->host = *host;
+    if (stream_listen(&server->listener, &server->host, address, BACKLOG) < 0) {
         int error = errno;
         free(server);
         errno = error;
         return NULL;
     }
-    server->stack = stack;
-    server->env = env;
     server->service = service;
     server->context = context;
     server->retry.expired = retry_expired;
@@ -175,20 +151,28 @@ static struct server *server_new(struct strait *stack, struct strait_env *env,
     return server;
 }
 
-struct server *server_start(struct strait *stack, struct strait_env *env,
-                            const struct service *service, uint16_t port, void *context)
+struct server *server_start_at(const struct stream_host *host, const struct service *service,
+                               const struct sockaddr_in *address, void *context)
 {
     if (!context) {
         errno = ENOMEM;
         return NULL;
     }
-    struct server *server = server_new(stack, env, service, port, context);
+    struct server *server = server_new(host, service, address, context);
     if (!server) {
         int error = errno;
         service->release(context);
         errno = error;
     }
     return server;
+}
+
+struct server *server_start(struct strait *stack, struct strait_env *env,
+                            const struct service *service, uint16_t port, void *context)
+{
+    const struct stream_host host = stream_host_strait(stack, env);
+    const struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
+    return server_start_at(&host, service, &any, context);
 }
 
 /* Calls `end` for every session that is still the service's (or for all); it may free it. */
@@ -205,11 +189,10 @@ static void each_session(struct server *server, bool all, void (*end)(struct ses
 
 void server_stop(struct server *server)
 {
-    if (server->fd < 0)
+    if (server->listener.fd < 0)
         return;
-    server->env->timer_stop(server->env, &server->retry);
-    strait_close(server->stack, server->fd);
-    server->fd = -1;
+    server->host.env->timer_stop(server->host.env, &server->retry);
+    stream_close(&server->listener);
     each_session(server, false, server->service->stop);
 }
 
@@ -222,23 +205,17 @@ void server_free(struct server *server)
 {
     if (!server)
         return;
-    server->env->timer_stop(server->env, &server->retry);
-    if (server->fd >= 0)
-        strait_close(server->stack, server->fd);
-    server->fd = -1;
+    server->host.env->timer_stop(server->host.env, &server->retry);
+    if (server->listener.fd >= 0)
+        stream_close(&server->listener);
     each_session(server, true, session_abort);
     server->service->release(server->context);
     free(server);
 }
 
-struct strait *server_stack(const struct server *server)
-{
-    return server->stack;
-}
-
 struct strait_env *server_env(const struct server *server)
 {
-    return server->env;
+    return server->host.env;
 }
 
 void *server_context(const struct server *server)
@@ -253,27 +230,27 @@ static bool not_now(void)
 
 ssize_t session_recv(struct session *s, void *bytes, size_t length, int flags, bool *end)
 {
-    ssize_t got = strait_recv(s->server->stack, s->fd, bytes, length, flags);
+    ssize_t got = stream_recv(&s->stream, bytes, length, flags);
     *end = got == 0;
     return got < 0 && not_now() ? 0 : got;
 }
 
 ssize_t session_send(struct session *s, const void *bytes, size_t length)
 {
-    ssize_t sent = strait_send(s->server->stack, s->fd, bytes, length, MSG_NOSIGNAL);
+    ssize_t sent = stream_send(&s->stream, bytes, length);
     return sent < 0 && not_now() ? 0 : sent;
 }
 
 ssize_t session_sendv(struct session *s, const struct iovec *parts, int count)
 {
-    ssize_t sent = strait_writev(s->server->stack, s->fd, parts, count);
+    ssize_t sent = stream_sendv(&s->stream, parts, count);
     return sent < 0 && not_now() ? 0 : sent;
 }
 
 ssize_t session_lend(struct session *s, const void *bytes, size_t length,
                      void (*release)(void *context), void *context)
 {
-    ssize_t sent = strait_send_reference(s->server->stack, s->fd, bytes, length, release, context);
+    ssize_t sent = stream_lend(&s->stream, bytes, length, release, context);
     return sent < 0 && not_now() ? 0 : sent;
 }
 
@@ -282,12 +259,12 @@ void session_watch(struct session *s, short events)
     if (s->events == events)
         return;
     s->events = events;
-    strait_watch(s->server->stack, s->fd, events, session_ready, s);
+    stream_watch(&s->stream, events, session_ready, s);
 }
 
 void session_active_for(struct session *s, uint64_t ns)
 {
-    struct strait_env *env = s->server->env;
+    struct strait_env *env = s->server->host.env;
     if (!s->finishing)
         env->timer_start(env, &s->timer, env->now(env) + ns);
 }
@@ -300,9 +277,9 @@ void session_active(struct session *s)
 
 void session_finish(struct session *s)
 {
-    struct strait_env *env = s->server->env;
+    struct strait_env *env = s->server->host.env;
     s->finishing = true;
-    if (strait_shutdown(s->server->stack, s->fd, SHUT_WR) < 0) {
+    if (stream_finish(&s->stream) < 0) {
         session_close(s);
         return;
     }
@@ -310,22 +287,26 @@ void session_finish(struct session *s)
     env->timer_start(env, &s->timer, env->now(env) + FINISH_NS);
 }
 
-void session_close(struct session *s)
+/* Frees a session whose stream is to be ended so. */
+static void session_end(struct session *s, void (*end)(struct stream *))
 {
     struct server *server = s->server;
-    server->env->timer_stop(server->env, &s->timer);
+    server->host.env->timer_stop(server->host.env, &s->timer);
     if (server->service->closed)
         server->service->closed(s);
-    strait_close(server->stack, s->fd);
+    end(&s->stream);
     LIST_REMOVE(s, link);
     free(s);
     if (server->sessions-- == server->service->sessions_max)
         listener_watch(server, true);
 }
 
+void session_close(struct session *s)
+{
+    session_end(s, stream_close);
+}
+
 void session_abort(struct session *s)
 {
-    struct linger now = {.l_onoff = 1, .l_linger = 0};
-    strait_setsockopt(s->server->stack, s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    session_close(s);
+    session_end(s, stream_reset);
 }

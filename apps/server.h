@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "strait.h"
+#include "stream.h"
 
 struct server;
 
@@ -22,8 +22,8 @@ struct session {
     LIST_ENTRY(session) link;
     struct server *server;
     struct strait_timer timer; /* idle while the service has the session, then of session_finish */
-    int fd;
-    short events; /* what the socket is watched for */
+    struct stream stream;
+    short events; /* what it is watched for */
     bool finishing;
 };
 
@@ -59,6 +59,10 @@ struct service {
 struct server *server_start(struct strait *, struct strait_env *, const struct service *,
                             uint16_t port, void *context);
 
+/* The same on streams of any kind, at one address or at every one (0.0.0.0). */
+struct server *server_start_at(const struct stream_host *, const struct service *,
+                               const struct sockaddr_in *, void *context);
+
 /* Closes the listener and tells every session to stop. Sessions end as their peers follow. */
 void server_stop(struct server *);
 
@@ -71,12 +75,11 @@ void server_free(struct server *);
 /* make_room would find a session now: if the server has stopped to accept, it asks again. */
 void server_room_is_near(struct server *);
 
-struct strait *server_stack(const struct server *);
 struct strait_env *server_env(const struct server *);
 void *server_context(const struct server *);
 
 /*
- * strait_recv, strait_send and strait_writev on the session's socket, except that `*end` (recv)
+ * stream_recv, stream_send and stream_sendv on the session's stream, except that `*end` (recv)
  * tells the end of the stream and 0 bytes mean that it is not the time: return the number of bytes,
  * or -1 when the connection has failed.
  */
@@ -85,13 +88,13 @@ ssize_t session_send(struct session *, const void *bytes, size_t length);
 ssize_t session_sendv(struct session *, const struct iovec *parts, int count);
 
 /*
- * strait_send_reference on the session's socket. Returns `length`, or 0 if it is not the time, or
- * -1 when the connection has failed or memory is short; without `length` nothing is kept.
+ * stream_lend on the session's stream. Returns `length`, or 0 if it is not the time, or -1 when the
+ * connection has failed or memory is short; without `length` nothing is kept.
  */
 ssize_t session_lend(struct session *, const void *bytes, size_t length,
                      void (*release)(void *context), void *context);
 
-/* Watches the socket for POLLIN, POLLOUT or both. */
+/* Watches the stream for POLLIN, POLLOUT, both, or (0) for its failure alone. */
 void session_watch(struct session *, short events);
 
 /* The idle time starts again. */

@@ -373,9 +373,8 @@ static void opened(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
     struct sockaddr_in peer = {0};
-    socklen_t length = sizeof(peer);
     if (http_of(h)->log)
-        strait_getpeername(server_stack(s->server), s->fd, (struct sockaddr *)&peer, &length);
+        stream_peer(&s->stream, &peer);
     h->peer = peer.sin_addr;
     wait_for_request(h);
 }
