@@ -35,7 +35,9 @@ SECCOMP_LIBS = $(shell $(PKG_CONFIG) --libs libseccomp)
 SQLITE_LIBS = $(shell $(PKG_CONFIG) --libs sqlite3)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
-PROGRAM_LIBS = $(PCAP_LIBS) $(HTTP_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS)
+PRIMES_LIBS = $(shell $(PKG_CONFIG) --libs primesieve)
+PROGRAM_LIBS = $(PCAP_LIBS) $(HTTP_LIBS) $(PRIMES_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) \
+	$(SQLITE_LIBS)
 # Only the benchmark compares with lwIP, and does without where it is not installed.
 LWIP_INCLUDES = $(shell $(PKG_CONFIG) --variable=includedir lwip 2>/dev/null)
 

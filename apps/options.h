@@ -72,6 +72,7 @@ struct command {
     const char *letters;                        /* as for getopt; "" if there are none */
     struct option options[COMMAND_OPTIONS_MAX]; /* as for getopt_long */
     int operands_max;
+    bool host_optional; /* without --addr it is no host, but uses the machine's own sockets */
     /* One of its options was found. Returns 0, or what options_fail returns. */
     int (*take)(void *settings, int option, const char *value, const struct report *);
     /* All have been found, each in order. Returns as above. NULL if there is nothing to check. */

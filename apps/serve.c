@@ -11,11 +11,13 @@
 #include "confine.h"
 #include "echo/echo.h"
 #include "http/http.h"
+#include "primes/stubs.h"
+#include "rpc/classic.h"
 #include "station.h"
 
 #define STOP_NS (2 * UINT64_C(1000000000)) /* for connections to end in order */
 
-enum { SERVERS = 4 };
+enum { SERVERS = 5 };
 
 /* What its own options say. */
 struct settings {
@@ -28,6 +30,7 @@ struct serve {
     const struct settings *settings;
     struct server *servers[SERVERS];
     struct echo_udp *echo_udp;
+    struct rpc_dispatcher *rpc;
     FILE *access_log; /* NULL: none, or it cannot be written any more */
 };
 
@@ -52,7 +55,8 @@ static const struct command command = {
         "Usage: strait serve --addr ADDRESS/BITS [OPTION...]\n"
         "\n"
         "Is a host on a TUN device, until SIGINT or SIGTERM. Services: echo (TCP and UDP port 7),\n"
-        "discard (9), chargen (19), HTTP (80). On the way out it prints its counters.\n"
+        "discard (9), chargen (19), HTTP (80), remote procedures (7000). On the way out it\n"
+        "prints its counters.\n"
         "\n"
         "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
         "  --access-log FILE  a line for each HTTP request, in the \"combined\" format; - is "
@@ -124,6 +128,17 @@ static struct server *start_http(struct serve *s)
     return http_start(s->station.stack, s->station.env, &config);
 }
 
+static struct server *start_rpc(struct serve *s)
+{
+    const struct stream_host host = stream_host_strait(s->station.stack, s->station.env);
+    const struct classic_config config = {
+        .address = {.sin_family = AF_INET, .sin_port = htons(CLASSIC_PORT)}};
+    s->rpc = rpc_new(s->station.env);
+    if (!s->rpc || primes_serve(s->rpc) < 0)
+        return NULL;
+    return classic_start(&host, s->rpc, &config);
+}
+
 static int start_services(struct serve *s)
 {
     struct strait *stack = s->station.stack;
@@ -137,6 +152,9 @@ static int start_services(struct serve *s)
         return complain("cannot serve chargen on TCP port 19: %s", strerror(errno));
     if (!(s->servers[3] = start_http(s)))
         return complain("cannot serve HTTP on TCP port 80: %s", strerror(errno));
+    if (!(s->servers[4] = start_rpc(s)))
+        return complain("cannot serve procedures on TCP port %d: %s", CLASSIC_PORT,
+                        strerror(errno));
     if (!(s->echo_udp = echo_udp_start(stack, 7)))
         return complain("cannot serve echo on UDP port 7: %s", strerror(errno));
     return 0;
@@ -211,6 +229,12 @@ static void print_counter(void *context, const char *name, uint64_t value)
         printf("%s %" PRIu64 "\n", name, value);
 }
 
+static void print_counters(const struct serve *s)
+{
+    rpc_visit_counters(s->rpc, print_counter, NULL);
+    station_counters(&s->station, print_counter, NULL);
+}
+
 int serve_main(int argc, char *argv[])
 {
     struct options options;
@@ -225,9 +249,10 @@ int serve_main(int argc, char *argv[])
     if (result == 0)
         result = stop(&s);
     if (result == 0)
-        station_counters(&s.station, print_counter, NULL);
+        print_counters(&s);
     fflush(stdout);
     free_services(&s);
+    rpc_free(s.rpc);
     close_access_log(&s);
     station_free(&s.station);
     return result == 0 ? 0 : 1;

@@ -7,6 +7,7 @@
 #include "nc/command.h"
 #include "options.h"
 #include "ping/command.h"
+#include "rpc/command.h"
 #include "serve.h"
 #include "set/command.h"
 #include "settings/command.h"
@@ -18,10 +19,11 @@ static const struct {
     int (*run)(int argc, char *argv[]);
     const char *purpose;
 } commands[] = {
-    {"serve", serve_main, "is a host that serves echo, discard, chargen and HTTP"},
+    {"serve", serve_main, "is a host that serves echo, discard, chargen, HTTP and procedures"},
     {"ping", ping_main, "sends ICMP echo requests to a host"},
     {"nc", nc_main, "joins stdin and stdout with a connection, or with datagrams"},
     {"get", get_main, "downloads by HTTP"},
+    {"rpc", rpc_main, "serves, calls, lists and measures remote procedures"},
     {"stat", stat_main, "shows the connections, or the counters, of a running strait"},
     {"set", set_main, "reads and changes the settings of a running strait"},
     {"settings", settings_main, "lists what --set changes, with defaults and ranges"},
@@ -33,9 +35,8 @@ static void print_help(void)
 {
     puts("Usage: strait COMMAND [OPTION...]\n"
          "\n"
-         "ping, nc, get and serve are hosts of their own on a TUN device; strait COMMAND --help "
-         "says\n"
-         "more.\n");
+         "ping, nc, get, serve and rpc are hosts of their own on a TUN device, and rpc may do\n"
+         "without; strait COMMAND --help says more.\n");
     for (size_t i = 0; i < COMMANDS; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].purpose);
     puts("  --version  prints the version\n"

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A call is a series of attempts, each of which the wire carries, with pauses between:
+ *
+ *     start --> attempt --result, error, or no further attempt is allowed--> ended
+ *                 ^  `--not executed, unknown, or half of the time is over--> pause
+ *                 `---------------------------------------------------------------'
+ *
+ * An attempt has half of the time that is left, the last one all of it: a server that is silent,
+ * since it has lost its memory of the connection, must not use up the deadline. One attempt that
+ * may have been executed makes the outcome unknown, however the later ones fail.
+ */
+#include "rpc/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "rpc/retry.h"
+
+struct rpc_call {
+    TAILQ_ENTRY(rpc_call) link;
+    struct rpc_channel *channel;
+    struct rpc_request request;
+    struct rpc_attempt *attempt; /* NULL: it pauses */
+    unsigned attempts;
+    bool unknown; /* an attempt may have been executed */
+    uint64_t sequence;
+    struct strait_timer deadline;
+    struct strait_timer turn; /* the end of the attempt's time, or of the pause */
+    rpc_ended *ended;
+    void *context;
+    uint8_t arguments[RPC_BYTES_MAX];
+};
+
+struct rpc_channel {
+    struct rpc_channel_config config;
+    uint64_t client;              /* of identities */
+    uint64_t sequence;            /* the last one given */
+    TAILQ_HEAD(, rpc_call) calls; /* as they began: sequences grow */
+    size_t call_count;
+    struct rpc_budget budget;
+    struct rpc_channel_counters counters;
+};
+
+static struct strait_env *env_of(const struct rpc_call *call)
+{
+    return call->channel->config.host.env;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+/* Nothing of it happens any more. */
+static void detach(struct rpc_call *call)
+{
+    struct strait_env *env = env_of(call);
+    env->timer_stop(env, &call->deadline);
+    env->timer_stop(env, &call->turn);
+    TAILQ_REMOVE(&call->channel->calls, call, link);
+    call->channel->call_count--;
+}
+
+static void end(struct rpc_call *call, struct rpc_reply reply, const uint8_t *result)
+{
+    if (call->unknown && reply.outcome == RPC_NOT_EXECUTED)
+        reply.outcome = RPC_UNKNOWN;
+    if (reply.outcome == RPC_RESULT || reply.outcome == RPC_ERROR)
+        rpc_budget_earn(&call->channel->budget);
+    detach(call);
+    call->ended(call->context, reply, result);
+    free(call);
+}
+
+static void abandon(struct rpc_call *call)
+{
+    if (call->attempt && call->channel->config.wire->abandon(call->attempt) == RPC_UNKNOWN)
+        call->unknown = true;
+    call->attempt = NULL;
+}
+
+enum rpc_outcome rpc_call_cancel(struct rpc_call *call)
+{
+    abandon(call);
+    enum rpc_outcome outcome = call->unknown ? RPC_UNKNOWN : RPC_NOT_EXECUTED;
+    detach(call);
+    free(call);
+    return outcome;
+}
+
+static void deadline_expired(void *owner, struct strait_timer *timer)
+{
+    (void)owner;
+    struct rpc_call *call =
+        (struct rpc_call *)(void *)((char *)timer - offsetof(struct rpc_call, deadline));
+    call->channel->counters.deadlines++;
+    abandon(call);
+    end(call, (struct rpc_reply){RPC_NOT_EXECUTED, RPC_DEADLINE_EXCEEDED}, NULL);
+}
+
+/* ---- Attempts -------------------------------------------------------------------------------- */
+
+static bool may_try_again(const struct rpc_call *call)
+{
+    return call->attempts < call->channel->config.attempts_max &&
+           rpc_is_repeatable(call->request.procedure);
+}
+
+/* Pauses before the next attempt, if there may be one in time; else it ends like this. */
+static void pause_or_end(struct rpc_call *call, struct rpc_reply reply)
+{
+    struct strait_env *env = env_of(call);
+    struct rpc_channel *channel = call->channel;
+    uint64_t now_ns = env->now(env);
+    uint32_t random;
+    call->unknown = call->unknown || reply.outcome == RPC_UNKNOWN;
+    if (!may_try_again(call)) {
+        end(call, reply, NULL);
+        return;
+    }
+    env->random(env, &random, sizeof(random));
+    uint64_t pause_ns = rpc_backoff(call->attempts, random);
+    if (now_ns + pause_ns >= call->request.deadline_ns) {
+        end(call, reply, NULL);
+        return;
+    }
+    if (!rpc_budget_take(&channel->budget, now_ns)) {
+        channel->counters.retries_refused++;
+        end(call, reply, NULL);
+        return;
+    }
+    env->timer_start(env, &call->turn, now_ns + pause_ns);
+}
+
+static void attempt_ended(void *owner, struct rpc_reply reply, const uint8_t *result)
+{
+    struct rpc_call *call = owner;
+    struct strait_env *env = env_of(call);
+    env->timer_stop(env, &call->turn);
+    call->attempt = NULL;
+    if (reply.outcome == RPC_RESULT || reply.outcome == RPC_ERROR)
+        end(call, reply, result);
+    else
+        pause_or_end(call, reply);
+}
+
+/* An earlier call may have ended since the last attempt: the server may forget it. */
+static void write_identity(struct rpc_call *call)
+{
+    const struct rpc_call *first;
+    TAILQ_FOREACH(first, &call->channel->calls, link)
+    if (first->request.procedure->identified)
+        break;
+    const struct rpc_identity identity = {
+        .client = call->channel->client,
+        .sequence = call->sequence,
+        .lowest = first->sequence,
+    };
+    rpc_identity_marshal(&identity, call->arguments);
+}
+
+static void try(struct rpc_call *call)
+{
+    struct strait_env *env = env_of(call);
+    uint64_t now_ns = env->now(env), left_ns = call->request.deadline_ns - now_ns;
+    call->attempts++;
+    call->channel->counters.attempts++;
+    if (call->request.procedure->identified)
+        write_identity(call);
+    call->attempt = call->channel->config.wire->begin(&call->request);
+    if (!call->attempt)
+        pause_or_end(call, (struct rpc_reply){RPC_NOT_EXECUTED, RPC_UNAVAILABLE});
+    else if (may_try_again(call))
+        env->timer_start(env, &call->turn, now_ns + left_ns / 2);
+}
+
+static void turn_expired(void *owner, struct strait_timer *timer)
+{
+    struct strait_env *env = owner;
+    struct rpc_call *call =
+        (struct rpc_call *)(void *)((char *)timer - offsetof(struct rpc_call, turn));
+    if (env->now(env) >= call->request.deadline_ns)
+        return; /* the deadline's own timer says so next */
+    if (!call->attempt) {
+        try(call);
+        return;
+    }
+    abandon(call);
+    pause_or_end(call, (struct rpc_reply){RPC_NOT_EXECUTED, RPC_DEADLINE_EXCEEDED});
+}
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+static uint64_t limit_deadline(uint64_t deadline_ns, uint64_t now_ns)
+{
+    if (deadline_ns == 0)
+        return now_ns + RPC_DEADLINE_DEFAULT_NS;
+    uint64_t latest_ns = now_ns + RPC_DEADLINE_MAX_NS;
+    return deadline_ns < latest_ns ? deadline_ns : latest_ns;
+}
+
+struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_procedure *procedure,
+                                const uint8_t *arguments, uint64_t deadline_ns, rpc_ended *ended,
+                                void *context)
+{
+    struct strait_env *env = channel->config.host.env;
+    uint64_t now_ns = env->now(env);
+    struct rpc_call *call = NULL;
+    if (channel->call_count == RPC_CALLS_MAX)
+        errno = EAGAIN;
+    else
+        call = calloc(1, sizeof(*call));
+    if (!call)
+        return NULL;
+    call->channel = channel;
+    call->request = (struct rpc_request){
+        .host = &channel->config.host,
+        .server = &channel->config.server,
+        .procedure = procedure,
+        .arguments = call->arguments,
+        .deadline_ns = limit_deadline(deadline_ns, now_ns),
+        .ended = attempt_ended,
+        .owner = call,
+    };
+    memcpy(call->arguments, arguments, procedure->argument_bytes);
+    if (procedure->identified)
+        call->sequence = ++channel->sequence;
+    call->deadline.expired = deadline_expired;
+    call->turn.expired = turn_expired;
+    call->ended = ended;
+    call->context = context;
+    TAILQ_INSERT_TAIL(&channel->calls, call, link);
+    channel->call_count++;
+    channel->counters.calls++;
+    env->timer_start(env, &call->deadline, call->request.deadline_ns);
+    env->timer_start(env, &call->turn, now_ns); /* so that nothing ends before this returns */
+    return call;
+}
+
+struct rpc_identity rpc_call_identity(const struct rpc_call *call)
+{
+    if (call->sequence == 0)
+        return (struct rpc_identity){0};
+    return (struct rpc_identity){.client = call->channel->client, .sequence = call->sequence};
+}
+
+/* What a blocking call waits for. */
+struct awaited {
+    const struct rpc_procedure *procedure;
+    bool ended;
+    struct rpc_reply reply;
+    uint8_t *result;
+};
+
+static void awaited_ended(void *context, struct rpc_reply reply, const uint8_t *result)
+{
+    struct awaited *a = context;
+    a->ended = true;
+    a->reply = reply;
+    if (result)
+        memcpy(a->result, result, a->procedure->result_bytes);
+}
+
+struct rpc_reply call_rpc(struct rpc_channel *channel, const struct rpc_procedure *procedure,
+                          const uint8_t *arguments, uint8_t *result)
+{
+    struct strait_env *env = channel->config.host.env;
+    struct awaited a = {.procedure = procedure, .result = result};
+    struct rpc_call *call = NULL;
+    if (env->wait)
+        call = rpc_call_start(channel, procedure, arguments, 0, awaited_ended, &a);
+    if (!call)
+        return (struct rpc_reply){RPC_NOT_EXECUTED, RPC_UNAVAILABLE};
+    while (!a.ended) {
+        if (env->wait(env, STRAIT_NEVER) == 0 || errno == EINTR)
+            continue;
+        if (!a.ended)
+            a.reply = (struct rpc_reply){rpc_call_cancel(call), RPC_UNAVAILABLE};
+        break;
+    }
+    return a.reply;
+}
+
+/* ---- Channels -------------------------------------------------------------------------------- */
+
+struct rpc_channel *rpc_channel_new(const struct rpc_channel_config *config)
+{
+    struct strait_env *env = config->host.env;
+    struct rpc_channel *channel = calloc(1, sizeof(*channel));
+    if (!channel)
+        return NULL;
+    channel->config = *config;
+    if (channel->config.attempts_max == 0)
+        channel->config.attempts_max = RPC_ATTEMPTS_MAX;
+    env->random(env, &channel->client, sizeof(channel->client));
+    TAILQ_INIT(&channel->calls);
+    rpc_budget_init(&channel->budget, env->now(env));
+    return channel;
+}
+
+void rpc_channel_free(struct rpc_channel *channel)
+{
+    if (!channel)
+        return;
+    for (struct rpc_call *call; (call = TAILQ_FIRST(&channel->calls));)
+        rpc_call_cancel(call);
+    free(channel);
+}
+
+struct strait_env *rpc_channel_env(const struct rpc_channel *channel)
+{
+    return channel->config.host.env;
+}
+
+const struct rpc_channel_counters *rpc_channel_counters(const struct rpc_channel *channel)
+{
+    return &channel->counters;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's side of calls, free of any wire: deadlines, outcomes, retry, and the identities of
+ * `once` procedures. A wire carries one attempt at a time for a call.
+ */
+#ifndef APPS_RPC_CLIENT_H
+#define APPS_RPC_CLIENT_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rpc/rpc.h"
+#include "stream.h"
+
+#define RPC_CALLS_MAX 4096 /* of a channel, at a time */
+
+struct rpc_reply {
+    enum rpc_outcome outcome;
+    enum rpc_code code; /* why; RPC_OK for a result */
+};
+
+/* ---- Wires ---- */
+
+struct rpc_attempt;
+
+/* What a wire is to carry; borrowed for as long as the attempt lasts. */
+struct rpc_request {
+    const struct stream_host *host;
+    const struct sockaddr_in *server;
+    const struct rpc_procedure *procedure;
+    const uint8_t *arguments;
+    uint64_t deadline_ns;
+    /* How it ended, not before `begin` has returned; `result`, borrowed, if it is one. */
+    void (*ended)(void *owner, struct rpc_reply, const uint8_t *result);
+    void *owner;
+};
+
+struct rpc_wire {
+    /* Returns NULL with errno if nothing has been sent, nor will be. */
+    struct rpc_attempt *(*begin)(const struct rpc_request *);
+    /* Ends an attempt that has not ended, and tells the server if it can: not executed, or unknown.
+     */
+    enum rpc_outcome (*abandon)(struct rpc_attempt *);
+};
+
+extern const struct rpc_wire rpc_classic_wire;
+
+/* ---- Channels ---- */
+
+struct rpc_channel;
+
+struct rpc_channel_config {
+    struct stream_host host;
+    struct sockaddr_in server;
+    const struct rpc_wire *wire;
+    unsigned attempts_max; /* 0: RPC_ATTEMPTS_MAX; 1: no retry */
+};
+
+/* To one server. Returns NULL when memory is short. */
+struct rpc_channel *rpc_channel_new(const struct rpc_channel_config *);
+
+/* Ends the calls that are left, untold, and frees it. NULL is allowed. */
+void rpc_channel_free(struct rpc_channel *);
+
+struct strait_env *rpc_channel_env(const struct rpc_channel *);
+
+#define RPC_CHANNEL_COUNTERS(X)                                                                    \
+    X(calls)                                                                                       \
+    X(attempts)                                                                                    \
+    X(retries_refused) /* by the budget */                                                         \
+    X(deadlines)       /* that passed */
+
+struct rpc_channel_counters {
+#define RPC_DECLARE(name) uint64_t name;
+    RPC_CHANNEL_COUNTERS(RPC_DECLARE)
+#undef RPC_DECLARE
+};
+
+const struct rpc_channel_counters *rpc_channel_counters(const struct rpc_channel *);
+
+/* ---- Calls ---- */
+
+struct rpc_call;
+
+typedef void rpc_ended(void *context, struct rpc_reply, const uint8_t *result);
+
+/*
+ * Begins a call; `ended` is called once, from a callback of the environment, with the result,
+ * borrowed, if there is one. `arguments` are copied; the identity of an identified procedure, at
+ * their beginning, is written by the channel. The deadline is a time; 0 is that of
+ * RPC_DEADLINE_DEFAULT_NS from now, and RPC_DEADLINE_MAX_NS is the latest. Returns NULL with errno:
+ * ENOMEM, EAGAIN (RPC_CALLS_MAX), and then `ended` is not called.
+ */
+struct rpc_call *rpc_call_start(struct rpc_channel *, const struct rpc_procedure *,
+                                const uint8_t *arguments, uint64_t deadline_ns, rpc_ended *ended,
+                                void *context);
+
+/* Ends it untold: not executed, or unknown. */
+enum rpc_outcome rpc_call_cancel(struct rpc_call *);
+
+/* Its identity, of which `lowest` is left 0; all 0 if its procedure has none. */
+struct rpc_identity rpc_call_identity(const struct rpc_call *);
+
+/*
+ * The same, but blocks until there is an outcome: drives the environment, which has to have a
+ * `wait`; so not in its callbacks. `result` is written if there is one.
+ */
+struct rpc_reply call_rpc(struct rpc_channel *, const struct rpc_procedure *,
+                          const uint8_t *arguments, uint8_t *result);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Without --addr these commands use the sockets of the machine's kernel, which needs no privilege;
+ * with it they are a host on a TUN device, as the other commands are.
+ */
+#include "rpc/command.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "confine.h"
+#include "primes/stubs.h"
+#include "privilege.h"
+#include "rpc/bench.h"
+#include "rpc/classic.h"
+#include "station.h"
+
+#define LEAVE_NS    (2 * RPC_S) /* for connections to end in order */
+#define ERROR_BYTES 512
+#define WORD        4 /* bytes; the arguments and results of these procedures are words */
+#define WORDS_MAX   (RPC_BYTES_MAX / WORD)
+#define WAIT_MAX_S  3600
+
+struct settings {
+    long port; /* to serve on */
+    long calls, at_once;
+    uint64_t wait_ns; /* 0: the default */
+    const char *target;
+    struct sockaddr_in server;
+    const struct rpc_procedure *procedure;
+    uint8_t arguments[RPC_BYTES_MAX];
+};
+
+/* ---- Command lines ---- */
+
+static int take_option(void *settings, int option, const char *value, const struct report *report)
+{
+    struct settings *s = settings;
+    switch (option) {
+    case 'p':
+        if (!options_number(value, UINT16_MAX, &s->port) || s->port < 1)
+            return options_fail(report, "-p %s: a port is a number from 1 to 65535", value);
+        return 0;
+    case 'n':
+        if (!options_number(value, RPC_BENCH_CALLS_MAX, &s->calls) || s->calls < 1)
+            return options_fail(report, "-n %s: must be a number from 1 to %d", value,
+                                RPC_BENCH_CALLS_MAX);
+        return 0;
+    case 'c':
+        if (!options_number(value, RPC_CALLS_MAX, &s->at_once) || s->at_once < 1)
+            return options_fail(report, "-c %s: must be a number from 1 to %d", value,
+                                RPC_CALLS_MAX);
+        return 0;
+    default: /* 'w' */
+        if (!options_seconds(value, WAIT_MAX_S, &s->wait_ns) || s->wait_ns == 0)
+            return options_fail(report, "-w %s: must be a number of seconds above 0, up to %d",
+                                value, WAIT_MAX_S);
+        return 0;
+    }
+}
+
+static int read_arguments(struct settings *s, char **words, int count, const struct report *report)
+{
+    const struct rpc_procedure *p = s->procedure;
+    if ((size_t)count * WORD != p->argument_bytes)
+        return options_fail(report, "%s takes %zu argument%s", p->name, p->argument_bytes / WORD,
+                            p->argument_bytes == WORD ? "" : "s");
+    for (int i = 0; i < count; i++) {
+        long word;
+        if (!options_number(words[i], UINT32_MAX, &word))
+            return options_fail(report, "%s: an argument is a number from 0 to %" PRIu32, words[i],
+                                UINT32_MAX);
+        rpc_put32(s->arguments + i * WORD, (uint32_t)word);
+    }
+    return 0;
+}
+
+/* "HOST" or "HOST:PORT"; the host's name ends up in the word itself. */
+static int read_target(struct settings *s, char *word, const struct report *report)
+{
+    long port = CLASSIC_PORT;
+    char *colon = strchr(word, ':');
+    if (colon && (!options_number(colon + 1, UINT16_MAX, &port) || port < 1))
+        return options_fail(report, "%s: a port is a number from 1 to 65535", word);
+    if (colon)
+        *colon = '\0';
+    s->target = word;
+    s->server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    return 0;
+}
+
+static int check_call(void *settings, const struct options *o, const struct report *report)
+{
+    struct settings *s = settings;
+    if (o->operand_count < 2)
+        return options_fail(report, "it needs a host and a procedure; say for example "
+                                    "10.7.0.2:7000 ith_prime 5");
+    s->procedure = rpc_by_name(primes_procedures, PRIMES_PROCEDURES, o->operands[1]);
+    if (!s->procedure)
+        return options_fail(report, "there is no procedure \"%s\"; see strait rpc list",
+                            o->operands[1]);
+    if (read_target(s, o->operands[0], report) < 0)
+        return -1;
+    return read_arguments(s, o->operands + 2, o->operand_count - 2, report);
+}
+
+/* ---- What the commands share ---- */
+
+/* Makes the loop, and the host if there is to be one. Returns 0, or -1 after a line. */
+static int open_station(struct station *station, const struct options *options,
+                        struct stream_host *host)
+{
+    if (station_init(station, options) < 0)
+        return -1;
+    if (options->addr.s_addr == 0) {
+        *host = stream_host_kernel(station->env);
+        return 0;
+    }
+    if (station_open(station) < 0)
+        return -1;
+    *host = stream_host_strait(station->stack, station->env);
+    return 0;
+}
+
+static int leave(struct station *station)
+{
+    if (!station->stack)
+        return 0;
+    return station_finish(station, station->env->now(station->env) + LEAVE_NS);
+}
+
+static struct rpc_channel *open_channel(const struct settings *s, const struct stream_host *host)
+{
+    const struct rpc_channel_config config = {
+        .host = *host, .server = s->server, .wire = &rpc_classic_wire};
+    struct rpc_channel *channel = rpc_channel_new(&config);
+    if (!channel)
+        say("%s", strerror(errno));
+    return channel;
+}
+
+/* ---- serve ---- */
+
+static const struct command serve_command = {
+    .name = "rpc serve",
+    .help = "Usage: strait rpc serve [-p PORT] [OPTION...]\n"
+            "\n"
+            "Offers the procedures that strait rpc list shows, until SIGINT or SIGTERM: on the\n"
+            "machine's own sockets, or with --addr as a host on a TUN device.\n"
+            "\n"
+            "  -p PORT            the TCP port (default: 7000)\n",
+    .letters = "p:",
+    .host_optional = true,
+    .take = take_option,
+};
+
+/* Nothing but the device is needed from here on; sockets of the kernel are made as long as it runs.
+ */
+static int give_up_the_rest(struct station *station)
+{
+    char notice[200], error[ERROR_BYTES];
+    int failed = station->stack
+                     ? confine(NULL, notice, sizeof(notice), error, sizeof(error))
+                     : privilege_drop(station->user, sizeof(station->user), error, sizeof(error));
+    return failed < 0 ? complain("%s", error) : 0;
+}
+
+static void print_counter(void *context, const char *name, uint64_t value)
+{
+    (void)context;
+    if (value > 0)
+        printf("%s %" PRIu64 "\n", name, value);
+}
+
+static int serve(struct station *station, const struct settings *s, struct rpc_dispatcher *rpc,
+                 const struct stream_host *host)
+{
+    const struct classic_config config = {
+        .address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)}};
+    struct server *server = classic_start(host, rpc, &config);
+    if (!server)
+        return complain("cannot serve on TCP port %ld: %s", s->port, strerror(errno));
+    int result = give_up_the_rest(station);
+    if (result == 0) {
+        printf("strait: serving procedures on TCP port %ld\n", s->port);
+        fflush(stdout);
+        result = station_run(station);
+    }
+    if (result == 0) {
+        server_stop(server);
+        result = leave(station);
+    }
+    server_free(server);
+    if (result == 0)
+        rpc_visit_counters(rpc, print_counter, NULL);
+    return result;
+}
+
+static int run_serve(const struct options *options, const struct settings *s)
+{
+    struct station station;
+    struct stream_host host;
+    int result = open_station(&station, options, &host);
+    struct rpc_dispatcher *rpc = result == 0 ? rpc_new(station.env) : NULL;
+    if (result == 0 && (!rpc || primes_serve(rpc) < 0))
+        result = complain("%s", strerror(errno));
+    if (result == 0)
+        result = serve(&station, s, rpc, &host);
+    rpc_free(rpc);
+    station_free(&station);
+    return result;
+}
+
+/* ---- call ---- */
+
+static const struct command call_command = {
+    .name = "rpc call",
+    .help = "Usage: strait rpc call HOST[:PORT] PROCEDURE ARGUMENT... [OPTION...]\n"
+            "\n"
+            "Calls a procedure and prints its result: over the machine's own sockets, or with\n"
+            "--addr as a host on a TUN device. Exit status: 0 with a result, 1 without.\n"
+            "\n"
+            "  -w SECONDS         the deadline (default: 10)\n",
+    .letters = "w:",
+    .host_optional = true,
+    .operands_max = 2 + WORDS_MAX,
+    .take = take_option,
+    .check = check_call,
+};
+
+struct single {
+    struct station *station;
+    const struct rpc_procedure *procedure;
+    bool ended;
+    int result;
+};
+
+static void single_ended(void *context, struct rpc_reply reply, const uint8_t *result)
+{
+    struct single *single = context;
+    const struct rpc_procedure *p = single->procedure;
+    single->ended = true;
+    if (!result)
+        single->result = complain("%s: %s (%s)", p->name, rpc_outcome_text(reply.outcome),
+                                  rpc_code_text(reply.code));
+    for (size_t i = 0; result && i < p->result_bytes; i += WORD)
+        printf("%s%" PRIu32 "%s", i > 0 ? " " : "", rpc_get32(result + i),
+               i + WORD == p->result_bytes ? "\n" : "");
+    strait_loop_stop(single->station->loop);
+}
+
+static int make_call(struct station *station, const struct settings *s, struct rpc_channel *channel)
+{
+    struct single single = {.station = station, .procedure = s->procedure};
+    uint64_t deadline_ns = s->wait_ns ? station->env->now(station->env) + s->wait_ns : 0;
+    if (!rpc_call_start(channel, s->procedure, s->arguments, deadline_ns, single_ended, &single))
+        return complain("%s", strerror(errno));
+    if (station_run(station) < 0)
+        return -1;
+    return single.ended ? single.result : complain("interrupted");
+}
+
+/* ---- bench ---- */
+
+static const struct command bench_command = {
+    .name = "rpc bench",
+    .help = "Usage: strait rpc bench HOST[:PORT] PROCEDURE ARGUMENT... [OPTION...]\n"
+            "\n"
+            "Calls a procedure again and again, with a connection for each call, and prints how\n"
+            "many calls a second there were and how long they took.\n"
+            "\n"
+            "  -n CALLS           in all (default: 10000)\n"
+            "  -c CALLS           at once (default: 16)\n",
+    .letters = "n:c:",
+    .host_optional = true,
+    .operands_max = 2 + WORDS_MAX,
+    .take = take_option,
+    .check = check_call,
+};
+
+static int make_calls(struct station *station, const struct settings *s,
+                      struct rpc_channel *channel)
+{
+    (void)station;
+    const struct rpc_bench_config config = {
+        .channel = channel,
+        .procedure = s->procedure,
+        .arguments = s->arguments,
+        .calls = (uint32_t)s->calls,
+        .at_once = (uint32_t)s->at_once,
+    };
+    struct rpc_bench_result r;
+    if (rpc_bench(&config, &r) < 0)
+        return complain("%s", strerror(errno));
+    if (r.results < config.calls)
+        say("%" PRIu32 " calls had no result; one: %s (%s)", config.calls - r.results,
+            rpc_outcome_text(r.failure.outcome), rpc_code_text(r.failure.code));
+    printf("%.0f calls/s; half of them took up to %.3f ms, 99%% up to %.3f ms, the slowest %.3f "
+           "ms\n",
+           r.results * 1e9 / (double)r.took_ns, (double)r.median_ns / 1e6, (double)r.slow_ns / 1e6,
+           (double)r.slowest_ns / 1e6);
+    return r.results == config.calls ? 0 : -1;
+}
+
+/* ---- list ---- */
+
+static int list(void)
+{
+    printf("%-12s %4s  %-10s %9s %7s\n", "procedure", "id", "class", "arguments", "result");
+    for (size_t i = 0; i < PRIMES_PROCEDURES; i++) {
+        const struct rpc_procedure *p = &primes_procedures[i];
+        printf("%-12s %4" PRIu32 "  %-10s %7zu B %5zu B\n", p->name, p->id,
+               rpc_class_text(p->class), p->argument_bytes, p->result_bytes);
+    }
+    return 0;
+}
+
+/* ---- The command ---- */
+
+static int run_client(const struct options *options, struct settings *s,
+                      int (*use)(struct station *, const struct settings *, struct rpc_channel *))
+{
+    struct station station;
+    struct stream_host host;
+    if (station_find(s->target, &s->server.sin_addr) < 0)
+        return -1;
+    int result = open_station(&station, options, &host);
+    struct rpc_channel *channel = result == 0 ? open_channel(s, &host) : NULL;
+    result = channel ? use(&station, s, channel) : -1;
+    rpc_channel_free(channel);
+    if (result == 0)
+        result = leave(&station);
+    station_free(&station);
+    return result;
+}
+
+static void print_help(FILE *to)
+{
+    fputs("Usage: strait rpc serve|call|list|bench ...\n"
+          "\n"
+          "Remote procedure calls on the classic wire. strait rpc COMMAND --help says more.\n"
+          "\n"
+          "  serve      offers the procedures\n"
+          "  call       calls one and prints its result\n"
+          "  list       shows them\n"
+          "  bench      measures calls a second\n",
+          to);
+}
+
+int rpc_main(int argc, char *argv[])
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    struct settings s = {.port = CLASSIC_PORT, .calls = 10000, .at_once = 16};
+    struct options options;
+    int status;
+    if (strcmp(name, "list") == 0 && argc == 2)
+        return list();
+    if (strcmp(name, "--help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "serve") == 0) {
+        if (!options_begin(&serve_command, argc - 1, argv + 1, &options, &s, &status))
+            return status;
+        return run_serve(&options, &s) == 0 ? 0 : 1;
+    }
+    if (strcmp(name, "call") == 0) {
+        if (!options_begin(&call_command, argc - 1, argv + 1, &options, &s, &status))
+            return status;
+        return run_client(&options, &s, make_call) == 0 ? 0 : 1;
+    }
+    if (strcmp(name, "bench") == 0) {
+        if (!options_begin(&bench_command, argc - 1, argv + 1, &options, &s, &status))
+            return status;
+        return run_client(&options, &s, make_calls) == 0 ? 0 : 1;
+    }
+    say("rpc is followed by serve, call, list or bench; see strait rpc --help");
+    return EXIT_USAGE;
+}

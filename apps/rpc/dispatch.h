@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server's side of calls, free of any wire: finds the procedure, runs it here or on the
+ * environment's executor, drops what has expired, sheds what there is no time for, and answers.
+ * A wire (rpc/classic) reads requests, hands them in, and writes what comes back.
+ */
+#ifndef APPS_RPC_DISPATCH_H
+#define APPS_RPC_DISPATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rpc/rpc.h"
+#include "strait.h"
+
+#define RPC_SERVICES_MAX 16
+#define RPC_PARALLEL     2  /* of one service's long calls, on the executor */
+#define RPC_QUEUE        64 /* of one service's long calls that wait for their turn */
+
+struct rpc_dispatcher;
+struct rpc_job;
+
+/* Procedures that share a context. */
+struct rpc_service {
+    const char *name;
+    const struct rpc_procedure *procedures; /* borrowed */
+    size_t count;
+    void *context;
+    void (*release)(void *context); /* when nothing runs any more; may be NULL */
+    unsigned parallel_max;          /* 0: RPC_PARALLEL; 1 where its calls must not overlap */
+    unsigned queue_max;             /* 0: RPC_QUEUE */
+};
+
+#define RPC_COUNTERS(X)                                                                            \
+    X(calls)              /* requests that were whole */                                           \
+    X(results)            /* sent, or handed to the wire to be sent */                             \
+    X(errors)             /* said by a procedure */                                                \
+    X(unknown)            /* procedures */                                                         \
+    X(expired)            /* before they ran */                                                    \
+    X(shed)               /* the queue was full, or too long for the deadline */                   \
+    X(cancelled)          /* by clients that went away, before the answer */                       \
+    X(unheard)            /* of these, those that ran all the same */                              \
+    X(requests_cut_off)   /* not whole in time */                                                  \
+    X(requests_broken)    /* ended, or failed, before they were whole */                           \
+    X(sessions_displaced) /* without a whole request, by newer ones */
+
+struct rpc_counters {
+#define RPC_DECLARE(name) uint64_t name;
+    RPC_COUNTERS(RPC_DECLARE)
+#undef RPC_DECLARE
+};
+
+/* Returns NULL when memory is short. */
+struct rpc_dispatcher *rpc_new(struct strait_env *);
+
+/*
+ * Adds a service; it is copied. Returns 0, or -1 with EEXIST (an id that is taken), EINVAL (a size
+ * above RPC_BYTES_MAX, no result, or an identity that does not fit) or ENOSPC. The context is
+ * released later in all cases but these.
+ */
+int rpc_register(struct rpc_dispatcher *, const struct rpc_service *);
+
+/*
+ * Frees it. Calls that wait are forgotten; one that runs on the executor ends first, and until then
+ * contexts stay. NULL is allowed.
+ */
+void rpc_free(struct rpc_dispatcher *);
+
+/* The same when the environment has lost its work, as that of a simulated host does in a crash. */
+void rpc_crash(struct rpc_dispatcher *);
+
+/*
+ * Gives the sizes of a procedure's arguments and result. Returns whether there is the procedure.
+ * The third of the six steps of a call (primes/stubs.h).
+ */
+bool get_sizes(const struct rpc_dispatcher *, uint32_t id, size_t *argument_bytes,
+               size_t *result_bytes);
+
+/* `result` is that of the procedure if the code is RPC_OK, and borrowed; else NULL. */
+typedef void rpc_answered(void *owner, enum rpc_code, const uint8_t *result, size_t result_bytes);
+
+/*
+ * Runs a procedure on arguments of the right size, borrowed for the call, unless the deadline
+ * passes before. `answered` is called once: before this returns, which then is NULL; or later,
+ * unless the job that this returns is cancelled before. The fourth of the six steps.
+ */
+struct rpc_job *call_server_stub(struct rpc_dispatcher *, uint32_t id, const uint8_t *arguments,
+                                 uint64_t deadline_ns, rpc_answered *answered, void *owner);
+
+/* Nobody waits for the answer any more: the call does not run if it has not begun to. */
+void rpc_cancel(struct rpc_job *);
+
+struct rpc_counters *rpc_counters(struct rpc_dispatcher *);
+
+/* Calls visit(context, "rpc_calls", value) and so on. */
+void rpc_visit_counters(const struct rpc_dispatcher *,
+                        void (*visit)(void *context, const char *name, uint64_t value),
+                        void *context);
+
+#endif
