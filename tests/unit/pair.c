@@ -20,6 +20,7 @@
 #define HOSTS       2
 #define FILES_MAX   160
 #define HANDLES_MAX 160
+#define WORK_MAX    64
 #define UNTIL_NS    (60 * PAIR_S)
 #define PATH_BYTES  256
 #define START_NS    (1000 * PAIR_S)
@@ -49,6 +50,12 @@ struct file {
     int64_t changed_ns;
 };
 
+/* Work that has been accepted. */
+struct labour {
+    struct strait_work *work; /* NULL: none */
+    uint64_t due_ns;
+};
+
 struct pair {
     struct strait_env env;
     struct timer_wheel timers;
@@ -64,6 +71,8 @@ struct pair {
     size_t file_count;
     uint64_t opened; /* by file_open_below */
     const struct file *handles[HANDLES_MAX];
+    struct labour labours[WORK_MAX];
+    uint64_t work_ns;
 };
 
 static struct pair *pair_of(struct strait_env *env)
@@ -123,6 +132,25 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Returns when work will be done. */
+static uint64_t do_work(struct pair *pair)
+{
+    uint64_t next_ns = STRAIT_NEVER;
+    for (size_t i = 0; i < WORK_MAX; i++) {
+        struct labour *labour = &pair->labours[i];
+        struct strait_work *work = labour->work;
+        if (work && labour->due_ns <= pair->now_ns) {
+            labour->work = NULL;
+            work->run(work);
+            work->done(work);
+        }
+    }
+    for (size_t i = 0; i < WORK_MAX; i++)
+        if (pair->labours[i].work)
+            next_ns = earlier(next_ns, pair->labours[i].due_ns);
+    return next_ns;
+}
+
 /* Does all that is due now, until there is nothing more. Returns when something will be. */
 static uint64_t settle(struct pair *pair)
 {
@@ -132,6 +160,7 @@ static uint64_t settle(struct pair *pair)
         assert_true(++rounds < ROUNDS_MAX);
         next_ns = STRAIT_NEVER;
         timer_wheel_advance(&pair->timers, pair->now_ns);
+        uint64_t work_ns = do_work(pair);
         for (int i = 0; i < HOSTS; i++) {
             struct host *host = &pair->hosts[i];
             receive_due(pair, host);
@@ -143,6 +172,7 @@ static uint64_t settle(struct pair *pair)
             next_ns = earlier(next_ns, packet ? packet->arrives_ns : STRAIT_NEVER);
         }
         next_ns = earlier(next_ns, timer_wheel_next(&pair->timers));
+        next_ns = earlier(next_ns, work_ns);
     } while (next_ns <= pair->now_ns);
     return next_ns;
 }
@@ -205,6 +235,24 @@ static void env_timer_stop(struct strait_env *env, struct strait_timer *timer)
 static int64_t env_wall_clock(struct strait_env *env)
 {
     return (int64_t)(PAIR_WALL_S * PAIR_S + pair_of(env)->now_ns - START_NS);
+}
+
+static int env_execute(struct strait_env *env, struct strait_work *work)
+{
+    struct pair *pair = pair_of(env);
+    for (size_t i = 0; i < WORK_MAX; i++) {
+        if (pair->labours[i].work)
+            continue;
+        pair->labours[i] = (struct labour){work, pair->now_ns + pair->work_ns};
+        return 0;
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+void pair_work_takes(struct pair *pair, uint64_t duration_ns)
+{
+    pair->work_ns = duration_ns;
 }
 
 static int env_wait(struct strait_env *env, uint64_t deadline_ns)
@@ -408,6 +456,7 @@ struct pair *pair_new(const struct pair_config *config)
         .file_close = env_file_close,
         .file_read = env_file_read,
         .file_size = env_file_size,
+        .execute = env_execute,
         .wait = env_wait,
         .wall_clock = env_wall_clock,
         .file_open_below = env_file_open_below,
@@ -417,6 +466,7 @@ struct pair *pair_new(const struct pair_config *config)
     /* Not 0: a program that takes 0 for "never" would be found by no test otherwise. */
     pair->now_ns = START_NS;
     pair->delay_ns = config->delay_ns ? config->delay_ns : PAIR_MS;
+    pair->work_ns = PAIR_MS;
     timer_wheel_init(&pair->timers, pair->now_ns, &pair->env);
     prng_seed(&pair->prng, 1);
     for (int i = 0; i < HOSTS; i++)

@@ -70,6 +70,11 @@ uint64_t pair_counter(struct pair *, int host, const char *name);
  */
 void pair_file(struct pair *, const char *path, const void *bytes, size_t length);
 
+/* How long work of the environment takes: it is run, and done, so long after it was accepted (1
+ * ms).
+ */
+void pair_work_takes(struct pair *, uint64_t duration_ns);
+
 /* How often something was opened below a directory. */
 uint64_t pair_opened(const struct pair *);
 
