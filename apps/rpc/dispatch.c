@@ -3,12 +3,13 @@
  * The way of a call:
  *
  *     call_server_stub --> quick: run here, answered
- *                      `-> long: queue of the service -> executor -> answered
+ *                      `-> others: queue of the service -> executor, or `begin` -> answered
  *
- * A long call has a job, which lives until it is answered, or has been cancelled and does not run.
- * Of each service a few jobs run at a time; the others wait in its own queue, so that no service
- * waits for another. Where the queue is full, or so long that the deadline would pass before the
- * call's turn, it is refused at once: the client then knows, and no work is done in vain.
+ * A call that does not end at once has a job, which lives until it is answered, or has been
+ * cancelled and does not run. Of each service a few jobs run at a time; the others wait in its own
+ * queue, so that no service waits for another. Where the queue is full, or so long that the
+ * deadline would pass before the call's turn, it is refused at once: the client then knows, and no
+ * work is done in vain.
  */
 #include "rpc/dispatch.h"
 
@@ -25,7 +26,8 @@ struct served {
     struct rpc_service service;
     struct jobs waiting, running;
     unsigned waiting_count, running_count;
-    uint64_t mean_ns; /* of a run; 0: none has ended */
+    uint64_t mean_ns;  /* of a run; 0: none has ended */
+    bool runs_waiting; /* within run_waiting: what ends at once does not begin it again */
 };
 
 struct rpc_dispatcher {
@@ -47,6 +49,8 @@ struct rpc_job {
     rpc_answered *answered; /* NULL: nobody waits */
     void *owner;
     bool runs;
+    bool begins;         /* its procedure's `begin` has not returned */
+    bool answered_early; /* within it */
     enum rpc_code code;
     uint8_t arguments[RPC_BYTES_MAX], result[RPC_BYTES_MAX];
 };
@@ -219,9 +223,9 @@ static void note_time(struct served *s, uint64_t took_ns)
         s->mean_ns = s->mean_ns - (s->mean_ns >> MEAN_SHIFT) + (took_ns >> MEAN_SHIFT);
 }
 
-static void work_done(struct strait_work *work)
+/* What ran has ended with its code. */
+static void job_done(struct rpc_job *job)
 {
-    struct rpc_job *job = (struct rpc_job *)(void *)work;
     struct rpc_dispatcher *rpc = job->rpc;
     struct served *s = job->served;
     TAILQ_REMOVE(&s->running, job, link);
@@ -233,13 +237,38 @@ static void work_done(struct strait_work *work)
     else
         rpc->counters.unheard++;
     answer(job, job->code);
-    if (!rpc->ending)
-        run_waiting(s);
-    else if (rpc->running == 0)
+    if (rpc->ending && rpc->running == 0)
         release(rpc);
+    else if (!rpc->ending && !s->runs_waiting)
+        run_waiting(s);
 }
 
-/* Returns whether it could; if not, the job is no more. */
+static void work_done(struct strait_work *work)
+{
+    job_done((struct rpc_job *)(void *)work);
+}
+
+void rpc_answer(struct rpc_job *job, enum rpc_code code, const uint8_t *result)
+{
+    job->code = code;
+    if (code == RPC_OK)
+        memcpy(job->result, result, job->procedure->result_bytes);
+    if (job->begins)
+        job->answered_early = true;
+    else
+        job_done(job);
+}
+
+/* Returns whether the call is now under way. */
+static bool begin_procedure(struct rpc_job *job)
+{
+    job->begins = true;
+    job->procedure->begin(job->served->service.context, job, job->arguments);
+    job->begins = false;
+    return !job->answered_early;
+}
+
+/* Lets a job run. Returns whether it is still there: it may have been shed, or answered. */
 static bool begin(struct rpc_job *job)
 {
     struct strait_env *env = job->rpc->env;
@@ -247,7 +276,7 @@ static bool begin(struct rpc_job *job)
     job->began_ns = env->now(env);
     job->work.run = work_run;
     job->work.done = work_done;
-    if (env->execute(env, &job->work) < 0) {
+    if (!job->procedure->begin && env->execute(env, &job->work) < 0) {
         shed(job);
         return false;
     }
@@ -255,12 +284,16 @@ static bool begin(struct rpc_job *job)
     TAILQ_INSERT_TAIL(&s->running, job, link);
     s->running_count++;
     job->rpc->running++;
-    return true;
+    if (!job->procedure->begin || begin_procedure(job))
+        return true;
+    job_done(job);
+    return false;
 }
 
 /* Lets as many run as may. */
 static void run_waiting(struct served *s)
 {
+    s->runs_waiting = true;
     for (struct rpc_job *job;
          s->running_count < s->service.parallel_max && (job = TAILQ_FIRST(&s->waiting));) {
         struct strait_env *env = job->rpc->env;
@@ -271,6 +304,7 @@ static void run_waiting(struct served *s)
         else
             begin(job);
     }
+    s->runs_waiting = false;
 }
 
 /* Whether a call would be run in time, as things are, if it waited. */
@@ -338,7 +372,8 @@ struct rpc_job *call_server_stub(struct rpc_dispatcher *rpc, uint32_t id, const 
         answered(owner, RPC_DEADLINE_EXCEEDED, NULL, 0);
         return NULL;
     }
-    if (!procedure->is_long || !procedure->is_long(s->service.context, arguments)) {
+    if (!procedure->begin &&
+        (!procedure->is_long || !procedure->is_long(s->service.context, arguments))) {
         run_here(rpc, s, procedure, arguments, answered, owner);
         return NULL;
     }

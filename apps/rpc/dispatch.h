@@ -14,11 +14,10 @@
 #include "strait.h"
 
 #define RPC_SERVICES_MAX 16
-#define RPC_PARALLEL     2  /* of one service's long calls, on the executor */
-#define RPC_QUEUE        64 /* of one service's long calls that wait for their turn */
+#define RPC_PARALLEL     2  /* of one service's calls that do not end at once */
+#define RPC_QUEUE        64 /* of one service's calls that wait for their turn */
 
 struct rpc_dispatcher;
-struct rpc_job;
 
 /* Procedures that share a context. */
 struct rpc_service {
@@ -61,12 +60,12 @@ struct rpc_dispatcher *rpc_new(struct strait_env *);
 int rpc_register(struct rpc_dispatcher *, const struct rpc_service *);
 
 /*
- * Frees it. Calls that wait are forgotten; one that runs on the executor ends first, and until then
- * contexts stay. NULL is allowed.
+ * Frees it. Calls that wait are forgotten; those that run are answered first, though nobody hears
+ * of it, and until then contexts stay. NULL is allowed.
  */
 void rpc_free(struct rpc_dispatcher *);
 
-/* The same when the environment has lost its work, as that of a simulated host does in a crash. */
+/* The same where nothing that runs will be answered any more: in the crash of a simulated host. */
 void rpc_crash(struct rpc_dispatcher *);
 
 /*
@@ -89,6 +88,9 @@ struct rpc_job *call_server_stub(struct rpc_dispatcher *, uint32_t id, const uin
 
 /* Nobody waits for the answer any more: the call does not run if it has not begun to. */
 void rpc_cancel(struct rpc_job *);
+
+/* For `begin` of a procedure: the answer. `result`, if the code is RPC_OK, is copied. */
+void rpc_answer(struct rpc_job *, enum rpc_code, const uint8_t *result);
 
 struct rpc_counters *rpc_counters(struct rpc_dispatcher *);
 

@@ -54,6 +54,8 @@ const char *rpc_code_text(enum rpc_code);
 const char *rpc_outcome_text(enum rpc_outcome);
 const char *rpc_class_text(enum rpc_class);
 
+struct rpc_job;
+
 struct rpc_procedure {
     uint32_t id;
     const char *name;
@@ -73,6 +75,12 @@ struct rpc_procedure {
     enum rpc_code (*run)(void *context, const uint8_t *arguments, uint8_t *result);
     /* Whether these arguments may take long. NULL: no. */
     bool (*is_long)(void *context, const uint8_t *arguments);
+    /*
+     * In place of `run`, for what waits for others: begins on the driving thread, and has
+     * rpc_answer called there once, before it returns or later. `arguments` are the job's, until
+     * then.
+     */
+    void (*begin)(void *context, struct rpc_job *, const uint8_t *arguments);
 };
 
 /* Whether a client may repeat a call whose outcome is not known. */

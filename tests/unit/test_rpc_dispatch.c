@@ -23,8 +23,9 @@ struct bench {
     struct strait_work *accepted[ACCEPTED_MAX];
     size_t accepted_count, accepted_max;
     struct rpc_dispatcher *rpc;
-    int ran;      /* runs of procedures */
-    int released; /* contexts */
+    struct rpc_job *begun; /* the last deferred one */
+    int ran;               /* runs of procedures */
+    int released;          /* contexts */
 };
 
 /* What a call was answered. */
@@ -81,7 +82,18 @@ static bool always(void *context, const uint8_t *arguments)
     return true;
 }
 
-enum { QUICK = 1, LONG };
+/* Is answered at once if the number is even, else when the test says so. */
+static void begin(void *context, struct rpc_job *job, const uint8_t *arguments)
+{
+    struct bench *b = context;
+    b->ran++;
+    if (rpc_get32(arguments) % 2 == 0)
+        rpc_answer(job, RPC_OK, arguments);
+    else
+        b->begun = job;
+}
+
+enum { QUICK = 1, LONG, DEFERRED };
 
 static const struct rpc_procedure procedures[] = {
     {.id = QUICK, .name = "quick", .argument_bytes = 4, .result_bytes = 4, .run = same},
@@ -91,6 +103,7 @@ static const struct rpc_procedure procedures[] = {
      .result_bytes = 4,
      .run = same,
      .is_long = always},
+    {.id = DEFERRED, .name = "deferred", .argument_bytes = 4, .result_bytes = 4, .begin = begin},
 };
 
 static void released(void *context)
@@ -109,7 +122,7 @@ static struct bench *bench_new(unsigned parallel_max, unsigned queue_max)
     const struct rpc_service service = {
         .name = "same",
         .procedures = procedures,
-        .count = 2,
+        .count = 3,
         .context = b,
         .release = released,
         .parallel_max = parallel_max,
@@ -281,6 +294,28 @@ static void a_cancelled_call_that_waits_does_not_run(void **state)
     bench_free(b);
 }
 
+static void a_procedure_may_answer_now_or_later(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(1, 0);
+    struct answer a[3];
+    assert_null(call(b, DEFERRED, 2, RPC_S, &a[0]));
+    expect(&a[0], RPC_OK, 2);
+    assert_non_null(call(b, DEFERRED, 3, RPC_S, &a[0]));
+    for (uint32_t i = 1; i < 3; i++)
+        assert_non_null(call(b, DEFERRED, 2 * i, RPC_S, &a[i])); /* behind it */
+    assert_int_equal(a[0].times, 0);
+    rpc_answer(b->begun, RPC_OK, (const uint8_t *)"\0\0\0\7");
+    expect(&a[0], RPC_OK, 7);
+    expect(&a[1], RPC_OK, 2);
+    expect(&a[2], RPC_OK, 4);
+    struct rpc_job *job = call(b, DEFERRED, 5, RPC_S, &a[0]);
+    rpc_cancel(job);
+    rpc_answer(b->begun, RPC_INTERNAL, NULL);
+    assert_int_equal(a[0].times, 0);
+    bench_free(b);
+}
+
 static void the_end_waits_for_what_runs(void **state)
 {
     (void)state;
@@ -320,6 +355,7 @@ int main(void)
         cmocka_unit_test(a_call_that_would_come_too_late_is_shed_early),
         cmocka_unit_test(an_executor_without_room_sheds_too),
         cmocka_unit_test(a_cancelled_call_that_waits_does_not_run),
+        cmocka_unit_test(a_procedure_may_answer_now_or_later),
         cmocka_unit_test(the_end_waits_for_what_runs),
         cmocka_unit_test(a_crash_does_not_wait),
     };
