@@ -90,7 +90,8 @@ ORACLE := $(call programs,$(ORACLE_SRC))
 POSIX := $(call programs,$(POSIX_SRC))
 BENCH := $(call programs,$(BENCH_SRC))
 LWIP := $(OUT)/tests/bench/lwip
-FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c))
+FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c) \
+	apps/rpc/classic.c apps/rpc/dispatch.c apps/rpc/rpc.c)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 

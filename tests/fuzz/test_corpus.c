@@ -90,6 +90,12 @@ static void requests_to_the_http_server(void **state)
     run_all("http", fuzz_http);
 }
 
+static void requests_to_the_rpc_server(void **state)
+{
+    (void)state;
+    run_all("rpc", fuzz_rpc);
+}
+
 /* The fuzzer begins with a way into each state: an input that is named after it. */
 static void the_corpus_has_a_way_into_every_state(void **state)
 {
@@ -125,6 +131,7 @@ int main(void)
         cmocka_unit_test(fragments_against_the_model),
         cmocka_unit_test(streams_through_a_hostile_middle),
         cmocka_unit_test(requests_to_the_http_server),
+        cmocka_unit_test(requests_to_the_rpc_server),
         cmocka_unit_test(the_corpus_has_a_way_into_every_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
