@@ -94,6 +94,7 @@ FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard a
 	apps/rpc/classic.c apps/rpc/dispatch.c apps/rpc/rpc.c)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
+EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim same hashes corpus fuzzers
 .PHONY: fuzz interop oracle posix bench asan mutants lint layers requirements settings header fmt
@@ -194,6 +195,16 @@ $(EXAMPLE): $(EXAMPLE).c $(OUT)/libstrait.a stack/strait.h
 	@echo "  LINK  $@"
 	$(Q)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -Istack $(LDFLAGS) -o $@ $< $(OUT)/libstrait.a
 
+# This one stands on the RPC library, which is a part of the program.
+$(EXAMPLE_RPC).c: README.md
+	@mkdir -p $(@D)
+	$(Q)awk '/^```/ { on = 0 } /^\/\* A service of one procedure/ { on = 1 } on' $< >$@
+
+$(EXAMPLE_RPC): $(EXAMPLE_RPC).c $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -Istack -Iapps $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ \
+		$(PROGRAM_LIBS)
+
 run = @for program in $(1); do echo "== $$program"; $(2) $$program || exit 1; done
 
 unit: $(UNIT) ## the leaves, each alone
@@ -248,8 +259,8 @@ TIME ?= 60
 fuzz: fuzzers ## runs each fuzz target for TIME seconds (60)
 	scripts/fuzz $(TIME)
 
-interop: $(INTEROP) $(EXAMPLE) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
-	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) scripts/sandbox)
+interop: $(INTEROP) $(EXAMPLE) $(EXAMPLE_RPC) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
+	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) EXAMPLE_RPC=$(EXAMPLE_RPC) scripts/sandbox)
 
 oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
@@ -265,7 +276,7 @@ install-test: all ## programs in C and C++ build against what `make install` ins
 posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
 	$(call run,$(POSIX),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.

@@ -145,7 +145,7 @@ static void a_reset_by_the_kernel_cancels(void **state)
 
 #define SERVE                                                                                      \
     "\"$STRAIT\" rpc serve -p 7700 >/tmp/strait-rpc.$$ 2>&1 & pid=$!; "                            \
-    "until grep -q serving /tmp/strait-rpc.$$; do sleep 0.05; done; "
+    "for i in $(seq 200); do grep -q serving /tmp/strait-rpc.$$ && break; sleep 0.05; done; "
 #define END                                                                                        \
     "; kill -TERM $pid; wait $pid; grep -E 'results|broken' /tmp/strait-rpc.$$; rm "               \
     "/tmp/strait-rpc.$$"
@@ -159,6 +159,16 @@ static void the_same_service_runs_on_the_kernels_sockets(void **state)
                  "od -An -tx1; "
                  "timeout 20 \"$STRAIT\" rpc call 127.0.0.1:7700 ith_prime 999999; "
                  "printf '\\0\\0\\0\\0\\0' | timeout 20 nc -N 127.0.0.1 7700" END);
+}
+
+static void the_example_of_the_readme_serves(void **state)
+{
+    (void)state;
+    expect(0, " 00 00 00 2a\n",
+           "\"$EXAMPLE_RPC\" & pid=$!; "
+           "for i in $(seq 200); do nc -z 127.0.0.1 7000 && break; sleep 0.05; done; "
+           "printf '\\0\\0\\0\\0\\0\\0\\0\\50\\0\\0\\0\\2' | "
+           "timeout 20 nc -N 127.0.0.1 7000 | od -An -tx1; kill $pid");
 }
 
 static void strait_calls_the_kernels_service(void **state)
@@ -221,6 +231,7 @@ int main(void)
         RPC_TEST(long_calls_run_beside_others_in_a_confined_server),
         RPC_TEST(a_reset_by_the_kernel_cancels),
         RPC_TEST(the_same_service_runs_on_the_kernels_sockets),
+        RPC_TEST(the_example_of_the_readme_serves),
         RPC_TEST(strait_calls_the_kernels_service),
         RPC_TEST(the_bench_tells_its_speed),
         RPC_TEST(wrong_command_lines_are_refused),
