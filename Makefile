@@ -213,21 +213,23 @@ unit: $(UNIT) ## the leaves, each alone
 tcp: $(TCP) ## packet-level scripts against the TCP
 	$(call run,$(TCP))
 
-# Worlds from seeds: exactly SEEDS=A..B, or as many as there is time for.
+# Worlds from seeds: exactly SEEDS=A..B, or as many as there is time for; a quarter of it for calls.
 SIM_SECONDS ?= 20
+WORLDS := $(OUT)/tests/sim/streams $(OUT)/tests/sim/calls
 ifdef SEEDS
-sim: $(OUT)/tests/sim/streams
-	$< --seeds $(SEEDS)
+sim: $(WORLDS)
+	@for program in $(WORLDS); do $$program --seeds $(SEEDS) || exit 1; done
 else
 sim: $(SIM) ## simulated worlds for SIM_SECONDS (20), or exactly SEEDS=A..B
-	$(call run,$(filter-out %/streams,$(SIM)))
+	$(call run,$(filter-out $(WORLDS),$(SIM)))
 	$(OUT)/tests/sim/streams --seconds $(SIM_SECONDS)
+	$(OUT)/tests/sim/calls --seconds $$((($(SIM_SECONDS) + 3) / 4))
 endif
 
 SAME_SEEDS := 1..20
 hashes = $(OUT)/tests/sim/hashes
-$(hashes): $(OUT)/tests/sim/streams
-	$(Q)$< --hash --seeds $(SAME_SEEDS) >$@
+$(hashes): $(WORLDS)
+	$(Q)for program in $^; do $$program --hash --seeds $(SAME_SEEDS) || exit 1; done >$@
 
 same: ## the same seeds give the same worlds in the builds of every MODE
 	@for mode in $(MODES); do $(MAKE) --no-print-directory MODE=$$mode hashes || exit 1; done
@@ -288,7 +290,7 @@ test: unit tcp sim corpus interop oracle posix ## all tests of this MODE
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
 
-mutants: ## shows that the worlds catch deliberately broken builds of the TCP
+mutants: ## shows that the worlds catch deliberately broken builds of the TCP and of calls
 	scripts/mutants
 
 # ---- Care -----------------------------------------------------------------------------------------

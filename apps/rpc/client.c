@@ -38,6 +38,8 @@ struct rpc_channel {
     struct rpc_channel_config config;
     uint64_t client;              /* of identities */
     uint64_t sequence;            /* the last one given */
+    bool known;                   /* to the server, by this identity: it has answered */
+    uint64_t identified_ns;       /* when the last identified call began or ended */
     TAILQ_HEAD(, rpc_call) calls; /* as they began: sequences grow */
     size_t call_count;
     struct rpc_budget budget;
@@ -59,6 +61,8 @@ static void detach(struct rpc_call *call)
     env->timer_stop(env, &call->turn);
     TAILQ_REMOVE(&call->channel->calls, call, link);
     call->channel->call_count--;
+    if (call->request.procedure->identified)
+        call->channel->identified_ns = env->now(env);
 }
 
 static void end(struct rpc_call *call, struct rpc_reply reply, const uint8_t *result)
@@ -67,6 +71,8 @@ static void end(struct rpc_call *call, struct rpc_reply reply, const uint8_t *re
         reply.outcome = RPC_UNKNOWN;
     if (reply.outcome == RPC_RESULT || reply.outcome == RPC_ERROR)
         rpc_budget_earn(&call->channel->budget);
+    if (call->request.procedure->identified && reply.outcome == RPC_RESULT)
+        call->channel->known = true;
     detach(call);
     call->ended(call->context, reply, result);
     free(call);
@@ -144,17 +150,27 @@ static void attempt_ended(void *owner, struct rpc_reply reply, const uint8_t *re
         pause_or_end(call, reply);
 }
 
-/* An earlier call may have ended since the last attempt: the server may forget it. */
+static const struct rpc_call *first_identified(const struct rpc_channel *channel)
+{
+    const struct rpc_call *call;
+    TAILQ_FOREACH(call, &channel->calls, link)
+    if (call->request.procedure->identified)
+        return call;
+    return NULL;
+}
+
+/*
+ * An earlier call may have ended since the last attempt: the server may forget it. But a server
+ * that has never heard of this client must not take it for one that it has forgotten: until it has
+ * answered, the client gives nothing up.
+ */
 static void write_identity(struct rpc_call *call)
 {
-    const struct rpc_call *first;
-    TAILQ_FOREACH(first, &call->channel->calls, link)
-    if (first->request.procedure->identified)
-        break;
+    const struct rpc_channel *channel = call->channel;
     const struct rpc_identity identity = {
-        .client = call->channel->client,
+        .client = channel->client,
         .sequence = call->sequence,
-        .lowest = first->sequence,
+        .lowest = channel->known ? first_identified(channel)->sequence : 1,
     };
     rpc_identity_marshal(&identity, call->arguments);
 }
@@ -199,6 +215,22 @@ static uint64_t limit_deadline(uint64_t deadline_ns, uint64_t now_ns)
     return deadline_ns < latest_ns ? deadline_ns : latest_ns;
 }
 
+static void new_identity(struct rpc_channel *channel)
+{
+    struct strait_env *env = channel->config.host.env;
+    env->random(env, &channel->client, sizeof(channel->client));
+    channel->sequence = 0;
+    channel->known = false;
+}
+
+static uint64_t next_sequence(struct rpc_channel *channel, uint64_t now_ns)
+{
+    if (now_ns - channel->identified_ns > RPC_IDENTITY_REST_NS && !first_identified(channel))
+        new_identity(channel);
+    channel->identified_ns = now_ns;
+    return ++channel->sequence;
+}
+
 struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_procedure *procedure,
                                 const uint8_t *arguments, uint64_t deadline_ns, rpc_ended *ended,
                                 void *context)
@@ -224,7 +256,7 @@ struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_pr
     };
     memcpy(call->arguments, arguments, procedure->argument_bytes);
     if (procedure->identified)
-        call->sequence = ++channel->sequence;
+        call->sequence = next_sequence(channel, now_ns);
     call->deadline.expired = deadline_expired;
     call->turn.expired = turn_expired;
     call->ended = ended;
@@ -292,7 +324,8 @@ struct rpc_channel *rpc_channel_new(const struct rpc_channel_config *config)
     channel->config = *config;
     if (channel->config.attempts_max == 0)
         channel->config.attempts_max = RPC_ATTEMPTS_MAX;
-    env->random(env, &channel->client, sizeof(channel->client));
+    channel->identified_ns = env->now(env);
+    new_identity(channel);
     TAILQ_INIT(&channel->calls);
     rpc_budget_init(&channel->budget, env->now(env));
     return channel;

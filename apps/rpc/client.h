@@ -15,6 +15,10 @@
 
 #define RPC_CALLS_MAX 4096 /* of a channel, at a time */
 
+/* A channel that has made no identified call for so long takes a new identity with the next one,
+ * much sooner than servers forget it. */
+#define RPC_IDENTITY_REST_NS (3600 * RPC_S)
+
 struct rpc_reply {
     enum rpc_outcome outcome;
     enum rpc_code code; /* why; RPC_OK for a result */

@@ -18,11 +18,12 @@
 
 #define CLIENTS_MAX 3
 #define CALLS_MAX   96
+#define LAST_MAX    (CLIENTS_MAX * CALL_KINDS)
 #define ROWS_MAX    1024
 #define FAULTS_MAX  24
 
 #define TROUBLE_NS (20 * S) /* in which calls begin and faults strike */
-#define FINISH_NS  (15 * S) /* the longest deadline, and some more */
+#define FINISH_NS  (15 * S) /* the longest deadline, and some more; the last calls are in it */
 #define REST_NS    (90 * S) /* until the last connection is gone: TIME-WAIT, and its retries */
 
 struct client {
@@ -58,9 +59,10 @@ struct call_world {
     struct world_host *server;
     struct client clients[CLIENTS_MAX];
     size_t client_count;
-    struct planned planned[CALLS_MAX];
-    struct call_record records[CALLS_MAX];
+    struct planned planned[CALLS_MAX + LAST_MAX];
+    struct call_record records[CALLS_MAX + LAST_MAX];
     size_t call_count;
+    size_t first_last; /* from this one on they are made after all is well, and succeed */
     struct fault faults[FAULTS_MAX];
     size_t fault_count;
     struct audit_row rows[ROWS_MAX];
@@ -268,23 +270,39 @@ static void make_call(void *argument)
         CHECK(world_at(w->world, r->began_ns + p->cancel_after_ns, cancel, p) == 0);
 }
 
+/* Arguments for a call of this kind. */
+static struct planned *plan(struct call_world *w, enum call_kind kind, struct client *client)
+{
+    size_t i = w->call_count++;
+    struct call_record *r = &w->records[i];
+    r->kind = kind;
+    /* From 6542 on a prime is a long call. */
+    r->x = (uint32_t)(kind == CALL_ITH_PRIME ? draw(w, 6500, 6600) : draw(w, 1, 100));
+    r->y = (uint32_t)draw(w, 1, 100);
+    w->planned[i] = (struct planned){.client = client, .record = r, .lasts_ns = 10 * S};
+    return &w->planned[i];
+}
+
 static void plan_call(struct call_world *w)
 {
     static const enum call_kind kinds[] = {CALL_ADD, CALL_ADD, CALL_ADD,       CALL_SET,
                                            CALL_GET, CALL_GET, CALL_ITH_PRIME, CALL_IS_COPRIME};
-    size_t i = w->call_count++;
-    struct call_record *r = &w->records[i];
-    r->kind = kinds[draw(w, 0, sizeof(kinds) / sizeof(kinds[0]) - 1)];
-    /* From 6542 on a prime is a long call. */
-    r->x = (uint32_t)(r->kind == CALL_ITH_PRIME ? draw(w, 6500, 6600) : draw(w, 1, 100));
-    r->y = (uint32_t)draw(w, 1, 100);
-    w->planned[i] = (struct planned){
-        .client = &w->clients[draw(w, 0, w->client_count - 1)],
-        .record = r,
-        .cancel_after_ns = chance(w, 8) ? draw(w, 1, 300 * MS) : 0,
-        .lasts_ns = chance(w, 50) ? 10 * S : draw(w, 20 * MS, 10 * S),
-    };
-    CHECK(world_at(w->world, draw(w, S, TROUBLE_NS), make_call, &w->planned[i]) == 0);
+    enum call_kind kind = kinds[draw(w, 0, sizeof(kinds) / sizeof(kinds[0]) - 1)];
+    struct planned *p = plan(w, kind, &w->clients[draw(w, 0, w->client_count - 1)]);
+    p->cancel_after_ns = chance(w, 8) ? draw(w, 1, 300 * MS) : 0;
+    if (chance(w, 50))
+        p->lasts_ns = draw(w, 20 * MS, 10 * S);
+    CHECK(world_at(w->world, draw(w, S, TROUBLE_NS), make_call, p) == 0);
+}
+
+/* All is well: one of each kind by each client. */
+static void plan_last_calls(struct call_world *w)
+{
+    w->first_last = w->call_count;
+    for (size_t i = 0; i < w->client_count; i++)
+        for (int kind = 0; kind < CALL_KINDS; kind++)
+            CHECK(world_at(w->world, TROUBLE_NS + 3 * S, make_call,
+                           plan(w, (enum call_kind)kind, &w->clients[i])) == 0);
 }
 
 /* ---- The world ------------------------------------------------------------------------------- */
@@ -338,6 +356,7 @@ struct call_world *call_world_new(uint64_t seed, enum counter_fault fault)
         plan_fault(w, CRASH_CLIENT);
     for (uint64_t n = draw(w, 0, 4); n > 0; n--)
         plan_fault(w, CUT);
+    plan_last_calls(w);
     return w;
 }
 
@@ -350,8 +369,8 @@ void call_world_free(struct call_world *w)
 
 static void log_line(void *context, uint64_t now_ns, const char *line)
 {
-    FILE *file = context;
-    fprintf(file, "%" PRIu64 ".%09" PRIu64 " %s\n", now_ns / S, now_ns % S, line);
+    (void)now_ns;
+    fprintf(context, "%s\n", line);
 }
 
 void call_world_log(struct call_world *w, FILE *file)
@@ -379,6 +398,19 @@ static void take_row(void *context, uint64_t client, uint64_t sequence, uint32_t
     struct call_world *w = context;
     CHECK(w->row_count < ROWS_MAX);
     w->rows[w->row_count++] = (struct audit_row){client, sequence, amount, value};
+}
+
+static void check_last_calls(struct call_world *w)
+{
+    for (size_t i = w->first_last; i < w->call_count; i++) {
+        const struct call_record *r = &w->records[i];
+        char line[128];
+        if (r->fate == CALL_ENDED && r->reply.outcome == RPC_RESULT)
+            continue;
+        snprintf(line, sizeof(line), "call %zu has no result, though all is well: %s (%s)", i,
+                 rpc_outcome_text(r->reply.outcome), rpc_code_text(r->reply.code));
+        violate(w, line);
+    }
 }
 
 /* A counter of the server that is still to be seen is of its last life. */
@@ -422,6 +454,7 @@ uint32_t call_world_run(struct call_world *w, FILE *file)
         world_run(w->world, TROUBLE_NS + FINISH_NS + REST_NS) == WORLD_NO_PROGRESS)
         violate(w, "nothing goes on in the end");
     check_rest(w);
+    check_last_calls(w);
     uint32_t counter = counter_audit(w->server, take_row, w);
     check_calls(w->records, w->call_count, w->rows, w->row_count, counter, violate, w);
     sum_up(w);

@@ -376,27 +376,68 @@ static void no_deadline_is_later_than_an_hour(void **state)
 static void an_identity_stays_and_its_lowest_grows(void **state)
 {
     (void)state;
-    struct ended first, second;
-    start(&identified, 0, &first);
-    struct rpc_call *call = start(&identified, 0, &second);
-    assert_int_equal(rpc_call_identity(call).sequence, 2);
+    struct ended first, second, third;
     const struct rpc_identity *id = the->identities;
-    assert_true(id[0].client == id[1].client && id[0].client != 0);
+    start(&identified, 0, &first);
+    reply(RPC_RESULT, RPC_OK, 1); /* now the server knows the client */
+    start(&identified, 0, &second);
+    struct rpc_call *call = start(&identified, 0, &third);
+    assert_int_equal(rpc_call_identity(call).sequence, 3);
+    assert_true(id[0].client == id[2].client && id[0].client != 0);
     assert_int_equal(id[0].sequence, 1);
     assert_int_equal(id[0].lowest, 1);
     assert_int_equal(id[1].sequence, 2);
-    assert_int_equal(id[1].lowest, 1);
-    reply(RPC_UNKNOWN, RPC_UNAVAILABLE, 0); /* the second */
-    struct rpc_attempt *a = the->attempts[0];
+    assert_int_equal(id[1].lowest, 2);
+    assert_int_equal(id[2].sequence, 3);
+    assert_int_equal(id[2].lowest, 2);
+    reply(RPC_UNKNOWN, RPC_UNAVAILABLE, 0); /* the third */
+    struct rpc_attempt *a = the->attempts[1];
     forget(a);
     a->request.ended(a->request.owner, (struct rpc_reply){RPC_ERROR, RPC_INTERNAL}, NULL);
     free(a);
     pair_run(the->pair, PAIR_S);
-    assert_int_equal(the->begun, 3);
-    assert_int_equal(id[2].sequence, 2);
-    assert_int_equal(id[2].lowest, 2);
+    assert_int_equal(the->begun, 4);
+    assert_int_equal(id[3].sequence, 3);
+    assert_int_equal(id[3].lowest, 3);
     reply(RPC_RESULT, RPC_OK, 1);
-    expect(&second, RPC_RESULT, RPC_OK);
+    expect(&third, RPC_RESULT, RPC_OK);
+}
+
+/* A server that has never heard of it would take it for one that it has forgotten. */
+static void until_it_is_known_a_client_gives_nothing_up(void **state)
+{
+    (void)state;
+    struct ended e;
+    const struct rpc_identity *id = the->identities;
+    start(&identified, PAIR_MS, &e); /* never gets through */
+    pair_run(the->pair, PAIR_S);
+    expect(&e, RPC_NOT_EXECUTED, RPC_DEADLINE_EXCEEDED);
+    start(&identified, 0, &e);
+    assert_int_equal(id[1].sequence, 2);
+    assert_int_equal(id[1].lowest, 1);
+    reply(RPC_RESULT, RPC_OK, 1);
+    start(&identified, 0, &e);
+    assert_int_equal(id[2].lowest, 3);
+    reply(RPC_RESULT, RPC_OK, 1);
+}
+
+static void after_an_hour_of_rest_the_identity_is_new(void **state)
+{
+    (void)state;
+    struct ended e;
+    const struct rpc_identity *id = the->identities;
+    start(&identified, 0, &e);
+    reply(RPC_RESULT, RPC_OK, 1);
+    pair_run(the->pair, 3599 * PAIR_S);
+    start(&identified, 0, &e);
+    reply(RPC_RESULT, RPC_OK, 1);
+    assert_true(id[1].client == id[0].client);
+    pair_run(the->pair, 3601 * PAIR_S);
+    start(&identified, 0, &e);
+    reply(RPC_RESULT, RPC_OK, 1);
+    assert_true(id[2].client != id[0].client);
+    assert_int_equal(id[2].sequence, 1);
+    assert_int_equal(id[2].lowest, 1);
 }
 
 /* ---- The end ---- */
@@ -446,6 +487,8 @@ int main(void)
         CALL_TEST(a_pause_beyond_the_deadline_is_not_waited_for),
         CALL_TEST(no_deadline_is_later_than_an_hour),
         CALL_TEST(an_identity_stays_and_its_lowest_grows),
+        CALL_TEST(until_it_is_known_a_client_gives_nothing_up),
+        CALL_TEST(after_an_hour_of_rest_the_identity_is_new),
         CALL_TEST(a_cancelled_call_is_abandoned_untold),
         CALL_TEST(calls_at_once_are_bounded),
     };
