@@ -290,6 +290,8 @@ static void plan_call(struct call_world *w)
     enum call_kind kind = kinds[draw(w, 0, sizeof(kinds) / sizeof(kinds[0]) - 1)];
     struct planned *p = plan(w, kind, &w->clients[draw(w, 0, w->client_count - 1)]);
     p->cancel_after_ns = chance(w, 8) ? draw(w, 1, 300 * MS) : 0;
+    if (kind == CALL_ITH_PRIME && chance(w, 20))
+        p->record->x = 203280221; /* there is none: a close without a result */
     if (chance(w, 50))
         p->lasts_ns = draw(w, 20 * MS, 10 * S);
     CHECK(world_at(w->world, draw(w, S, TROUBLE_NS), make_call, p) == 0);

@@ -471,6 +471,9 @@ static void the_checker_finds_each_violation(void **state)
     expect_verdict(NULL, c, row, 0, 0);
     c.result = 11;
     expect_verdict("has the result 11 and not 13", c, row, 0, 0);
+    c.x = 203280221;
+    expect_verdict("though there is none", c, row, 0, 0);
+    c.x = 5;
     c.kind = CALL_IS_COPRIME;
     c.y = 10;
     c.result = 1;
