@@ -157,7 +157,7 @@ static void the_table_shows_every_kind(void **state)
     assert_non_null(strstr(table, " rto:"));
     assert_non_null(strstr(table, " cwnd:14480 "));
     expect_output(STAT "--state listen | awk 'NR > 1 { print $5 }' | sort",
-                  "*:19\n*:7\n*:80\n*:9\n");
+                  "*:19\n*:7\n*:7000\n*:80\n*:9\n");
     expect_output(STAT "--port 80 | awk 'NR > 1 { print $2, $5, $6 }'", "LISTEN *:80 *:*\n");
     close(fd);
     program_stop(*state, SIGTERM);
