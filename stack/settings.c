@@ -322,7 +322,8 @@ static const struct row *find(const char *name)
 
 void strait_config_init(struct strait_config *config)
 {
-    *config = (struct strait_config){.size = sizeof(*config), .descriptor_base = 1 << 20};
+    *config =
+        (struct strait_config){.size = sizeof(*config), .descriptor_base = 1 << 20, .shards = 1};
     for (size_t i = 0; i < ROWS; i++)
         CHECK(table[i].kind->read(&table[i], table[i].about.default_value, config) == 0);
 }
@@ -366,11 +367,18 @@ int strait_config_set(struct strait_config *config, const char *name, const char
     return outcome(row->kind->read(row, value, config));
 }
 
+/* Several shards must go on agreeing on whose the local ports are. */
+static bool is_settled(const struct strait *stack, const struct row *row)
+{
+    return row->about.effect == STRAIT_SETTING_AT_START ||
+           (row->kind == &ports && stack->core.config.shards > 1);
+}
+
 int strait_set(struct strait *stack, const char *name, const char *value)
 {
     const struct row *row = find(name);
 
-    if (row && row->about.effect == STRAIT_SETTING_AT_START)
+    if (row && is_settled(stack, row))
         return outcome(EPERM);
     return strait_config_set(&stack->core.config, name, value);
 }

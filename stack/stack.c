@@ -25,9 +25,17 @@
 
 /* ---- Configuration -------------------------------------------------------------------------- */
 
+/* Each shard has a port of the local range at least. */
+static bool shards_are_valid(const struct strait_config *config)
+{
+    return config->shard < config->shards && config->shards <= STRAIT_SHARDS_MAX &&
+           config->port_last - config->port_first + 1 >= config->shards &&
+           (config->shards == 1 || config->hand_over != NULL);
+}
+
 static bool config_is_valid(const struct strait_config *config)
 {
-    return settings_are_valid(config) && config->descriptor_base >= 0 &&
+    return settings_are_valid(config) && shards_are_valid(config) && config->descriptor_base >= 0 &&
            config->sockets_max <= (uint32_t)(INT_MAX - config->descriptor_base);
 }
 
@@ -52,7 +60,8 @@ static void core_init(struct core *core)
     static const char label[] = "strait: choices";
 
     pool_init(&core->pool, core->config.memory_max_bytes);
-    prng_seed(&core->prng, siphash(core->config.secret, label, sizeof(label)));
+    /* Shards have the secret in common, and are to choose differently. */
+    prng_seed(&core->prng, siphash(core->config.secret, label, sizeof(label)) + core->config.shard);
 }
 
 struct strait *strait_new(const struct strait_config *config, struct strait_env *env)

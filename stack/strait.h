@@ -316,7 +316,24 @@ struct strait_config {
     uint32_t log_categories; /* STRAIT_LOG_*: which messages are made */
     void (*log)(void *log_context, uint32_t category, const char *message);
     void *log_context;
+
+    /*
+     * One host on several cores is several instances ("shards") with the same addresses, secret and
+     * local ports, each on a queue of its own (strait_tun_open_queues) and driven by its own
+     * thread. Sockets belong to their instance: listeners are to be opened on each, and share the
+     * connections; a port of the local range belongs to one shard alone, and to connect from
+     * another one whose answers would come to another shard is EADDRNOTAVAIL. A packet that comes
+     * to another instance than it belongs to goes to hand_over, which lets that one's strait_input
+     * have a copy, on its thread; it returns whether it can, and may be NULL where there is one
+     * shard. Limits hold for each instance.
+     */
+    uint16_t shard, shards; /* which of how many; 0 of 1 */
+    bool (*hand_over)(void *hand_over_context, uint32_t shard, const void *packet, size_t length,
+                      const struct strait_offload *);
+    void *hand_over_context;
 };
+
+#define STRAIT_SHARDS_MAX 32
 
 /* Sets every field to its default; the secret becomes zero and has to be filled in. */
 STRAIT_API void strait_config_init(struct strait_config *);
@@ -353,7 +370,8 @@ STRAIT_API const struct strait_setting *strait_setting(size_t index);
  */
 STRAIT_API int strait_config_set(struct strait_config *, const char *name, const char *value);
 
-/* The same for a host that runs; EPERM if strait_new has settled it. */
+/* The same for a host that runs; EPERM if strait_new has settled it, as it has "ip.local_ports"
+ * where there are several shards. */
 STRAIT_API int strait_set(struct strait *, const char *name, const char *value);
 
 /*

@@ -17,6 +17,9 @@
     X(link_send_failed)                                                                            \
     X(link_offload_wrong)                                                                          \
     X(link_unknown)                                                                                \
+    X(shard_strays)      /* handed over, though the queue was chosen by the same rule */           \
+    X(shard_handed_over) /* as ICMP and what comes in fragments has to be */                       \
+    X(shard_hand_over_failed)                                                                      \
     X(ip_version_unknown)                                                                          \
     X(ip_header_short)                                                                             \
     X(ip_header_length_wrong)                                                                      \

@@ -32,18 +32,20 @@ static uint16_t permute(const uint8_t secret[16], uint64_t flow, uint16_t number
 
 /*
  * RFC 6864 4.3, RFC 7739 5: flows that share a sequence skip each other's numbers, which the
- * permutation hides from all but those who hold the secret.
+ * permutation hides from all but those who hold the secret. Shards take turns.
  */
 uint16_t ip_next_id(struct ip *ip, const struct route *route, uint8_t protocol)
 {
-    const uint8_t *secret = ip->core->config.secret;
+    const struct strait_config *config = &ip->core->config;
+    const uint8_t *secret = config->secret;
     uint8_t names[2 * sizeof(struct address) + 1];
 
     memcpy(names, &route->source, sizeof(struct address));
     memcpy(names + sizeof(struct address), &route->destination, sizeof(struct address));
     names[sizeof(names) - 1] = protocol;
     uint64_t flow = siphash(secret, names, sizeof(names));
-    return permute(secret, flow, ip->ids[flow % IP_ID_SEQUENCES]++);
+    unsigned turn = ip->ids[flow % IP_ID_SEQUENCES]++;
+    return permute(secret, flow, (uint16_t)(turn * config->shards + config->shard));
 }
 
 /* ---- Cutting -------------------------------------------------------------------------------- */

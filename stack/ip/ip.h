@@ -14,6 +14,7 @@
 
 #include "base/core.h"
 #include "base/list.h"
+#include "base/shard.h"
 #include "ip/address.h"
 #include "ip/path.h"
 #include "ip/reassembly.h"
@@ -232,6 +233,7 @@ struct ip {
     struct reassembly reassembly;
     uint16_t ids[IP_ID_SEQUENCES]; /* how many identifications of each sequence have been used */
     struct icmp_bucket icmp_all, icmp_peers[ICMP_PEERS];
+    struct shard_rule shard_rule;
 };
 
 /* Makes the layer, ICMP included. `core` outlives it. */
@@ -331,6 +333,9 @@ static inline bool loopback_waits(const struct ip *ip)
 void ipv4_input(struct ip *, struct interface *, const void *packet, size_t length,
                 const struct strait_offload *);
 
+/* The same for a packet that was put together here. */
+void ipv4_input_reassembled(struct ip *, struct interface *, const void *packet, size_t length);
+
 /*
  * Sends a packet along a route: writes the network header, finishes the transport's checksum or
  * leaves it to the link. A packet that is longer than the route's MTU goes in fragments, if it may.
@@ -349,6 +354,18 @@ int ip_transmit(struct ip *, struct strait_link *, const struct iovec *parts, in
 /* Whether the checksum that stands in the payload, pseudo-header included, is right or vouched for.
  */
 bool ip_checksum_right(const struct ip_packet *);
+
+/* ---- handover.c ---- */
+
+/*
+ * Gives a packet for this host to the shard that it belongs to, if that is another one; it is then
+ * done with here, and true is returned. There are several shards.
+ */
+bool ip_hand_over(struct ip *, const struct ip_packet *, bool reassembled);
+
+/* Whether answers to what is sent along a route, by TCP or UDP, come to this shard. */
+bool ip_answers_come_here(const struct ip *, const struct route *, uint16_t local_port,
+                          uint16_t remote_port);
 
 /* ---- fragment.c ---- */
 

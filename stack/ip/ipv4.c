@@ -40,6 +40,7 @@ void ip_init(struct ip *ip, struct core *core)
     paths_init(&ip->paths, core);
     reassembly_init(&ip->reassembly);
     icmp_init(ip);
+    shard_rule_init(&ip->shard_rule, &core->config);
 }
 
 void ip_finish(struct ip *ip)
@@ -222,8 +223,9 @@ static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t le
     return offload_is_credible(packet->offload, packet) ? ACCEPTED : COUNTER_link_offload_wrong;
 }
 
-void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, size_t length,
-                const struct strait_offload *offload)
+/* `reassembled`: here, out of fragments. */
+static void input(struct ip *ip, struct interface *interface, const void *packet, size_t length,
+                  const struct strait_offload *offload, bool reassembled)
 {
     struct ip_packet in = {.interface = interface, .offload = offload};
 
@@ -246,6 +248,8 @@ void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, 
         ip_forward(ip, &in);
         return;
     }
+    if (ip->shard_rule.shards > 1 && ip_hand_over(ip, &in, reassembled))
+        return;
     if (ip_is_fragment(&in)) {
         reassembly_input(ip, &in);
         return;
@@ -257,6 +261,20 @@ void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, 
         return;
     }
     protocol->input(ip->protocol_self[in.protocol], &in);
+}
+
+void ipv4_input(struct ip *ip, struct interface *interface, const void *packet, size_t length,
+                const struct strait_offload *offload)
+{
+    input(ip, interface, packet, length, offload, false);
+}
+
+void ipv4_input_reassembled(struct ip *ip, struct interface *interface, const void *packet,
+                            size_t length)
+{
+    static const struct strait_offload ordinary = {0};
+
+    input(ip, interface, packet, length, &ordinary, true);
 }
 
 bool ip_checksum_right(const struct ip_packet *packet)

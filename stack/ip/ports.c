@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "base/shard.h"
 #include "base/siphash.h"
 
 void ports_init(struct ports *p)
@@ -100,13 +101,12 @@ int ports_bind_any(struct ports *p, struct core *core, struct binding *b,
                    const struct address *address)
 {
     enum { DRAWS = 16 };
-    uint16_t first = core->config.port_first;
-    uint32_t range = (uint32_t)core->config.port_last - first + 1;
-    uint32_t offset = 0;
+    uint32_t range = shard_ports(&core->config);
+    uint32_t index = 0;
 
     for (uint32_t i = 0; i < DRAWS + range; i++) {
-        offset = i < DRAWS ? (uint32_t)(draw(core) % range) : (offset + 1) % range;
-        uint16_t port = (uint16_t)(first + offset);
+        index = i < DRAWS ? (uint32_t)(draw(core) % range) : (index + 1) % range;
+        uint16_t port = shard_port(&core->config, index);
         if (!ports_taken(p, address, port))
             return ports_bind(p, b, address, port);
     }

@@ -41,7 +41,7 @@ int ports_move(struct ports *, struct binding *, const struct address *);
 /* The claim becomes that of a listener. Returns 0, or -1 with errno EADDRINUSE. */
 int ports_listen(struct ports *, struct binding *);
 
-/* Claims a free port of the configured range, drawn at random (RFC 6056 3.3.2). As above. */
+/* Claims a free one of the shard's local ports, drawn at random (RFC 6056 3.3.2). As above. */
 int ports_bind_any(struct ports *, struct core *, struct binding *, const struct address *);
 
 /* Gives the port back, if there is one. */

@@ -321,7 +321,6 @@ static size_t write_whole(const struct incomplete *i, uint8_t *whole)
 /* Ends the wait of a packet whose fragments are all there, and hands it on. */
 static void complete(struct ip *ip, struct incomplete *i)
 {
-    static const struct strait_offload ordinary = {0};
     enum counter outcome = COUNTER_ip_reassembled;
     struct interface *interface = i->interface;
     uint8_t *whole = NULL;
@@ -338,7 +337,7 @@ static void complete(struct ip *ip, struct incomplete *i)
     drop(ip, i);
     ip->core->counters[outcome]++;
     if (whole != NULL)
-        ipv4_input(ip, interface, whole, length, &ordinary);
+        ipv4_input_reassembled(ip, interface, whole, length);
     free(whole);
 }
 

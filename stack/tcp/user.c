@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "base/shard.h"
 #include "tcp/connection.h"
 
 bool tcp_is_opening(const struct connection *c)
@@ -38,12 +39,12 @@ int tcp_take_soft_error(struct connection *c)
 static int draw_port(struct tcp *tcp, struct tuple *tuple)
 {
     const struct strait_config *config = &tcp->core->config;
-    uint32_t range = (uint32_t)config->port_last - config->port_first + 1;
+    uint32_t range = shard_ports(config);
     uint32_t first = isn_port_offset(tcp->core, tuple) % range + tcp->ports_drawn % range;
 
     for (uint32_t i = 0; i < range; i++) {
         tcp->ports_drawn++;
-        tuple->local_port = (uint16_t)(config->port_first + (first + i) % range);
+        tuple->local_port = shard_port(config, (first + i) % range);
         if (!ports_taken(&tcp->ports, &tuple->local, tuple->local_port) && !entry_find(tcp, tuple))
             return 0;
     }
@@ -66,7 +67,8 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
     if (tuple.local_port == 0) {
         if (draw_port(tcp, &tuple) < 0)
             return NULL;
-    } else if (entry_find(tcp, &tuple)) {
+    } else if (entry_find(tcp, &tuple) ||
+               !ip_answers_come_here(tcp->ip, &route, tuple.local_port, remote_port)) {
         errno = EADDRNOTAVAIL;
         return NULL;
     }

@@ -25,6 +25,7 @@ static int setup(void **state)
     assert_non_null(f);
     f->core.config.port_first = FIRST;
     f->core.config.port_last = FIRST + 999;
+    f->core.config.shards = 1;
     prng_seed(&f->core.prng, 7);
     ports_init(&f->ports);
     f->any = address_v4(INADDR_ANY);
