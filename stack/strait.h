@@ -759,6 +759,18 @@ struct strait_tun_config {
 STRAIT_API struct strait_link *strait_tun_open(const struct strait_tun_config *, char *error,
                                                size_t error_bytes);
 
+/*
+ * The same with a queue for each shard of a host (strait_config.shards, by its secret and local
+ * ports, which have to stay so): `links` has room for that many. The kernel gives each packet to
+ * the queue of the shard that it belongs to. Where it cannot (a device that was made for one queue,
+ * no right to load eBPF programs), `notice` is told, and one queue is opened, for a host of one
+ * shard. The queues are to be closed only when all shards have ended, for the kernel renumbers
+ * those that are left. Returns the number of links, or -1 with errno and a line in `error`.
+ */
+STRAIT_API int strait_tun_open_queues(const struct strait_tun_config *,
+                                      const struct strait_config *, struct strait_link **links,
+                                      char *error, size_t error_bytes);
+
 #ifdef __cplusplus
 }
 #endif

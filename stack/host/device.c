@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Opening goes in steps: the control device, the attachment to the named device (which makes it if
- * need be), the offloads, then the settings that `ip link` and `ip address` would make. Settings
- * need privilege; where it lacks, a device that somebody has set up already is taken as it is.
+ * need be), the offloads, further queues and the program that chooses among them, then the settings
+ * that `ip link` and `ip address` would make: no packet comes before each queue gets its own.
+ * Settings need privilege; where it lacks, a device that somebody has set up already is taken as it
+ * is.
  */
 #include "host/device.h"
 
@@ -19,11 +21,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "host/steer.h"
+
 #define MESSAGE_BYTES 200
 
 /* A device on its way. */
 struct opening {
-    struct device *device;
+    struct device *device; /* the first of its queues */
+    const struct shard_rule *rule;
+    uint32_t queues; /* that are wanted, in the end those that are open */
+    short flags;     /* of the attachment */
     struct strait_tun_config config;
     int control; /* any socket: the door to the settings of interfaces */
     char *error;
@@ -84,10 +91,15 @@ static int check_config(struct opening *o)
     return 0;
 }
 
-static int open_clone(struct opening *o)
+static int open_clone(struct device *queue)
 {
-    o->device->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (o->device->fd >= 0)
+    queue->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    return queue->fd < 0 ? -1 : 0;
+}
+
+static int open_first(struct opening *o)
+{
+    if (open_clone(o->device) == 0)
         return 0;
     if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
         return fail(o, "there is no /dev/net/tun: load the kernel's module with 'modprobe tun' (a "
@@ -115,21 +127,48 @@ static int attach_failed(struct opening *o)
     }
 }
 
+/* Attaches a descriptor to the device. Returns 0, or -1 with errno. */
+static int attach_queue(const struct opening *o, const struct device *queue, short flags)
+{
+    struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | flags)};
+    memcpy(request.ifr_name, o->device->name, sizeof(request.ifr_name));
+    return ioctl(queue->fd, TUNSETIFF, &request);
+}
+
 /*
- * Attaches the descriptor to the device. Whether a persistent device takes several queues was
- * decided when it was made, and has to be said alike.
+ * Whether a persistent device takes several queues was decided when it was made, and has to be said
+ * alike; to say otherwise is EINVAL.
  */
 static int attach(struct opening *o)
 {
-    static const short ways[] = {IFF_VNET_HDR, IFF_VNET_HDR | IFF_MULTI_QUEUE, 0, IFF_MULTI_QUEUE};
-    for (size_t i = o->config.plain ? 2 : 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | ways[i])};
-        memcpy(request.ifr_name, o->device->name, sizeof(request.ifr_name));
-        if (ioctl(o->device->fd, TUNSETIFF, &request) == 0) {
-            o->device->header = (ways[i] & IFF_VNET_HDR) != 0;
+    static const struct {
+        short flags;
+        bool several;
+    } ways[] = {
+        {IFF_VNET_HDR | IFF_MULTI_QUEUE, true},
+        {IFF_MULTI_QUEUE, true},
+        {IFF_VNET_HDR, false},
+        {IFF_VNET_HDR | IFF_MULTI_QUEUE, false},
+        {0, false},
+        {IFF_MULTI_QUEUE, false},
+    };
+    const char *name = o->device->name;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        if ((o->config.plain && (ways[i].flags & IFF_VNET_HDR)) ||
+            (o->queues == 1 && ways[i].several))
+            continue;
+        if (attach_queue(o, o->device, ways[i].flags) == 0) {
+            o->flags = ways[i].flags;
+            o->device->header = (o->flags & IFF_VNET_HDR) != 0;
             if (!o->device->header && !o->config.plain)
-                notice(o, "%s takes no virtio-net headers: going on without offload",
-                       o->device->name);
+                notice(o, "%s takes no virtio-net headers: going on without offload", name);
+            if (o->queues > 1 && !ways[i].several) {
+                notice(o,
+                       "%s was made for one queue: going on with one; for more: "
+                       "ip tuntap add %s mode tun multi_queue",
+                       name, name);
+                o->queues = 1;
+            }
             return 0;
         }
         if (errno != EINVAL)
@@ -170,6 +209,63 @@ static int set_offloads(struct opening *o)
     }
     ioctl(device->fd, TUNSETOFFLOAD, 0);
     return 0;
+}
+
+/* ---- Further queues -------------------------------------------------------------------------- */
+
+/* Lets the kernel choose the queue of each packet by the rule. Returns 0, or -1 with errno. */
+static int steer(const struct opening *o)
+{
+    struct steer_program program;
+    steer_assemble(&program, o->rule);
+    int fd = steer_load(&program);
+    if (fd < 0)
+        return -1;
+    int result = ioctl(o->device->fd, TUNSETSTEERINGEBPF, &fd);
+    int saved = errno;
+    close(fd); /* the device holds the program */
+    errno = saved;
+    return result;
+}
+
+static void close_queue(struct device *queue)
+{
+    int saved = errno;
+    if (queue->fd >= 0)
+        close(queue->fd);
+    queue->fd = -1;
+    errno = saved;
+}
+
+/* The kernel numbers queues in the order in which they are attached: as the program counts. */
+static void open_queues(struct opening *o)
+{
+    uint32_t opened = 1;
+    bool steered = false;
+    if (o->queues == 1)
+        return;
+    while (opened < o->queues) {
+        struct device *queue = &o->device[opened];
+        *queue = *o->device;
+        if (open_clone(queue) || attach_queue(o, queue, o->flags)) {
+            notice(o, "%s: cannot open queue %u: %s; going on with one", o->device->name,
+                   opened + 1, strerror(errno));
+            close_queue(queue);
+            break;
+        }
+        opened++;
+    }
+    if (opened == o->queues) {
+        steered = steer(o) == 0;
+        if (!steered)
+            notice(o, "%s: the kernel refuses to steer packets to queues: %s; going on with one",
+                   o->device->name, strerror(errno));
+    }
+    if (steered)
+        return;
+    o->queues = 1;
+    while (opened > 1)
+        close_queue(&o->device[--opened]);
 }
 
 /* ---- The settings ---------------------------------------------------------------------------- */
@@ -336,21 +432,42 @@ static int configure(struct opening *o)
     return result;
 }
 
-int device_open(struct device *device, const struct strait_tun_config *config, char *error,
-                size_t error_bytes)
+/* All queues are of one device, and differ in nothing but their descriptors. */
+static void share_settings(const struct opening *o)
+{
+    for (uint32_t i = 1; i < o->queues; i++) {
+        int fd = o->device[i].fd;
+        o->device[i] = *o->device;
+        o->device[i].fd = fd;
+    }
+}
+
+int device_open(struct device *device, const struct strait_tun_config *config,
+                const struct shard_rule *rule, char *error, size_t error_bytes)
 {
     *device = (struct device){.fd = -1};
-    struct opening o = {.device = device, .error = error, .error_bytes = error_bytes};
+    struct opening o = {
+        .device = device,
+        .rule = rule,
+        .queues = rule->shards,
+        .error = error,
+        .error_bytes = error_bytes,
+    };
     memcpy(&o.config, config, config->size < sizeof(o.config) ? config->size : sizeof(o.config));
     if (!o.config.name)
         o.config.name = "tun0";
-    if (check_config(&o) || open_clone(&o))
+    if (check_config(&o) || open_first(&o))
         return -1;
-    if (attach(&o) == 0 && set_offloads(&o) == 0 && configure(&o) == 0)
-        return 0;
-    int saved = errno;
-    close(device->fd);
-    device->fd = -1;
-    errno = saved;
-    return -1;
+    if (attach(&o) || set_offloads(&o)) {
+        close_queue(device);
+        return -1;
+    }
+    open_queues(&o);
+    if (configure(&o)) {
+        while (o.queues > 0)
+            close_queue(&device[--o.queues]);
+        return -1;
+    }
+    share_settings(&o);
+    return (int)o.queues;
 }

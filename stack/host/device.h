@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/shard.h"
 #include "strait.h"
 
 struct device {
@@ -19,10 +20,13 @@ struct device {
 };
 
 /*
- * Opens the device; a device that does not exist is made, and vanishes when its descriptor is
- * closed. What the kernel refuses and one can do without is told through `notice`. Returns 0, or -1
- * with errno and one line in `error`.
+ * Opens the device; a device that does not exist is made, and vanishes when its last descriptor is
+ * closed. Where the rule has several shards, so many queues are opened, one in each struct of the
+ * array, and the kernel gives each packet to that of its shard; or only one queue, where it refuses
+ * that. What the kernel refuses and one can do without is told through `notice`. Returns the number
+ * of queues, or -1 with errno and one line in `error`.
  */
-int device_open(struct device *, const struct strait_tun_config *, char *error, size_t error_bytes);
+int device_open(struct device queues[], const struct strait_tun_config *, const struct shard_rule *,
+                char *error, size_t error_bytes);
 
 #endif

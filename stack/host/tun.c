@@ -217,17 +217,51 @@ struct strait_link *tun_new(const struct device *device)
     return &tun->link;
 }
 
+/* Makes a link of each of the queues; or of none, and closes them. */
+static bool make_links(const struct device *queues, struct strait_link **links, int count)
+{
+    int made = 0;
+    while (made < count && (links[made] = tun_new(&queues[made])))
+        made++;
+    if (made == count)
+        return true;
+    for (int i = made; i < count; i++)
+        close(queues[i].fd);
+    while (made > 0)
+        tun_close(links[--made]);
+    return false;
+}
+
+static int open_links(const struct strait_tun_config *config, const struct shard_rule *rule,
+                      struct strait_link **links, char *error, size_t error_bytes)
+{
+    struct device queues[STRAIT_SHARDS_MAX];
+    int count = device_open(queues, config, rule, error, error_bytes);
+    if (count < 0 || make_links(queues, links, count))
+        return count;
+    snprintf(error, error_bytes, "no memory for %s", queues->name);
+    errno = ENOMEM;
+    return -1;
+}
+
 struct strait_link *strait_tun_open(const struct strait_tun_config *config, char *error,
                                     size_t error_bytes)
 {
-    struct device device;
-    if (device_open(&device, config, error, error_bytes))
-        return NULL;
-    struct strait_link *link = tun_new(&device);
-    if (!link) {
-        snprintf(error, error_bytes, "no memory for %s", device.name);
-        close(device.fd);
-        errno = ENOMEM;
+    static const struct shard_rule alone = {.shards = 1};
+    struct strait_link *link;
+    return open_links(config, &alone, &link, error, error_bytes) < 0 ? NULL : link;
+}
+
+int strait_tun_open_queues(const struct strait_tun_config *config, const struct strait_config *host,
+                           struct strait_link **links, char *error, size_t error_bytes)
+{
+    struct shard_rule rule;
+    shard_rule_init(&rule, host);
+    if (rule.shards < 1 || rule.shards > STRAIT_SHARDS_MAX) {
+        snprintf(error, error_bytes, "%u queues: there may be 1 to %d", rule.shards,
+                 STRAIT_SHARDS_MAX);
+        errno = EINVAL;
+        return -1;
     }
-    return link;
+    return open_links(config, &rule, links, error, error_bytes);
 }

@@ -96,10 +96,11 @@ struct device cell_device(const struct cell *cell, const char *name, const char 
         .queue_packets = QUEUE_PACKETS,
         .notice = print_notice,
     };
+    const struct shard_rule alone = {.shards = 1};
     struct device device;
     char error[200];
     inet_pton(AF_INET, address, &config.peer);
-    if (device_open(&device, &config, error, sizeof(error)))
+    if (device_open(&device, &config, &alone, error, sizeof(error)) != 1)
         fail("%s", error);
     return device;
 }
