@@ -7,12 +7,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "confine.h"
 #include "echo/echo.h"
 #include "http/http.h"
 #include "primes/stubs.h"
 #include "rpc/classic.h"
+#include "shards.h"
 #include "station.h"
 
 #define STOP_NS (2 * UINT64_C(1000000000)) /* for connections to end in order */
@@ -23,29 +25,63 @@ enum { SERVERS = 5 };
 struct settings {
     const char *root;       /* the directory that HTTP serves; NULL: a built-in page */
     const char *access_log; /* a file that lines are added to; "-": stdout; NULL: none */
+    long queues;
 };
 
-struct serve {
-    struct station station;
-    const struct settings *settings;
+/* What one shard of the host serves. */
+struct services {
+    struct serve *serve;
+    struct station *station;
     struct server *servers[SERVERS];
     struct echo_udp *echo_udp;
     struct rpc_dispatcher *rpc;
-    FILE *access_log; /* NULL: none, or it cannot be written any more */
+    bool log_failed; /* the access log cannot be written any more */
+};
+
+struct serve {
+    struct shards shards;
+    const struct settings *settings;
+    struct services services[STRAIT_SHARDS_MAX];
+    int access_log; /* -1: none */
 };
 
 /* ---- The command line ---- */
 
-enum { OPT_ROOT = OPTION_WITHOUT_LETTER, OPT_ACCESS_LOG };
+enum { OPT_ROOT = OPTION_WITHOUT_LETTER, OPT_ACCESS_LOG, OPT_QUEUES };
 
 static int take_option(void *settings, int option, const char *value, const struct report *report)
 {
     struct settings *s = settings;
-    (void)report;
     if (option == OPT_ROOT)
         s->root = value;
-    else
+    else if (option == OPT_ACCESS_LOG)
         s->access_log = value;
+    else if (!options_number(value, STRAIT_SHARDS_MAX, &s->queues) || s->queues < 1)
+        return options_fail(report, "--queues %s: must be a number from 1 to %d", value,
+                            STRAIT_SHARDS_MAX);
+    return 0;
+}
+
+/* One path and one file would have to be shared by threads that share nothing. */
+static int check_options(void *settings, const struct options *o, const struct report *report)
+{
+    const struct settings *s = settings;
+    if (s->queues == 1)
+        return 0;
+    if (o->impaired)
+        return options_fail(report, "--impair is a single path: leave --queues out");
+    if (o->capture)
+        return options_fail(report,
+                            "--capture sees a single queue: leave --queues out, or let "
+                            "tcpdump -i %s capture",
+                            o->tun);
+    if (o->trace)
+        return options_fail(report, "--trace follows a single queue: leave --queues out");
+    if (o->control && strcmp(o->control, "none") != 0)
+        return options_fail(report, "--control tells of a single queue: leave --queues out");
+    if (o->config.port_last - o->config.port_first + 1 < s->queues)
+        return options_fail(report, "--queues %ld: each needs a port of ip.local_ports at least",
+                            s->queues);
     return 0;
 }
 
@@ -60,12 +96,17 @@ static const struct command command = {
         "\n"
         "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
         "  --access-log FILE  a line for each HTTP request, in the \"combined\" format; - is "
-        "stdout\n",
+        "stdout\n"
+        "  --queues N         serves N queues of the device, each by a thread on a processor of "
+        "its\n"
+        "                     own (default: 1); the limits of --set hold for each\n",
     .controlled = true,
     .letters = "",
     .options = {{"root", required_argument, NULL, OPT_ROOT},
-                {"access-log", required_argument, NULL, OPT_ACCESS_LOG}},
+                {"access-log", required_argument, NULL, OPT_ACCESS_LOG},
+                {"queues", required_argument, NULL, OPT_QUEUES}},
     .take = take_option,
+    .check = check_options,
 };
 
 /* ---- Start ---- */
@@ -73,7 +114,7 @@ static const struct command command = {
 /* Whether --root is a directory that `user` can read. */
 static int check_root(struct serve *s, const char *user)
 {
-    struct strait_env *env = s->station.env;
+    struct strait_env *env = s->shards.shard[0].station.env;
     const char *root = s->settings->root;
     if (!root)
         return 0;
@@ -94,55 +135,57 @@ static int open_access_log(struct serve *s)
     const char *name = s->settings->access_log;
     if (!name)
         return 0;
-    s->access_log = strcmp(name, "-") == 0 ? stdout : fopen(name, "ae");
-    if (!s->access_log || setvbuf(s->access_log, NULL, _IOLBF, 0) != 0)
+    s->access_log = strcmp(name, "-") == 0
+                        ? STDOUT_FILENO
+                        : open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (s->access_log < 0)
         return complain("--access-log %s: %s; name a file that can be written", name,
                         strerror(errno));
     return 0;
 }
 
-static void close_access_log(struct serve *s)
-{
-    if (s->access_log && s->access_log != stdout)
-        fclose(s->access_log);
-    s->access_log = NULL;
-}
-
+/* A line is one call, which appends as a whole: all shards write to the same file. */
 static void write_access_log(void *context, const char *line, size_t length)
 {
-    struct serve *s = context;
-    if (!s->access_log || fwrite(line, 1, length, s->access_log) == length)
-        return;
-    say("the access log ends here: %s", strerror(errno));
-    close_access_log(s);
+    struct services *s = context;
+    while (length > 0 && !s->log_failed) {
+        ssize_t n = write(s->serve->access_log, line, length);
+        if (n < 0 && errno != EINTR) {
+            say("the access log ends here: %s", strerror(errno));
+            s->log_failed = true;
+        } else if (n > 0) {
+            line += n;
+            length -= (size_t)n;
+        }
+    }
 }
 
-static struct server *start_http(struct serve *s)
+static struct server *start_http(struct services *s)
 {
     const struct http_config config = {
         .port = 80,
-        .root = s->settings->root,
-        .log = s->access_log ? write_access_log : NULL,
+        .root = s->serve->settings->root,
+        .log = s->serve->access_log >= 0 ? write_access_log : NULL,
         .log_context = s,
     };
-    return http_start(s->station.stack, s->station.env, &config);
+    return http_start(s->station->stack, s->station->env, &config);
 }
 
-static struct server *start_rpc(struct serve *s)
+static struct server *start_rpc(struct services *s)
 {
-    const struct stream_host host = stream_host_strait(s->station.stack, s->station.env);
+    const struct stream_host host = stream_host_strait(s->station->stack, s->station->env);
     const struct classic_config config = {
         .address = {.sin_family = AF_INET, .sin_port = htons(CLASSIC_PORT)}};
-    s->rpc = rpc_new(s->station.env);
+    s->rpc = rpc_new(s->station->env);
     if (!s->rpc || primes_serve(s->rpc) < 0)
         return NULL;
     return classic_start(&host, s->rpc, &config);
 }
 
-static int start_services(struct serve *s)
+static int start_services(struct services *s)
 {
-    struct strait *stack = s->station.stack;
-    struct strait_env *env = s->station.env;
+    struct strait *stack = s->station->stack;
+    struct strait_env *env = s->station->env;
 
     if (!(s->servers[0] = echo_start(stack, env, 7)))
         return complain("cannot serve echo on TCP port 7: %s", strerror(errno));
@@ -160,8 +203,19 @@ static int start_services(struct serve *s)
     return 0;
 }
 
+static int start_all_services(struct serve *s)
+{
+    for (uint32_t i = 0; i < s->shards.count; i++) {
+        s->services[i].serve = s;
+        s->services[i].station = &s->shards.shard[i].station;
+        if (start_services(&s->services[i]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Ends them at once: connections that are left are reset. */
-static void free_services(struct serve *s)
+static void free_services(struct services *s)
 {
     for (size_t i = 0; i < SERVERS; i++) {
         server_free(s->servers[i]);
@@ -177,49 +231,60 @@ static int give_up_the_rest(struct serve *s)
     char notice[200], error[200];
     const struct confine_needs needs = {
         .readable = s->settings->root,
-        .control_fd = s->station.control_socket.fd,
-        .control_directory = s->station.control_socket.directory,
+        .control_fd = s->shards.shard[0].station.control_socket.fd,
+        .control_directory = s->shards.shard[0].station.control_socket.directory,
     };
     if (confine(&needs, notice, sizeof(notice), error, sizeof(error)) < 0)
         return complain("%s", error);
-    if (notice[0] != '\0' && s->station.options->log_categories != 0)
+    if (notice[0] != '\0' && s->shards.shard[0].station.options->log_categories != 0)
         say("%s", notice);
     return 0;
 }
 
 static int start(struct serve *s, const struct options *options)
 {
+    const char *user = s->shards.shard[0].station.user;
     /* Looked at twice: a wrong name should not leave a device behind. */
-    if (station_init(&s->station, options) < 0 || check_root(s, "this user") < 0 ||
-        open_access_log(s) < 0 || station_open(&s->station) < 0)
+    if (shards_init(&s->shards, options) < 0 || check_root(s, "this user") < 0 ||
+        open_access_log(s) < 0 || shards_open(&s->shards, (uint32_t)s->settings->queues) < 0)
         return -1;
-    say("running as %s", s->station.user);
-    if (check_root(s, s->station.user) < 0 || start_services(s) < 0)
+    say("running as %s", user);
+    if (s->shards.count > 1)
+        say("%u queues, and no control socket, which tells of a single one", s->shards.count);
+    if (check_root(s, user) < 0 || start_all_services(s) < 0)
         return -1;
     return give_up_the_rest(s);
 }
 
 /* ---- Run and stop ---- */
 
-static int run(struct serve *s)
+static void say_ready(const struct station *s)
 {
     char address[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &s->station.options->addr, address, sizeof(address));
-    printf("strait: ready on %s, %s\n", s->station.link->name, address);
+    inet_ntop(AF_INET, &s->options->addr, address, sizeof(address));
+    printf("strait: ready on %s, %s\n", s->link->name, address);
     fflush(stdout);
-    return station_run(&s->station);
 }
 
 /* Ends the services in order, as far as the peers and a second signal let it. */
-static int stop(struct serve *s)
+static int stop(struct services *s)
 {
-    struct strait_env *env = s->station.env;
+    struct strait_env *env = s->station->env;
     for (size_t i = 0; i < SERVERS; i++)
         server_stop(s->servers[i]);
-    if (station_finish(&s->station, env->now(env) + STOP_NS) < 0)
+    if (station_finish(s->station, env->now(env) + STOP_NS) < 0)
         return -1;
     free_services(s);
-    return station_turn(&s->station, 0); /* lets the last segments leave */
+    return station_turn(s->station, 0); /* lets the last segments leave */
+}
+
+/* What each shard does on its thread. */
+static int run(void *context, uint32_t number)
+{
+    struct serve *s = context;
+    if (station_run(&s->shards.shard[number].station) < 0)
+        return -1;
+    return stop(&s->services[number]);
 }
 
 static void print_counter(void *context, const char *name, uint64_t value)
@@ -231,29 +296,41 @@ static void print_counter(void *context, const char *name, uint64_t value)
 
 static void print_counters(const struct serve *s)
 {
-    rpc_visit_counters(s->rpc, print_counter, NULL);
-    station_counters(&s->station, print_counter, NULL);
+    struct rpc_counters sum = {0};
+    for (uint32_t i = 0; i < s->shards.count; i++) {
+        const struct rpc_counters *c = rpc_counters(s->services[i].rpc);
+#define ADD(name) sum.name += c->name;
+        RPC_COUNTERS(ADD)
+#undef ADD
+    }
+#define PRINT(name) print_counter(NULL, "rpc_" #name, sum.name);
+    RPC_COUNTERS(PRINT)
+#undef PRINT
+    shards_counters(&s->shards, print_counter, NULL);
 }
 
 int serve_main(int argc, char *argv[])
 {
     struct options options;
-    struct settings settings = {0};
-    struct serve s = {.settings = &settings};
+    struct settings settings = {.queues = 1};
+    struct serve s = {.settings = &settings, .access_log = -1};
     int status;
     if (!options_begin(&command, argc, argv, &options, &settings, &status))
         return status;
     int result = start(&s, &options);
-    if (result == 0)
-        result = run(&s);
-    if (result == 0)
-        result = stop(&s);
+    if (result == 0) {
+        say_ready(&s.shards.shard[0].station);
+        result = shards_run(&s.shards, run, &s);
+    }
     if (result == 0)
         print_counters(&s);
     fflush(stdout);
-    free_services(&s);
-    rpc_free(s.rpc);
-    close_access_log(&s);
-    station_free(&s.station);
+    for (uint32_t i = 0; i < s.shards.count; i++) {
+        free_services(&s.services[i]);
+        rpc_free(s.services[i].rpc);
+    }
+    if (s.access_log > STDOUT_FILENO)
+        close(s.access_log);
+    shards_free(&s.shards);
     return result == 0 ? 0 : 1;
 }

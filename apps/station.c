@@ -25,11 +25,13 @@
 void say(const char *format, ...)
 {
     va_list arguments;
+    flockfile(stderr); /* shards speak by turns */
     fputs("strait: ", stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 static void notice(void *context, const char *message)
@@ -40,9 +42,12 @@ static void notice(void *context, const char *message)
 
 static void log_message(void *context, uint32_t category, const char *message)
 {
-    (void)context;
+    const struct station *s = context;
     (void)category;
-    say("%s", message);
+    if (s->shards > 1)
+        say("[%u] %s", s->shard, message);
+    else
+        say("%s", message);
 }
 
 int station_find(const char *name, struct in_addr *address)
@@ -61,6 +66,12 @@ int station_find(const char *name, struct in_addr *address)
 
 /* ---- Signals ---- */
 
+void station_interrupt(struct station *s)
+{
+    s->signals++;
+    strait_loop_stop(s->loop);
+}
+
 static void signal_ready(void *argument, int fd, short revents)
 {
     (void)revents;
@@ -68,8 +79,9 @@ static void signal_ready(void *argument, int fd, short revents)
     struct signalfd_siginfo info;
     if (read(fd, &info, sizeof(info)) != sizeof(info))
         return;
-    s->signals++;
-    strait_loop_stop(s->loop);
+    station_interrupt(s);
+    if (s->interrupted)
+        s->interrupted(s->interrupted_context);
 }
 
 /* Turns SIGINT and SIGTERM into events of the loop; threads that start later inherit the mask. */
@@ -87,7 +99,7 @@ static int open_signals(struct station *s)
     return 0;
 }
 
-int station_init(struct station *s, const struct options *options)
+int station_init_beside(struct station *s, const struct options *options)
 {
     *s = (struct station){
         .options = options,
@@ -99,12 +111,17 @@ int station_init(struct station *s, const struct options *options)
         return complain("cannot make the event loop: %s", strerror(errno));
     strait_loop_busy_poll(s->loop, options->busy_poll_ns);
     s->env = strait_loop_env(s->loop);
-    return open_signals(s);
+    return 0;
+}
+
+int station_init(struct station *s, const struct options *options)
+{
+    return station_init_beside(s, options) < 0 ? -1 : open_signals(s);
 }
 
 /* ---- The device and the stack on it ---- */
 
-static int open_tun(struct station *s)
+static int open_tun(struct station *s, const struct strait_config *host, struct strait_link **links)
 {
     const struct options *o = s->options;
     char error[ERROR_BYTES];
@@ -118,12 +135,13 @@ static int open_tun(struct station *s)
         .queue_packets = QUEUE_PACKETS,
         .notice = notice,
     };
-    s->tun = s->link = strait_tun_open(&config, error, sizeof(error));
-    if (!s->link)
+    int queues = strait_tun_open_queues(&config, host, links, error, sizeof(error));
+    if (queues < 0)
         return complain("%s", error);
+    s->tun = s->link = links[0];
     if (o->impaired && !o->no_offload)
         say("--impair: going on without offload, since no path carries super-packets");
-    return 0;
+    return queues;
 }
 
 static int add_impairment(struct station *s)
@@ -233,12 +251,35 @@ static int give_up_privileges(struct station *s)
     return 0;
 }
 
-static int start_stack(struct station *s)
+void station_host(struct station *s, struct strait_config *host)
 {
-    struct strait_config config = s->options->config;
-    s->env->random(s->env, config.secret, sizeof(config.secret));
-    config.log_categories = s->options->log_categories;
-    config.log = log_message;
+    *host = s->options->config;
+    s->env->random(s->env, host->secret, sizeof(host->secret));
+    host->log_categories = s->options->log_categories;
+    host->log = log_message;
+}
+
+int station_open_device(struct station *s, const struct strait_config *host,
+                        struct strait_link **links)
+{
+    int queues = open_tun(s, host, links);
+    if (queues < 0)
+        return -1;
+    if (add_impairment(s) < 0 || add_capture(s) < 0 || open_trace(s) < 0 ||
+        (queues == 1 && open_control(s) < 0) || give_up_privileges(s) < 0) {
+        for (int i = 1; i < queues; i++)
+            links[i]->close(links[i]);
+        return -1;
+    }
+    return queues;
+}
+
+int station_start(struct station *s, const struct strait_config *host)
+{
+    struct strait_config config = *host;
+    config.log_context = s;
+    s->shard = host->shard;
+    s->shards = host->shards;
     s->stack = strait_new(&config, s->env);
     if (!s->stack)
         return complain("cannot make the stack: %s", strerror(errno));
@@ -248,15 +289,15 @@ static int start_stack(struct station *s)
         return complain("cannot drive %s: %s", s->options->tun, strerror(errno));
     if (s->trace)
         trace_start(s->trace, s->stack, s->env);
-    return 0;
+    return start_control(s);
 }
 
 int station_open(struct station *s)
 {
-    if (open_tun(s) < 0 || add_impairment(s) < 0 || add_capture(s) < 0 || open_trace(s) < 0 ||
-        open_control(s) < 0)
-        return -1;
-    return give_up_privileges(s) < 0 || start_stack(s) < 0 ? -1 : start_control(s);
+    struct strait_config host;
+    struct strait_link *link;
+    station_host(s, &host);
+    return station_open_device(s, &host, &link) < 0 ? -1 : station_start(s, &host);
 }
 
 /* ---- Run and end ---- */

@@ -25,9 +25,13 @@ struct station {
     struct trace *trace; /* NULL: none */
     struct control_socket control_socket;
     struct control *control; /* NULL: nobody can ask */
-    int signal_fd;
-    unsigned signals; /* how many SIGINT and SIGTERM have come; each ends station_run */
-    char user[64];    /* whom it runs as, once it is open */
+    uint32_t shard, shards;  /* which of how many, once it has started */
+    int signal_fd;           /* -1: of another station */
+    unsigned signals;        /* how many SIGINT and SIGTERM have come; each ends station_run */
+    /* Told of each signal; NULL: nobody. */
+    void (*interrupted)(void *interrupted_context);
+    void *interrupted_context;
+    char user[64]; /* whom it runs as, once it is open */
 };
 
 /* One line to stderr. */
@@ -49,13 +53,31 @@ int station_find(const char *name, struct in_addr *);
  */
 int station_init(struct station *, const struct options *);
 
+/* The same for a station beside that one, which leaves the signals alone. */
+int station_init_beside(struct station *, const struct options *);
+
 /* Opens the device, gives up privileges, and puts a stack on it. Returns 0, or -1 after a line. */
 int station_open(struct station *);
+
+/*
+ * The same by steps, for a host of several shards. station_host writes what host the options ask
+ * for, with a secret. station_open_device opens the device with a queue for each of host->shards
+ * (the links; the first is that of the station, the others are the caller's), and gives up
+ * privileges; it returns how many there are, 1 where there cannot be more, or -1 after a line.
+ * station_start puts the stack on `link`; it returns 0, or -1 after a line.
+ */
+void station_host(struct station *, struct strait_config *host);
+int station_open_device(struct station *, const struct strait_config *host,
+                        struct strait_link **links);
+int station_start(struct station *, const struct strait_config *host);
 
 /* Calls visit(context, name, value) for each counter: of the stack, the impairment, the device. */
 void station_counters(const struct station *,
                       void (*visit)(void *context, const char *name, uint64_t value),
                       void *context);
+
+/* What a signal does. On the station's thread. */
+void station_interrupt(struct station *);
 
 /* Runs until strait_loop_stop or a signal. Returns 0, or -1 after a line. */
 int station_run(struct station *);
