@@ -30,7 +30,7 @@ struct program {
     int output; /* the reading end of its stdout, -1 when it is closed */
     int errors; /* a file in memory that is its stderr */
     size_t output_length;
-    char output_text[16384];
+    char output_text[65536];
     char errors_text[16384];
 };
 
@@ -179,8 +179,13 @@ void program_start(struct program *p, ...)
 void program_stop(struct program *p, int signal_number)
 {
     assert_int_equal(kill(p->pid, signal_number), 0);
+    program_ends(p, 0);
+}
+
+void program_ends(struct program *p, int expected)
+{
     int status = await_end(p);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != expected)
         fail_msg("strait ended with wait status 0x%x: %s", (unsigned)status, program_errors(p));
 }
 

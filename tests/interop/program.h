@@ -34,6 +34,9 @@ pid_t program_pid(const struct program *);
 /* Ends it by a signal. It has to exit with status 0, and in order, or the test fails. */
 void program_stop(struct program *, int signal_number);
 
+/* Waits until it has ended by itself, which has to be with this exit status. */
+void program_ends(struct program *, int status);
+
 /* A counter out of what it printed when it ended: programs print those that are not 0. */
 uint64_t program_counter(const struct program *, const char *name);
 
