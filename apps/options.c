@@ -63,8 +63,6 @@ static const char host_help[] =
     "Started as root it goes on as the user who called sudo, else as nobody, once the device is\n"
     "open.\n";
 
-static const char tun_default[] = "tun0";
-
 enum {
     OPT_TUN = UCHAR_MAX + 1,
     OPT_ADDR,
@@ -299,18 +297,11 @@ static bool is_network_or_broadcast(struct in_addr address, int prefix_bits)
     return host == 0 || host == host_mask;
 }
 
-/* Whether it is said what host there is to be, but not its address. */
-static bool describes_host(const struct options *o)
-{
-    return o->tun != tun_default || o->peer.s_addr != 0 || o->mtu != 0 || o->no_offload ||
-           o->impaired || o->capture || o->filter;
-}
-
 /* What concerns several options. */
 static int check_together(const struct command *command, const struct options *o,
                           const struct report *report)
 {
-    if (o->addr.s_addr == 0 && command->host_optional && !describes_host(o))
+    if (o->addr.s_addr == 0 && command->host_optional && !o->host)
         return 0;
     if (o->addr.s_addr == 0)
         return options_fail(report, "--addr is missing; say for example --addr 10.7.0.2/24");
@@ -383,7 +374,7 @@ int options_parse(const struct command *command, int argc, char *argv[], struct 
 {
     const struct report report = {error, error_bytes};
     const struct vocabulary v = vocabulary_of(command);
-    *o = (struct options){.tun = tun_default, .controlled = command->controlled};
+    *o = (struct options){.tun = "tun0", .controlled = command->controlled};
     strait_config_init(&o->config);
     opterr = 0;
     optind = 0; /* GNU: forget what an earlier parse has left */
@@ -394,6 +385,7 @@ int options_parse(const struct command *command, int argc, char *argv[], struct 
         if (option == ':' || option == '?')
             return refuse(command, option, argv[optind - 1], &report);
         bool common = option == 'v' || (option >= OPT_TUN && option <= OPT_HELP);
+        o->host = o->host || common;
         int result = common ? take_common(option, optarg, o, &report)
                             : command->take(settings, option, optarg, &report);
         if (result < 0)

@@ -17,6 +17,7 @@
 #include "strait.h"
 
 struct options {
+    bool host;           /* something is said about the host that it is, or asks */
     const char *tun;     /* the device */
     struct in_addr addr; /* of the host that Strait is */
     int prefix_bits;     /* of the network that it shares with the peer */

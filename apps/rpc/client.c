@@ -335,8 +335,10 @@ void rpc_channel_free(struct rpc_channel *channel)
 {
     if (!channel)
         return;
-    for (struct rpc_call *call; (call = TAILQ_FIRST(&channel->calls));)
+    for (struct rpc_call *call = TAILQ_FIRST(&channel->calls), *next; call; call = next) {
+        next = TAILQ_NEXT(call, link);
         rpc_call_cancel(call);
+    }
     free(channel);
 }
 

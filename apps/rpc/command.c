@@ -155,6 +155,7 @@ static const struct command serve_command = {
             "  -p PORT            the TCP port (default: 7000)\n",
     .letters = "p:",
     .host_optional = true,
+    .controlled = true,
     .take = take_option,
 };
 
@@ -163,8 +164,12 @@ static const struct command serve_command = {
 static int give_up_the_rest(struct station *station)
 {
     char notice[200], error[ERROR_BYTES];
+    const struct confine_needs needs = {
+        .control_fd = station->control_socket.fd,
+        .control_directory = station->control_socket.directory,
+    };
     int failed = station->stack
-                     ? confine(NULL, notice, sizeof(notice), error, sizeof(error))
+                     ? confine(&needs, notice, sizeof(notice), error, sizeof(error))
                      : privilege_drop(station->user, sizeof(station->user), error, sizeof(error));
     return failed < 0 ? complain("%s", error) : 0;
 }

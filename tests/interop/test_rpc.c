@@ -141,14 +141,29 @@ static void a_reset_by_the_kernel_cancels(void **state)
     assert_true(program_counter(p, "rpc_unheard") <= 2); /* those that ran */
 }
 
-/* ---- The kernel's sockets serve ---- */
-
-#define SERVE                                                                                      \
-    "\"$STRAIT\" rpc serve -p 7700 >/tmp/strait-rpc.$$ 2>&1 & pid=$!; "                            \
-    "for i in $(seq 200); do grep -q serving /tmp/strait-rpc.$$ && break; sleep 0.05; done; "
+#define SERVE_WITH(command)                                                                        \
+    command                                                                                        \
+        " >/tmp/strait-rpc.$$ 2>&1 & pid=$!; "                                                     \
+        "for i in $(seq 200); do grep -q serving /tmp/strait-rpc.$$ && break; sleep 0.05; done; "
+#define SERVE SERVE_WITH("\"$STRAIT\" rpc serve -p 7700")
 #define END                                                                                        \
     "; kill -TERM $pid; wait $pid; grep -E 'results|broken' /tmp/strait-rpc.$$; rm "               \
     "/tmp/strait-rpc.$$"
+
+/* Confined, and asked by the program's other commands, as `serve` is. */
+static void a_host_that_serves_nothing_else(void **state)
+{
+    (void)state;
+    expect(0, "4294967291\nLISTEN *:7001\nrpc_results 1\n",
+           SERVE_WITH("exec " PLAIN_CLIENT(
+               "rpc serve") "-p 7001") "timeout 20 \"$STRAIT\" rpc call " STRAIT_ADDRESS
+                                       ":7001 ith_prime 203280220; "
+                                       "timeout 20 \"$STRAIT\" stat --tun " DEVICE
+                                       " --state listen | "
+                                       "awk 'NR > 1 { print $2, $5 }'" END);
+}
+
+/* ---- The kernel's sockets serve ---- */
 
 static void the_same_service_runs_on_the_kernels_sockets(void **state)
 {
@@ -205,6 +220,7 @@ static void wrong_command_lines_are_refused(void **state)
          {"rpc", "call", "127.0.0.1", "ith_prime", "4294967296", NULL}},
         {"a port is a number", {"rpc", "call", "127.0.0.1:0", "ith_prime", "1", NULL}},
         {"--addr is missing", {"rpc", "serve", "--mtu", "1500", NULL}},
+        {"--addr is missing", {"rpc", "serve", "-v", NULL}},
         {"-c 0", {"rpc", "bench", "-c", "0", NULL}},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -230,6 +246,7 @@ int main(void)
         RPC_TEST(the_command_calls_over_the_kernel_without_privilege),
         RPC_TEST(long_calls_run_beside_others_in_a_confined_server),
         RPC_TEST(a_reset_by_the_kernel_cancels),
+        RPC_TEST(a_host_that_serves_nothing_else),
         RPC_TEST(the_same_service_runs_on_the_kernels_sockets),
         RPC_TEST(the_example_of_the_readme_serves),
         RPC_TEST(strait_calls_the_kernels_service),

@@ -347,11 +347,10 @@ static void half_a_request_and_a_fin_is_closed(void **state)
 static void trailing_bytes_are_thrown_away(void **state)
 {
     (void)state;
-    static char request[200000] = ITH_PRIME_5;
+    static char quick[200000] = ITH_PRIME_5, slow[200000] = ITH_PRIME_LONG;
     struct office *o = office_new(&(struct classic_config){0});
-    expect(ask(o, request, sizeof(request)), "\0\0\0\x0d", 4);
-    memcpy(request, ITH_PRIME_LONG, 8);
-    expect(ask(o, request, sizeof(request)), "\0\xec\x4b\xa7", 4);
+    expect(ask(o, quick, sizeof(quick)), "\0\0\0\x0d", 4);
+    expect(ask(o, slow, sizeof(slow)), "\0\xec\x4b\xa7", 4);
     assert_int_equal(counters(o)->calls, 2);
     expect_service(o);
     office_free(o);
