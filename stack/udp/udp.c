@@ -14,6 +14,7 @@
 #include <poll.h>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/siphash.h"
 #include "udp/endpoint.h"
 #include "udp/ping.h"
@@ -128,6 +129,7 @@ static struct udp_endpoint *choose(struct ports *ports, const uint8_t *secret,
 
     for (struct list *node = bucket->next; node != bucket; node = node->next)
         members += share(e, container_of(node, struct udp_endpoint, binding.node));
+    CHECK(members > 0); /* `e` itself */
     uint32_t left = hash % members;
     for (struct list *node = bucket->next;; node = node->next) {
         struct udp_endpoint *other = container_of(node, struct udp_endpoint, binding.node);

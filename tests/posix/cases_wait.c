@@ -208,7 +208,6 @@ static void waitall_waits_for_all(const struct posix *p)
     expect(2, p->recv(s.server, bytes, 4, MSG_WAITALL));
     expect_ms(TIME_MS, start_ms);
     expect(4, p->send(s.client, "cdef", 4, 0));
-    start_ms = p->now_ms();
     expect(4, p->recv(s.server, bytes, 4, MSG_WAITALL));
     assert_memory_equal(bytes, "cdef", 4);
     expect_error(EAGAIN, p->recv(s.server, bytes, 4, MSG_WAITALL));
