@@ -189,6 +189,11 @@ void sockets_finish(struct sockets *all)
         if (all->slots[i].socket)
             socket_end(all, all->slots[i].socket, true);
     free(all->slots);
+    /* Who is told hereafter what was released finds no socket, and makes none. */
+    all->slots = NULL;
+    all->slot_count = 0;
+    all->free_first = SLOT_NONE;
+    all->core->config.sockets_max = 0;
 }
 
 /* ---- Waiting ---- */

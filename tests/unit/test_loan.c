@@ -205,6 +205,52 @@ static void a_close_in_order_sends_what_was_lent(void **state)
     free(bytes);
 }
 
+/* Who gets his memory back, and has more to send at once. */
+struct refill {
+    struct strait *stack;
+    int fd;
+    bool told;
+};
+
+static void refill(void *context)
+{
+    struct refill *r = context;
+    struct pollfd one = {.fd = r->fd, .events = POLLOUT};
+    char byte = 'x';
+
+    r->told = true;
+    assert_errno(strait_send(r->stack, r->fd, &byte, 1, 0), EBADF);
+    assert_errno(strait_recv(r->stack, r->fd, &byte, 1, 0), EBADF);
+    assert_errno(strait_close(r->stack, r->fd), EBADF);
+    assert_errno(strait_socket(r->stack, AF_INET, SOCK_STREAM, 0), EMFILE);
+    assert_errno(strait_poll(r->stack, &one, 1, 0), EINVAL);
+}
+
+static void who_is_told_by_the_end_of_the_stack_finds_no_socket(void **state)
+{
+    struct strait_config config;
+    uint8_t *bytes = pattern(LARGE);
+
+    (void)state;
+    strait_config_init(&config);
+    struct strait *stack = strait_new(&config, NULL);
+    struct refill lender = {.stack = stack};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(in);
+    int listener = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(strait_bind(stack, listener, (struct sockaddr *)&in, sizeof(in)), 0);
+    assert_int_equal(strait_listen(stack, listener, 1), 0);
+    assert_int_equal(strait_getsockname(stack, listener, (struct sockaddr *)&in, &length), 0);
+    lender.fd = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_errno(strait_connect(stack, lender.fd, (struct sockaddr *)&in, sizeof(in)), EINPROGRESS);
+    for (int i = 0; i < 8; i++)
+        strait_advance(stack, PAIR_S);
+    assert_int_equal(strait_send_reference(stack, lender.fd, bytes, LARGE, refill, &lender), LARGE);
+    strait_free(stack);
+    assert_true(lender.told);
+    free(bytes);
+}
+
 static void a_full_buffer_takes_no_reference(void **state)
 {
     struct wire *w = *state;
@@ -381,6 +427,7 @@ static void borrowing_has_its_errors(void **state)
     assert_errno(strait_recv_borrow(w->right, udp, &part, 1), EOPNOTSUPP);
     assert_errno(strait_recv_consume(w->right, udp, 1), EOPNOTSUPP);
     assert_errno(strait_recv_borrow(w->right, server, &part, 0), EINVAL);
+    assert_errno(strait_recv_borrow(w->right, server, NULL, 1), EFAULT);
     wire_reset(w, w->left, client);
     wire_run(w);
     assert_errno(strait_recv_borrow(w->right, server, &part, 1), ECONNRESET);
@@ -398,6 +445,8 @@ int main(void)
         TEST(a_short_reference_is_copied),
         TEST(a_reference_comes_back_when_the_connection_ends),
         TEST(a_close_in_order_sends_what_was_lent),
+        TEST(who_is_told_by_the_end_of_the_stack_finds_no_socket),
+
         TEST(a_full_buffer_takes_no_reference),
         TEST(references_have_their_errors),
         TEST(what_is_borrowed_is_what_was_sent),
