@@ -388,7 +388,10 @@ STRAIT_API int strait_get(const struct strait *, const char *name, char *value, 
  */
 STRAIT_API struct strait *strait_new(const struct strait_config *, struct strait_env *env);
 
-/* Ends all sockets and connections at once, without a word on the wire, and frees the host. */
+/*
+ * Ends all sockets and connections at once, without a word on the wire, and frees the host. Who is
+ * told now that what he has sent by reference is released finds no socket any more: EBADF.
+ */
 STRAIT_API void strait_free(struct strait *);
 
 /*
@@ -540,7 +543,8 @@ STRAIT_API void strait_trace(struct strait *,
  * is none it fails with EAGAIN, and inside a callback with EDEADLK. EINTR comes from that wait, and
  * no signal is ever raised. A closed descriptor's number stays EBADF for a long time: its slot is
  * used again under another number. A stack with sockets_max sockets says EMFILE. Port 0 as a
- * destination is EINVAL.
+ * destination is EINVAL, the address 0.0.0.0 is the host itself. Nothing is received from groups or
+ * broadcast addresses: to bind to one is EADDRNOTAVAIL. NULL where something has to be is EFAULT.
  */
 STRAIT_API int strait_socket(struct strait *, int domain, int type, int protocol);
 STRAIT_API int strait_bind(struct strait *, int fd, const struct sockaddr *, socklen_t);
@@ -597,12 +601,12 @@ STRAIT_API int strait_setsockopt(struct strait *, int fd, int level, int name, c
 /*
  * Flags: MSG_DONTWAIT, MSG_NOSIGNAL (there is no signal); to send on a stream also MSG_MORE (as
  * TCP_CORK until the next send) and MSG_OOB (the bytes are urgent, RFC 9293 3.8.5); to receive also
- * MSG_PEEK, MSG_WAITALL, MSG_TRUNC (the length of a datagram that is cut; of a stream the bytes are
- * thrown away) and MSG_ERRQUEUE; others are EOPNOTSUPP, and MSG_OOB to receive
- * from a stream is EINVAL. A blocking send returns when all bytes are taken, or with those that
- * were when it cannot go on. On a stream without connection they are EPIPE to send and ENOTCONN to
- * receive. A datagram has 65507 bytes at most (EMSGSIZE); one that exceeds the MTU goes in
- * fragments.
+ * MSG_PEEK, MSG_WAITALL, MSG_CMSG_CLOEXEC (without effect), MSG_TRUNC (the length of a datagram
+ * that is cut; of a stream the bytes are thrown away) and MSG_ERRQUEUE; others are EOPNOTSUPP, and
+ * MSG_OOB to receive from a stream is EINVAL. A blocking send returns when all bytes are taken, or
+ * with those that were when it cannot go on. On a stream without connection they are EPIPE to send
+ * and ENOTCONN to receive. A datagram has 65507 bytes at most (EMSGSIZE); one that exceeds the MTU
+ * goes in fragments.
  */
 STRAIT_API ssize_t strait_send(struct strait *, int fd, const void *, size_t, int flags);
 STRAIT_API ssize_t strait_recv(struct strait *, int fd, void *, size_t, int flags);
@@ -639,9 +643,9 @@ STRAIT_API ssize_t strait_send_reference(struct strait *, int fd, const void *by
  * Receives on a stream without a copy, in two steps. strait_recv_borrow shows what waits to be
  * read, in at most `count` parts; they may be read until bytes are received or consumed, or the
  * socket is shut down or closed. Returns the number of parts, 0 at the end of the data, or -1 with
- * errno as strait_recv, or EINVAL (count below 1), EOPNOTSUPP (no stream). strait_recv_consume
- * takes the first `bytes` of what was shown. Returns 0, or -1 with errno EINVAL (there is not so
- * much), EBADF, ENOTCONN, EOPNOTSUPP.
+ * errno as strait_recv, or EINVAL (count below 1), EFAULT, EOPNOTSUPP (no stream).
+ * strait_recv_consume takes the first `bytes` of what was shown. Returns 0, or -1 with errno EINVAL
+ * (there is not so much), EBADF, ENOTCONN, EOPNOTSUPP.
  */
 STRAIT_API int strait_recv_borrow(struct strait *, int fd, struct iovec *parts, int count);
 STRAIT_API int strait_recv_consume(struct strait *, int fd, size_t bytes);
@@ -668,8 +672,8 @@ STRAIT_API int strait_ioctl(struct strait *, int fd, unsigned long request, int 
 STRAIT_API int strait_fcntl(struct strait *, int fd, int command, int argument);
 
 /*
- * As poll(2), over descriptors of this stack. Without an environment that can wait, a timeout is
- * over at once.
+ * As poll(2), over descriptors of this stack, at most sockets_max (EINVAL). Without an environment
+ * that can wait, a timeout is over at once.
  */
 STRAIT_API int strait_poll(struct strait *, struct pollfd *, nfds_t, int timeout_ms);
 

@@ -134,8 +134,8 @@ static struct socket *find_stream(const struct sockets *all, int fd)
 int strait_recv_borrow(struct strait *stack, int fd, struct iovec *parts, int count)
 {
     struct sockets *all = &stack->sockets;
-    if (count < 1) {
-        errno = EINVAL;
+    if (count < 1 || !parts) {
+        errno = count < 1 ? EINVAL : EFAULT;
         return -1;
     }
     struct socket *s = find_stream(all, fd);

@@ -7,16 +7,24 @@
 #define _GNU_SOURCE /* POLLRDHUP */
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include "socket/control.h"
 #include "socket/socket.h"
 #include "stack.h"
 
-#define PARTS_MAX      1024 /* IOV_MAX of Linux */
-#define SEND_FLAGS     (MSG_DONTWAIT | MSG_NOSIGNAL)
-#define STREAM_FLAGS   (SEND_FLAGS | MSG_MORE | MSG_OOB)
-#define RECEIVE_FLAGS  (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_TRUNC | MSG_WAITALL)
+#define PARTS_MAX    1024 /* IOV_MAX of Linux */
+#define SEND_FLAGS   (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define STREAM_FLAGS (SEND_FLAGS | MSG_MORE | MSG_OOB)
+#define RECEIVE_FLAGS                                                                              \
+    (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_CMSG_CLOEXEC)
 #define DATAGRAM_FLAGS (RECEIVE_FLAGS | MSG_ERRQUEUE)
+
+static int fail(int number)
+{
+    errno = number;
+    return -1;
+}
 
 /*
  * Adds up the parts. Returns 0, or -1 with EINVAL when no ssize_t can count them, or EFAULT where
@@ -25,15 +33,13 @@
 static int parts_total(const struct iovec *parts, size_t count, bool touched, size_t *total)
 {
     *total = 0;
+    if (count > 0 && !parts)
+        return fail(EFAULT);
     for (size_t i = 0; i < count; i++) {
-        if (parts[i].iov_len > (size_t)SSIZE_MAX - *total) {
-            errno = EINVAL;
-            return -1;
-        }
-        if (touched && !parts[i].iov_base && parts[i].iov_len > 0) {
-            errno = EFAULT;
-            return -1;
-        }
+        if (parts[i].iov_len > (size_t)SSIZE_MAX - *total)
+            return fail(EINVAL);
+        if (touched && !parts[i].iov_base && parts[i].iov_len > 0)
+            return fail(EFAULT);
         *total += parts[i].iov_len;
     }
     return 0;
@@ -42,11 +48,17 @@ static int parts_total(const struct iovec *parts, size_t count, bool touched, si
 /* Checks what does not depend on the socket. Returns 0, or -1 with EMSGSIZE, EINVAL or EFAULT. */
 static int message_check(const struct msghdr *message, bool touched, size_t *total)
 {
-    if (message->msg_iovlen > PARTS_MAX) {
-        errno = EMSGSIZE;
-        return -1;
-    }
+    if (message->msg_name && message->msg_namelen > INT_MAX)
+        return fail(EINVAL);
+    if (message->msg_iovlen > PARTS_MAX)
+        return fail(EMSGSIZE);
     return parts_total(message->msg_iov, message->msg_iovlen, touched, total);
+}
+
+/* A buffer that no memory can hold: as Linux, it is nowhere. */
+static bool length_is_absurd(size_t length)
+{
+    return length > SSIZE_MAX;
 }
 
 /* Where a call that goes on in pieces has come to. */
@@ -85,16 +97,20 @@ static const struct iovec *progress_next(struct progress *p, int *count)
 
 /* ---- Sending ---- */
 
+/* Where a message is to go: `at` NULL is to nobody in particular. */
+struct name {
+    const struct sockaddr *at;
+    socklen_t length;
+};
+
 /* Offers TCP what is left, or a part of it. */
 static ssize_t stream_send_once(struct sockets *all, struct socket *s, struct progress *p,
                                 int flags)
 {
     int count;
     const struct iovec *parts = progress_next(p, &count);
-    if (!socket_has_connection(s)) {
-        errno = EPIPE; /* as Linux, where POSIX has ENOTCONN */
-        return -1;
-    }
+    if (!socket_has_connection(s))
+        return fail(EPIPE); /* as Linux, where POSIX has ENOTCONN */
     tcp_set_more(s->connection, flags & MSG_MORE);
     ssize_t sent = tcp_send(all->tcp, s->connection, parts, count);
     if (sent > 0 && flags & MSG_OOB)
@@ -129,64 +145,76 @@ static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *mes
     }
 }
 
+/* As Linux, a destination may be of the unspecified family, too: some programs leave it out. */
+static int destination_read(const struct name *name, struct address *address, uint16_t *port)
+{
+    struct sockaddr_in in;
+    if (name->length >= sizeof(in)) {
+        memcpy(&in, name->at, sizeof(in));
+        if (in.sin_family == AF_UNSPEC) {
+            in.sin_family = AF_INET;
+            return socket_address_read((struct sockaddr *)&in, sizeof(in), address, port);
+        }
+    }
+    return socket_address_read(name->at, name->length, address, port);
+}
+
 static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct msghdr *message,
-                             size_t total)
+                             const struct name *name, size_t total)
 {
     struct address remote;
     struct udp_terms terms;
     uint16_t port = 0;
-    if (s->send_shut) {
-        errno = EPIPE;
-        return -1;
-    }
-    if (message->msg_name &&
-        socket_address_read(message->msg_name, message->msg_namelen, &remote, &port) < 0)
+    if (s->send_shut)
+        return fail(EPIPE);
+    if (name->at && destination_read(name, &remote, &port) < 0)
         return -1;
     if (message->msg_controllen > 0 && control_read(message, &terms) < 0)
         return -1;
-    int result = udp_send(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
-                          message->msg_name ? &remote : NULL, port,
-                          message->msg_controllen > 0 ? &terms : NULL);
+    if (name->at)
+        socket_address_complete(&s->endpoint->binding, &remote);
+    int result =
+        udp_send(all->udp, s->endpoint, message->msg_iov, (int)message->msg_iovlen,
+                 name->at ? &remote : NULL, port, message->msg_controllen > 0 ? &terms : NULL);
     return result < 0 ? -1 : (ssize_t)total;
 }
 
-static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *message, int flags)
+/* Sends the parts and the control data of a message to `name`, whatever the message's own is. */
+static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *message,
+                            const struct name *name, int flags)
 {
     struct sockets *all = &stack->sockets;
     struct socket *s = socket_find(all, fd);
     size_t total;
     if (!s || message_check(message, true, &total) < 0)
         return -1;
-    if (flags & ~(s->kind == SOCKET_DATAGRAM ? SEND_FLAGS : STREAM_FLAGS)) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
+    if (name->length > sizeof(struct sockaddr_storage))
+        return fail(EINVAL);
+    if (flags & ~(s->kind == SOCKET_DATAGRAM ? SEND_FLAGS : STREAM_FLAGS))
+        return fail(EOPNOTSUPP);
     if (s->kind == SOCKET_DATAGRAM)
-        return datagram_send(all, s, message, total);
+        return datagram_send(all, s, message, name, total);
     if (message->msg_controllen > 0 && control_check(message) < 0)
         return -1;
     /* The name is ignored, as by Linux: a stream has one peer. */
     return stream_send(all, fd, message, total, flags);
 }
 
-/* A message to `name`, which may be NULL, of the parts. Nothing in it is written to. */
-static struct msghdr message_of(const struct iovec *parts, size_t count, const void *name,
-                                socklen_t name_length)
+/* A message of the parts. Nothing in it is written to. */
+static struct msghdr message_of(const struct iovec *parts, size_t count)
 {
-    return (struct msghdr){
-        .msg_name = (void *)name,
-        .msg_namelen = name ? name_length : 0,
-        .msg_iov = (struct iovec *)parts,
-        .msg_iovlen = count,
-    };
+    return (struct msghdr){.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
 }
 
 ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t length, int flags,
                       const struct sockaddr *name, socklen_t name_length)
 {
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
-    struct msghdr message = message_of(&part, 1, name, name_length);
-    return send_message(stack, fd, &message, flags);
+    struct msghdr message = message_of(&part, 1);
+    struct name to = {name, name ? name_length : 0};
+    if (length_is_absurd(length) && socket_find(&stack->sockets, fd))
+        return fail(EFAULT);
+    return send_message(stack, fd, &message, &to, flags);
 }
 
 ssize_t strait_send(struct strait *stack, int fd, const void *bytes, size_t length, int flags)
@@ -199,9 +227,19 @@ ssize_t strait_write(struct strait *stack, int fd, const void *bytes, size_t len
     return strait_sendto(stack, fd, bytes, length, 0, NULL, 0);
 }
 
+/* As Linux, a name of no length is none, and what is too long is cut. */
 ssize_t strait_sendmsg(struct strait *stack, int fd, const struct msghdr *message, int flags)
 {
-    return send_message(stack, fd, message, flags);
+    struct name to = {0};
+    if (!message)
+        return socket_find(&stack->sockets, fd) ? fail(EFAULT) : -1;
+    if (message->msg_name && message->msg_namelen > 0) {
+        to.at = message->msg_name;
+        to.length = message->msg_namelen;
+        if (to.length > sizeof(struct sockaddr_storage))
+            to.length = sizeof(struct sockaddr_storage);
+    }
+    return send_message(stack, fd, message, &to, flags);
 }
 
 /*
@@ -230,8 +268,8 @@ ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, i
     ssize_t result;
     if (!vector_check(stack, fd, parts, count, &result))
         return result;
-    struct msghdr message = message_of(parts, (size_t)count, NULL, 0);
-    return send_message(stack, fd, &message, 0);
+    struct msghdr message = message_of(parts, (size_t)count);
+    return send_message(stack, fd, &message, &(struct name){0}, 0);
 }
 
 /* ---- Receiving ---- */
@@ -239,17 +277,13 @@ ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, i
 /* Returns 0, or -1 with errno, for a stream that is asked for what it does not give. */
 static int stream_receive_check(const struct socket *s, int flags)
 {
+    if (flags & MSG_ERRQUEUE)
+        return fail(EAGAIN); /* of a stream nothing is kept */
     if (flags & MSG_OOB)
-        errno = EINVAL; /* urgent data stays in line, as RFC 6093 4 wants it */
-    else if (flags & MSG_ERRQUEUE)
-        errno = EAGAIN; /* of a stream nothing is kept */
-    else if (flags & ~RECEIVE_FLAGS)
-        errno = EOPNOTSUPP;
-    else if (!socket_has_connection(s))
-        errno = ENOTCONN;
-    else
-        return 0;
-    return -1;
+        return fail(EINVAL); /* urgent data stays in line, as RFC 6093 4 wants it */
+    if (flags & ~RECEIVE_FLAGS)
+        return fail(EOPNOTSUPP);
+    return socket_has_connection(s) ? 0 : fail(ENOTCONN);
 }
 
 /* Takes what is there: with MSG_TRUNC, as Linux, it is thrown away. */
@@ -364,10 +398,8 @@ static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *mess
 {
     struct socket *s = socket_find(all, fd);
     uint64_t deadline_ns = sockets_deadline(all, s->receive_timeout_ns);
-    if (flags & ~DATAGRAM_FLAGS) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
+    if (flags & ~DATAGRAM_FLAGS)
+        return fail(EOPNOTSUPP);
     if (flags & MSG_ERRQUEUE)
         return failure_receive(all, s, message, room);
     for (; s; s = socket_find(all, fd)) {
@@ -387,6 +419,8 @@ static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *mess
     size_t room;
     if (!s)
         return -1;
+    if (!message)
+        return fail(EFAULT);
     bool datagram = s->kind == SOCKET_DATAGRAM;
     message->msg_flags = 0;
     if (message_check(message, datagram || !(flags & MSG_TRUNC), &room) < 0)
@@ -398,8 +432,15 @@ static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *mess
 ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,
                         struct sockaddr *name, socklen_t *name_length)
 {
-    struct iovec part = {.iov_base = bytes, .iov_len = length};
-    struct msghdr message = message_of(&part, 1, name, name ? *name_length : 0);
+    struct iovec part = {.iov_base = bytes,
+                         .iov_len = length_is_absurd(length) ? SSIZE_MAX : length};
+    struct msghdr message = message_of(&part, 1);
+    if (name) {
+        if (!socket_find(&stack->sockets, fd) || !socket_address_fits(name, name_length))
+            return -1;
+        message.msg_name = name;
+        message.msg_namelen = *name_length;
+    }
     ssize_t got = receive_message(stack, fd, &message, flags);
     if (got >= 0 && name)
         *name_length = message.msg_namelen;
@@ -421,13 +462,15 @@ ssize_t strait_readv(struct strait *stack, int fd, const struct iovec *parts, in
     ssize_t result;
     if (!vector_check(stack, fd, parts, count, &result))
         return result;
-    struct msghdr message = message_of(parts, (size_t)count, NULL, 0);
+    struct msghdr message = message_of(parts, (size_t)count);
     return receive_message(stack, fd, &message, 0);
 }
 
 ssize_t strait_read(struct strait *stack, int fd, void *bytes, size_t length)
 {
     struct iovec part = {.iov_base = bytes, .iov_len = length};
+    if (length_is_absurd(length) && socket_find(&stack->sockets, fd))
+        return fail(EFAULT);
     return strait_readv(stack, fd, &part, 1);
 }
 
@@ -436,9 +479,7 @@ int strait_sockatmark(struct strait *stack, int fd)
     const struct socket *s = socket_find(&stack->sockets, fd);
     if (!s)
         return -1;
-    if (s->kind == SOCKET_DATAGRAM) {
-        errno = ENOTTY;
-        return -1;
-    }
+    if (s->kind == SOCKET_DATAGRAM)
+        return fail(ENOTTY);
     return socket_has_connection(s) && tcp_is_at_mark(s->connection);
 }

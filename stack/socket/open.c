@@ -57,7 +57,7 @@ static int stream_bind(struct sockets *all, struct socket *s, const struct addre
 static bool address_is_unspecified(const struct sockaddr *name, socklen_t length)
 {
     sa_family_t family = AF_INET;
-    if (name && length >= sizeof(family))
+    if (name && length >= sizeof(family) && length <= sizeof(struct sockaddr_storage))
         memcpy(&family, name, sizeof(family));
     return family == AF_UNSPEC;
 }
@@ -104,10 +104,10 @@ int strait_listen(struct strait *stack, int fd, int backlog)
         errno = EINVAL;
         return -1;
     }
-    if (backlog < 1)
+    if (backlog == 0)
         backlog = 1;
-    if ((uint32_t)backlog > all->core->config.backlog_max)
-        backlog = (int)all->core->config.backlog_max;
+    if (backlog < 0 || (uint32_t)backlog > all->core->config.backlog_max)
+        backlog = (int)all->core->config.backlog_max; /* as Linux, a negative one is huge */
     if (s->kind == SOCKET_LISTENING) {
         tcp_listener_set_backlog(s->listener, backlog);
         return 0;
@@ -225,11 +225,14 @@ static struct socket *stream_accept(struct sockets *all, int fd, bool nonblockin
 int strait_accept4(struct strait *stack, int fd, struct sockaddr *name, socklen_t *length,
                    int flags)
 {
+    const struct socket *from = socket_find(&stack->sockets, fd);
+    if (!from)
+        return -1;
     if (flags & ~ACCEPT_FLAGS) {
         errno = EINVAL;
         return -1;
     }
-    if (name && !socket_address_fits(name, length))
+    if (from->kind == SOCKET_LISTENING && name && !socket_address_fits(name, length))
         return -1;
     struct socket *s = stream_accept(&stack->sockets, fd, flags & SOCK_NONBLOCK);
     if (!s)
@@ -301,6 +304,7 @@ static int connect_start(struct sockets *all, struct socket *s, const struct soc
     }
     if (!s->nonblocking && !sockets_may_wait(all))
         return -1;
+    socket_address_complete(&s->binding, &address);
     const struct binding *local = s->binding.port != 0 ? &s->binding : NULL;
     struct connection *connection = tcp_connect(all->tcp, local, &address, port, s);
     if (!connection)
@@ -343,6 +347,7 @@ static int datagram_connect(struct sockets *all, struct socket *s, const struct 
         return udp_connect(all->udp, s->endpoint, NULL, 0);
     if (socket_address_read(name, length, &address, &port) < 0)
         return -1;
+    socket_address_complete(&s->endpoint->binding, &address);
     return udp_connect(all->udp, s->endpoint, &address, port);
 }
 
@@ -390,18 +395,18 @@ static int stream_shutdown(struct sockets *all, struct socket *s, int how)
     }
 }
 
+/* As in Linux, it is done without a peer, too, and fails all the same. */
 static int datagram_shutdown(struct sockets *all, struct socket *s, int how)
 {
-    if (s->endpoint->remote_port == 0) {
-        errno = ENOTCONN;
-        return -1;
-    }
     if (how != SHUT_WR)
         s->receive_shut = true;
     if (how != SHUT_RD)
         s->send_shut = true;
     socket_queue(all, s);
-    return 0;
+    if (s->endpoint->remote_port != 0)
+        return 0;
+    errno = ENOTCONN;
+    return -1;
 }
 
 int strait_shutdown(struct strait *stack, int fd, int how)
@@ -435,21 +440,30 @@ int strait_getsockname(struct strait *stack, int fd, struct sockaddr *name, sock
     return 0;
 }
 
+static bool has_peer(const struct socket *s)
+{
+    if (s->kind == SOCKET_DATAGRAM)
+        return s->endpoint->remote_port != 0;
+    return socket_has_connection(s) && !tcp_is_opening(s->connection) &&
+           !tcp_is_closed(s->connection);
+}
+
 int strait_getpeername(struct strait *stack, int fd, struct sockaddr *name, socklen_t *length)
 {
     const struct socket *s = socket_find(&stack->sockets, fd);
-    if (!s || !socket_address_fits(name, length))
+    if (!s)
         return -1;
-    if (s->kind == SOCKET_DATAGRAM && s->endpoint->remote_port != 0) {
+    if (!has_peer(s)) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    if (!socket_address_fits(name, length))
+        return -1;
+    if (s->kind == SOCKET_DATAGRAM) {
         socket_address_write(&s->endpoint->remote, s->endpoint->remote_port, name, length);
         return 0;
     }
-    if (socket_has_connection(s) && !tcp_is_opening(s->connection) &&
-        !tcp_is_closed(s->connection)) {
-        struct tcp_names names = tcp_names(s->connection);
-        socket_address_write(&names.remote, names.remote_port, name, length);
-        return 0;
-    }
-    errno = ENOTCONN;
-    return -1;
+    struct tcp_names names = tcp_names(s->connection);
+    socket_address_write(&names.remote, names.remote_port, name, length);
+    return 0;
 }

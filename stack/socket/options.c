@@ -126,6 +126,12 @@ static int get_option(struct socket *s, int name, void *value, socklen_t *length
     }
 }
 
+/* Whether the socket has options of the level. */
+static bool has_level(const struct socket *s, int level)
+{
+    return level == SOL_SOCKET || level == IPPROTO_IP || level == protocol_of(s);
+}
+
 int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *value,
                       socklen_t *length)
 {
@@ -133,17 +139,22 @@ int strait_getsockopt(struct strait *stack, int fd, int level, int name, void *v
     struct socket *s = socket_find(all, fd);
     if (!s)
         return -1;
+    if (!has_level(s, level))
+        return option_refuse(EOPNOTSUPP); /* as Linux; to set it is ENOPROTOOPT */
     if (!length)
         return option_refuse(EFAULT);
     if (*length > INT_MAX)
         return option_refuse(EINVAL);
-    if (level == SOL_SOCKET)
+    switch (level) {
+    case SOL_SOCKET:
         return get_option(s, name, value, length);
-    if (level == IPPROTO_IP)
+    case IPPROTO_IP:
         return options_ip_get(all, s, name, value, length);
-    if (level == IPPROTO_TCP && s->kind != SOCKET_DATAGRAM)
+    case IPPROTO_TCP:
         return options_tcp_get(all, s, name, value, length);
-    return option_refuse(EOPNOTSUPP); /* as Linux; to set it is ENOPROTOOPT */
+    default:
+        return option_refuse(ENOPROTOOPT); /* UDP has none */
+    }
 }
 
 /* ---- Setting ---- */

@@ -78,10 +78,25 @@ static bool poll_is_over(const struct sockets *all, int timeout_ms, uint64_t dea
     return timeout_ms > 0 && all->env->now(all->env) >= deadline_ns;
 }
 
+/* Whether the arguments are none: then with errno EINVAL (as POSIX, more than can be open) or
+ * EFAULT. */
+static bool poll_refused(const struct sockets *all, const struct pollfd *fds, nfds_t count)
+{
+    if (count > all->core->config.sockets_max)
+        errno = EINVAL;
+    else if (count > 0 && !fds)
+        errno = EFAULT;
+    else
+        return false;
+    return true;
+}
+
 int strait_poll(struct strait *stack, struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     struct sockets *all = &stack->sockets;
     uint64_t deadline_ns = STRAIT_NEVER;
+    if (poll_refused(all, fds, count))
+        return -1;
     if (timeout_ms > 0 && all->env)
         deadline_ns = all->env->now(all->env) + (uint64_t)timeout_ms * NS_PER_MS;
     for (;;) {

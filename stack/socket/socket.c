@@ -26,10 +26,9 @@
 #define INDEX_BITS_MAX  31u
 #define GENERATIONS_MIN 2u /* with one, a stale descriptor would be a good one */
 
-#define TYPE_MASK    0xf                            /* of a socket's type; flags are above */
-#define TYPE_MAX     10                             /* the largest that Linux knows */
-#define TYPE_FLAGS   (SOCK_NONBLOCK | SOCK_CLOEXEC) /* SOCK_CLOEXEC has no meaning here */
-#define PROTOCOL_MAX 255
+#define TYPE_MASK  0xf                            /* of a socket's type; flags are above */
+#define TYPE_MAX   10                             /* the largest that Linux knows */
+#define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC) /* SOCK_CLOEXEC has no meaning here */
 
 /* ---- The table ---- */
 
@@ -253,6 +252,13 @@ int socket_address_read(const struct sockaddr *name, socklen_t length, struct ad
     return 0;
 }
 
+void socket_address_complete(const struct binding *local, struct address *destination)
+{
+    if (address_is_any(destination))
+        *destination =
+            address_is_any(&local->address) ? address_v4(INADDR_LOOPBACK) : local->address;
+}
+
 bool socket_address_fits(const struct sockaddr *name, const socklen_t *length)
 {
     if (!length || (!name && *length > 0)) {
@@ -289,7 +295,7 @@ static int type_refused(int domain, int type, int protocol)
         return EINVAL;
     if (domain != AF_INET)
         return EAFNOSUPPORT;
-    if (kind > TYPE_MAX || protocol < 0 || protocol > PROTOCOL_MAX)
+    if (kind > TYPE_MAX || protocol < 0 || protocol >= IPPROTO_MAX)
         return EINVAL;
     if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
         return ESOCKTNOSUPPORT;

@@ -162,6 +162,12 @@ static inline bool socket_has_connection(const struct socket *s)
  */
 int socket_address_read(const struct sockaddr *, socklen_t, struct address *, uint16_t *port);
 
+/*
+ * As Linux, nobody's address (0.0.0.0) as a destination is this host's: that of the binding, or
+ * the loopback's.
+ */
+void socket_address_complete(const struct binding *, struct address *destination);
+
 /* Whether there is room for a name: otherwise false with errno EFAULT (NULL) or EINVAL (of a
  * negative length). */
 bool socket_address_fits(const struct sockaddr *, const socklen_t *);

@@ -183,7 +183,7 @@ short tcp_events(const struct connection *);
 /* Whether the three-way handshake is still under way. */
 bool tcp_is_opening(const struct connection *);
 
-/* Whether the connection has ended in an error, a RST or before it opened. */
+/* Whether the connection has ended: in order, by an error or a RST, or before it opened. */
 bool tcp_is_closed(const struct connection *);
 
 /* The pending error (an errno), which is cleared by this; 0 if none. */

@@ -14,7 +14,7 @@ bool tcp_is_opening(const struct connection *c)
 
 bool tcp_is_closed(const struct connection *c)
 {
-    return c->state == STATE_CLOSED;
+    return !connection_is_open(c);
 }
 
 int tcp_take_error(struct connection *c)

@@ -260,6 +260,108 @@ static void who_ends_his_connection_is_told_of_a_reset(const struct posix *p)
     expect_error(ECONNRESET, p->recv(s.client, &byte, 1, 0));
 }
 
+/* ---- Destinations ---- */
+
+static void connect_to_nobodys_address_is_to_this_host(const struct posix *p)
+{
+    uint16_t port;
+    listening(p, &port);
+    struct sockaddr_in in = address(INADDR_ANY, port);
+    socklen_t length = sizeof(in);
+    int fd = tcp_socket(p, 0);
+
+    expect(0, p->connect(fd, name_of(&in), sizeof(in)));
+    expect(0, p->getpeername(fd, (struct sockaddr *)&in, &length));
+    assert_int_equal(ntohl(in.sin_addr.s_addr), INADDR_LOOPBACK);
+}
+
+static void connect_to_nobodys_address_is_to_the_one_that_is_bound(const struct posix *p)
+{
+    int server = udp_socket(p, 0), fd = udp_socket(p, 0);
+    struct sockaddr_in in = address(0x7f000002, 0);
+    socklen_t length = sizeof(in);
+
+    expect(0, p->bind(server, name_of(&in), sizeof(in)));
+    expect(0, p->bind(fd, name_of(&in), sizeof(in)));
+    in = address(INADDR_ANY, port_of(p, server));
+    expect(1, p->sendto(fd, "x", 1, 0, name_of(&in), sizeof(in)));
+    expect(0, p->connect(fd, name_of(&in), sizeof(in)));
+    expect(0, p->getpeername(fd, (struct sockaddr *)&in, &length));
+    assert_int_equal(ntohl(in.sin_addr.s_addr), 0x7f000002);
+}
+
+static void sendto_nobodys_address_is_to_this_host(const struct posix *p)
+{
+    int server = udp_socket(p, SOCK_NONBLOCK);
+    struct sockaddr_in in = address(INADDR_ANY, bind_loopback(p, server, 0));
+    char byte;
+
+    expect(1, p->sendto(udp_socket(p, 0), "x", 1, 0, name_of(&in), sizeof(in)));
+    expect(1, p->recv(server, &byte, 1, 0));
+}
+
+static void sendto_the_unspecified_family_is_to_the_address(const struct posix *p)
+{
+    int server = udp_socket(p, SOCK_NONBLOCK);
+    struct sockaddr_in in = loopback(bind_loopback(p, server, 0));
+    char byte;
+
+    in.sin_family = AF_UNSPEC;
+    expect(1, p->sendto(udp_socket(p, 0), "x", 1, 0, name_of(&in), sizeof(in)));
+    expect(1, p->recv(server, &byte, 1, 0));
+    expect_error(EINVAL, p->sendto(udp_socket(p, 0), "x", 1, 0, name_of(&in), sizeof(in) - 1));
+}
+
+static void connect_to_the_unspecified_family_has_a_length(const struct posix *p)
+{
+    char name[256] = {0};
+    const struct sockaddr *none = (const struct sockaddr *)name;
+    int fds[] = {tcp_socket(p, 0), udp_socket(p, 0)};
+
+    for (int i = 0; i < 2; i++) {
+        expect_error(EINVAL, p->connect(fds[i], none, 0));
+        expect_error(EINVAL, p->connect(fds[i], none, 1));
+        expect_error(EINVAL, p->connect(fds[i], none, 129));
+        expect_error(EINVAL, p->connect(fds[i], none, (socklen_t)-1));
+        expect(0, p->connect(fds[i], none, 2));
+    }
+}
+
+static void connect_to_the_unspecified_family_ends_a_listener(const struct posix *p)
+{
+    uint16_t port;
+    int fd = listening(p, &port);
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC};
+
+    expect(0, p->connect(fd, name_of(&none), sizeof(none)));
+    expect(0, option(p, fd, SOL_SOCKET, SO_ACCEPTCONN));
+}
+
+static void connect_of_a_datagram_socket_to_port_zero_is_taken(const struct posix *p)
+{
+    struct sockaddr_in in = loopback(0);
+
+    expect(0, p->connect(udp_socket(p, 0), name_of(&in), sizeof(in)));
+}
+
+static void connect_of_a_stream_to_port_zero_is_econnrefused(const struct posix *p)
+{
+    struct sockaddr_in in = loopback(0);
+
+    expect_error(ECONNREFUSED, p->connect(tcp_socket(p, 0), name_of(&in), sizeof(in)));
+}
+
+static void shutdown_of_a_datagram_socket_without_a_peer_is_done_all_the_same(const struct posix *p)
+{
+    struct sockaddr_in in = loopback(1);
+    int fd = udp_socket(p, 0);
+    char byte;
+
+    expect_error(ENOTCONN, p->shutdown(fd, SHUT_RDWR));
+    expect_error(EPIPE, p->sendto(fd, "x", 1, MSG_NOSIGNAL, name_of(&in), sizeof(in)));
+    expect(0, p->recv(fd, &byte, 1, 0));
+}
+
 const struct posix_case connect_cases[] = {
     CASE(connect_of_no_descriptor_is_ebadf),
     CASE(connect_to_a_short_name_is_einval),
@@ -288,5 +390,16 @@ const struct posix_case connect_cases[] = {
     CASE(shutdown_of_a_listener_for_reading_ends_it),
     CASE(shutdown_of_a_connected_datagram_socket_ends_its_sending),
     CASE(shutdown_after_a_reset_is_enotconn),
+    CASE(connect_to_nobodys_address_is_to_this_host),
+    CASE(connect_to_nobodys_address_is_to_the_one_that_is_bound),
+    CASE(sendto_nobodys_address_is_to_this_host),
+    CASE(sendto_the_unspecified_family_is_to_the_address),
+    CASE(connect_to_the_unspecified_family_has_a_length),
+    CASE(connect_to_the_unspecified_family_ends_a_listener),
+    CASE(shutdown_of_a_datagram_socket_without_a_peer_is_done_all_the_same),
+    CASE_BUT(connect_of_a_datagram_socket_to_port_zero_is_taken,
+             "port 0 is nobody's (RFC 6335 6); EINVAL, as sendto says it"),
+    CASE_BUT(connect_of_a_stream_to_port_zero_is_econnrefused,
+             "port 0 is nobody's (RFC 6335 6); EINVAL without asking the peer"),
     {NULL},
 };

@@ -371,6 +371,95 @@ static void close_of_a_listener_resets_those_that_wait(const struct posix *p)
     expect_error(ECONNRESET, p->recv(client, &byte, 1, 0));
 }
 
+/* ---- What stands first ---- */
+
+static void the_descriptor_is_looked_at_first(const struct posix *p)
+{
+    struct sockaddr_in in;
+    socklen_t length = (socklen_t)-1;
+
+    expect_error(EBADF, p->accept4(NO_SUCH_FD, NULL, NULL, 1));
+    expect_error(EBADF, p->accept(NO_SUCH_FD, (struct sockaddr *)&in, NULL));
+    expect_error(EBADF, p->bind(NO_SUCH_FD, NULL, length));
+    expect_error(EBADF, p->getsockname(NO_SUCH_FD, NULL, NULL));
+    expect_error(EBADF, p->getpeername(NO_SUCH_FD, NULL, NULL));
+    expect_error(EBADF, p->shutdown(NO_SUCH_FD, 9));
+}
+
+static void a_name_is_wanted_only_where_there_is_one(const struct posix *p)
+{
+    struct sockaddr_in in;
+    socklen_t length = (socklen_t)-1;
+    int fd = tcp_socket(p, 0), connected = streams(p, 0).client;
+
+    expect_error(EINVAL, p->accept(fd, (struct sockaddr *)&in, NULL));
+    expect_error(ENOTCONN, p->getpeername(fd, NULL, NULL));
+    expect_error(ENOTCONN, p->getpeername(fd, (struct sockaddr *)&in, &length));
+    expect_error(EFAULT, p->getpeername(connected, NULL, NULL));
+    expect_error(EINVAL, p->getpeername(connected, (struct sockaddr *)&in, &length));
+}
+
+static void accept_to_nowhere_is_efault(const struct posix *p)
+{
+    uint16_t port;
+    int listener = listening(p, &port);
+    struct sockaddr_in in = loopback(port);
+    socklen_t length = (socklen_t)-1;
+
+    expect(0, p->connect(tcp_socket(p, 0), name_of(&in), sizeof(in)));
+    expect_error(EFAULT, p->accept(listener, (struct sockaddr *)&in, NULL));
+    in = loopback(port);
+    expect(0, p->connect(tcp_socket(p, 0), name_of(&in), sizeof(in)));
+    expect_error(EINVAL, p->accept(listener, (struct sockaddr *)&in, &length));
+}
+
+static void listen_with_a_negative_backlog_takes_as_many_as_it_can(const struct posix *p)
+{
+    int fd = tcp_socket(p, 0);
+    struct sockaddr_in in = loopback(bind_loopback(p, fd, 0));
+
+    expect(0, p->listen(fd, -1));
+    for (int i = 0; i < 100; i++)
+        expect(0, p->connect(tcp_socket(p, 0), name_of(&in), sizeof(in)));
+}
+
+static void a_connection_that_has_ended_has_no_peer(const struct posix *p)
+{
+    struct streams s = streams(p, 0);
+    struct sockaddr_in in;
+    socklen_t length = sizeof(in);
+
+    expect(0, p->shutdown(s.client, SHUT_WR));
+    expect(0, p->getpeername(s.client, (struct sockaddr *)&in, &length));
+    expect(0, p->close(s.server));
+    p->wait(1);
+    expect_error(ENOTCONN, p->getpeername(s.client, (struct sockaddr *)&in, &length));
+    expect_error(ENOTCONN, p->shutdown(s.client, SHUT_RDWR));
+    expect_error(EISCONN, p->connect(s.client, name_of(&in), sizeof(in)));
+}
+
+static void socket_knows_how_large_a_protocol_can_be(const struct posix *p)
+{
+    expect_error(EPROTONOSUPPORT, p->socket(AF_INET, SOCK_STREAM, 256));
+    expect_error(EINVAL, p->socket(AF_INET, SOCK_STREAM, IPPROTO_MAX));
+    expect_error(EINVAL, p->socket(AF_INET, SOCK_STREAM, INT32_MAX));
+}
+
+static void descriptors_out_of_all_range_are_ebadf(const struct posix *p)
+{
+    expect_error(EBADF, p->close(-1));
+    expect_error(EBADF, p->close(INT32_MIN));
+    expect_error(EBADF, p->close(INT32_MAX));
+}
+
+static void bind_to_a_group_receives_what_is_sent_to_it(const struct posix *p)
+{
+    struct sockaddr_in group = address(0xe0000001, 0), everybody = address(INADDR_BROADCAST, 0);
+
+    expect(0, p->bind(udp_socket(p, 0), name_of(&group), sizeof(group)));
+    expect(0, p->bind(udp_socket(p, 0), name_of(&everybody), sizeof(everybody)));
+}
+
 const struct posix_case name_cases[] = {
     CASE(socket_of_an_unknown_family_is_eafnosupport),
     CASE(socket_of_an_unknown_type_is_einval),
@@ -416,5 +505,14 @@ const struct posix_case name_cases[] = {
     CASE(getpeername_is_the_other_ones_getsockname),
     CASE(close_of_no_descriptor_is_ebadf),
     CASE(close_of_a_listener_resets_those_that_wait),
+    CASE(the_descriptor_is_looked_at_first),
+    CASE(a_name_is_wanted_only_where_there_is_one),
+    CASE(accept_to_nowhere_is_efault),
+    CASE(listen_with_a_negative_backlog_takes_as_many_as_it_can),
+    CASE(a_connection_that_has_ended_has_no_peer),
+    CASE(socket_knows_how_large_a_protocol_can_be),
+    CASE(descriptors_out_of_all_range_are_ebadf),
+    CASE_BUT(bind_to_a_group_receives_what_is_sent_to_it,
+             "nothing is received that was sent to groups or everybody: EADDRNOTAVAIL"),
     {NULL},
 };

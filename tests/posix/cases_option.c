@@ -269,6 +269,57 @@ static void the_retries_of_a_syn_are_6(const struct posix *p)
     expect(6, option(p, tcp_socket(p, 0), IPPROTO_TCP, TCP_SYNCNT));
 }
 
+static void a_level_is_looked_at_first(const struct posix *p)
+{
+    int value = 1;
+    socklen_t length = (socklen_t)-1;
+    int tcp = tcp_socket(p, 0), udp = udp_socket(p, 0);
+
+    expect_error(EOPNOTSUPP, p->getsockopt(tcp, 999, 1, &value, NULL));
+    expect_error(EOPNOTSUPP, p->getsockopt(tcp, 999, 1, &value, &length));
+    expect_error(EOPNOTSUPP, p->getsockopt(tcp, IPPROTO_UDP, 1, &value, &length));
+    length = sizeof(value);
+    expect_error(ENOPROTOOPT, p->getsockopt(udp, IPPROTO_UDP, 9999, &value, &length));
+    expect_error(ENOPROTOOPT, set_option(p, udp, IPPROTO_UDP, 9999, 1));
+}
+
+/* Each option that the level has, in each length that no value has. */
+static void options_of_odd_lengths_are_refused_or_cut(const struct posix *p)
+{
+    static const struct {
+        int level, name;
+    } numbers[] = {
+        {SOL_SOCKET, SO_REUSEPORT},   {SOL_SOCKET, SO_RCVBUF},
+        {SOL_SOCKET, SO_RCVLOWAT},    {SOL_SOCKET, SO_KEEPALIVE},
+        {IPPROTO_TCP, TCP_CORK},      {IPPROTO_TCP, TCP_MAXSEG},
+        {IPPROTO_TCP, TCP_KEEPIDLE},  {IPPROTO_TCP, TCP_SYNCNT},
+        {IPPROTO_TCP, TCP_QUICKACK},  {IPPROTO_TCP, TCP_USER_TIMEOUT},
+        {IPPROTO_TCP, TCP_NODELAY},   {IPPROTO_TCP, TCP_KEEPCNT},
+        {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+    };
+    int fd = tcp_socket(p, 0), value = 0;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        int level = numbers[i].level, name = numbers[i].name;
+        for (socklen_t length = 0; length < sizeof(value); length++) {
+            socklen_t room = length;
+            expect_error(EINVAL, p->setsockopt(fd, level, name, &value, length));
+            expect(0, p->getsockopt(fd, level, name, &value, &room));
+            assert_int_equal(room, length);
+        }
+        expect_error(EFAULT, p->setsockopt(fd, level, name, NULL, sizeof(value)));
+    }
+}
+
+static void a_congestion_control_needs_a_name(const struct posix *p)
+{
+    int fd = tcp_socket(p, 0);
+
+    expect_error(EINVAL, p->setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 0));
+    expect_error(EFAULT, p->setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, NULL, 4));
+    expect(0, p->setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+}
+
 const struct posix_case option_cases[] = {
     CASE(options_of_no_descriptor_are_ebadf),
     CASE(options_of_an_unknown_level_are_refused),
@@ -295,5 +346,8 @@ const struct posix_case option_cases[] = {
              "nothing is sent to everybody; EOPNOTSUPP rather than a setting without effect"),
     CASE_BUT(urgent_data_is_out_of_line_at_first, "it stays in line, as RFC 6093 4 wants it"),
     CASE_BUT(the_retries_of_a_syn_are_6, "7 make the three minutes of RFC 9293 3.8.3, MUST-23"),
+    CASE(a_level_is_looked_at_first),
+    CASE(options_of_odd_lengths_are_refused_or_cut),
+    CASE(a_congestion_control_needs_a_name),
     {NULL},
 };

@@ -108,6 +108,16 @@ static void poll_counts_those_that_have_events(const struct posix *p)
     expect(0, p->poll(NULL, 0, 0));
 }
 
+static void poll_of_nowhere_is_efault(const struct posix *p)
+{
+    expect_error(EFAULT, p->poll(NULL, 1, 0));
+}
+
+static void poll_of_more_than_can_be_open_is_einval(const struct posix *p)
+{
+    expect_error(EINVAL, p->poll(NULL, (nfds_t)-1, 0));
+}
+
 const struct posix_case poll_cases[] = {
     CASE(poll_of_no_descriptor_is_pollnval),
     CASE(poll_of_a_negative_descriptor_is_silent),
@@ -121,5 +131,7 @@ const struct posix_case poll_cases[] = {
     CASE(poll_knows_the_other_names_of_its_events),
     CASE(poll_waits_until_its_time_is_over),
     CASE(poll_counts_those_that_have_events),
+    CASE(poll_of_nowhere_is_efault),
+    CASE(poll_of_more_than_can_be_open_is_einval),
     {NULL},
 };

@@ -70,16 +70,16 @@ struct posix_case {
 
 #define CASE(function)                                                                             \
     {                                                                                              \
-        .name = #function, .run = function                                                         \
+        .name = #function, .run = (function)                                                       \
     }
 #define CASE_BUT(function, why)                                                                    \
     {                                                                                              \
-        .name = #function, .run = function, .difference = (why)                                    \
+        .name = #function, .run = (function), .difference = (why)                                  \
     }
 
 extern const struct posix_case name_cases[], connect_cases[], stream_cases[], datagram_cases[],
     option_cases[], poll_cases[], control_cases[], wait_cases[], reuse_cases[], tcp_cases[],
-    ioctl_cases[], ping_cases[];
+    ioctl_cases[], ping_cases[], message_cases[];
 
 /* ---- What many cases need ---- */
 

@@ -12,8 +12,9 @@
 #define NAME_MAX_BYTES 160
 
 static const struct posix_case *const tables[] = {
-    name_cases,    connect_cases, stream_cases, datagram_cases, option_cases, poll_cases,
-    control_cases, wait_cases,    reuse_cases,  tcp_cases,      ioctl_cases,  ping_cases,
+    name_cases,  connect_cases, stream_cases,  datagram_cases, option_cases,
+    poll_cases,  control_cases, wait_cases,    reuse_cases,    tcp_cases,
+    ioctl_cases, ping_cases,    message_cases,
 };
 
 static const struct posix *const subjects[] = {&posix_kernel, &posix_strait};
@@ -63,15 +64,17 @@ int main(int argc, char **argv)
     size_t count = collect(NULL, wanted);
     struct trial *trials = calloc(count, sizeof(*trials));
     struct CMUnitTest *tests = calloc(count, sizeof(*tests));
+    int failed = EXIT_FAILURE;
 
     if (!trials || !tests || count == 0)
-        return EXIT_FAILURE;
+        goto out;
     signal(SIGPIPE, SIG_IGN);
     collect(trials, wanted);
     for (size_t i = 0; i < count; i++)
         tests[i] = (struct CMUnitTest){
             .name = trials[i].name, .test_func = try, .initial_state = &trials[i]};
-    int failed = _cmocka_run_group_tests("posix", tests, count, NULL, NULL);
+    failed = _cmocka_run_group_tests("posix", tests, count, NULL, NULL);
+out:
     free(tests);
     free(trials);
     return failed;
