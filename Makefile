@@ -148,27 +148,31 @@ define PC_LINES
 'Name: strait' \
 'Description: a TCP/IP stack in user space' \
 'Version: $(VERSION)' \
-'Cflags: -I$${includedir}' \
-'Libs: -L$${libdir} -lstrait' \
+'Cflags: -I"$${includedir}"' \
+'Libs: -L"$${libdir}" -lstrait' \
 'Libs.private: -pthread'
 endef
 
-INSTALLED = $(BINDIR)/strait $(INCLUDEDIR)/strait.h $(LIBDIR)/pkgconfig/strait.pc \
-	$(LIBDIR)/libstrait.a $(LIBDIR)/libstrait.so.$(VERSION) $(LIBDIR)/$(SONAME) $(LIBDIR)/libstrait.so
+# Quoted: a folder's name may have spaces.
+AT_BIN = "$(DESTDIR)$(BINDIR)"
+AT_LIB = "$(DESTDIR)$(LIBDIR)"
+AT_INCLUDE = "$(DESTDIR)$(INCLUDEDIR)"
 
 install: all ## puts program, library and header below PREFIX (/usr/local); DESTDIR goes in front
 	@echo "  INSTALL $(DESTDIR)$(PREFIX)"
-	$(Q)install -d $(addprefix $(DESTDIR),$(BINDIR) $(INCLUDEDIR) $(LIBDIR)/pkgconfig)
-	$(Q)install -m 755 $(OUT)/strait $(DESTDIR)$(BINDIR)/strait
-	$(Q)install -m 644 stack/strait.h $(DESTDIR)$(INCLUDEDIR)/strait.h
-	$(Q)install -m 644 $(OUT)/libstrait.a $(DESTDIR)$(LIBDIR)/libstrait.a
-	$(Q)install -m 755 $(OUT)/libstrait.so $(DESTDIR)$(LIBDIR)/libstrait.so.$(VERSION)
-	$(Q)ln -sf libstrait.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libstrait.so
-	$(Q)printf '%s\n' $(PC_LINES) >$(DESTDIR)$(LIBDIR)/pkgconfig/strait.pc
+	$(Q)install -d $(AT_BIN) $(AT_INCLUDE) $(AT_LIB)/pkgconfig
+	$(Q)install -m 755 $(OUT)/strait $(AT_BIN)/strait
+	$(Q)install -m 644 stack/strait.h $(AT_INCLUDE)/strait.h
+	$(Q)install -m 644 $(OUT)/libstrait.a $(AT_LIB)/libstrait.a
+	$(Q)install -m 755 $(OUT)/libstrait.so $(AT_LIB)/libstrait.so.$(VERSION)
+	$(Q)ln -sf libstrait.so.$(VERSION) $(AT_LIB)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(AT_LIB)/libstrait.so
+	$(Q)printf '%s\n' $(PC_LINES) >$(AT_LIB)/pkgconfig/strait.pc
 
 uninstall: ## takes away what install, of the same PREFIX and DESTDIR, has put there
-	$(Q)rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	$(Q)rm -f $(AT_BIN)/strait $(AT_INCLUDE)/strait.h $(AT_LIB)/pkgconfig/strait.pc \
+		$(AT_LIB)/libstrait.a $(AT_LIB)/libstrait.so.$(VERSION) $(AT_LIB)/$(SONAME) \
+		$(AT_LIB)/libstrait.so
 
 # ---- Tests ----------------------------------------------------------------------------------------
 
@@ -310,9 +314,11 @@ settings: $(OUT)/strait ## README.md lists the settings as they are (scripts/set
 header: ## strait.h is C++ as well
 	@for cxx in $(CXX) clang++; do \
 		if command -v $$cxx >/dev/null; then \
-			echo "  CXX   stack/strait.h"; \
-			echo '#include "strait.h"' | \
-				$$cxx -x c++ -std=c++17 -Wall -Wextra -Werror -Istack -fsyntax-only -; exit; \
+			for standard in 11 14 17 20; do \
+				echo "  CXX   stack/strait.h ($$standard)"; \
+				echo '#include "strait.h"' | $$cxx -x c++ -std=c++$$standard -Wall -Wextra \
+					-pedantic -Werror -Istack -fsyntax-only - || exit 1; \
+			done; exit; \
 		fi; \
 	done; echo "header: skipped, there is no C++ compiler"
 
