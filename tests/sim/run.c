@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "forger.h"
+#include "setting.h"
 #include "sim/pcap.h"
 #include "stream.h"
 
@@ -37,6 +38,7 @@ struct trouble {
     struct run *run;
     const struct scenario_fault *fault;
     bool on;
+    char setting[STRAIT_SETTING_BYTES]; /* of FAULT_SET: what it was */
 };
 
 struct run {
@@ -266,8 +268,24 @@ static void change_link(struct run *run, const struct scenario_fault *f, bool on
     }
 }
 
-static void apply(struct run *run, const struct scenario_fault *f, bool on)
+static void change_setting(struct run *run, const struct trouble *t)
 {
+    struct world_host *machine = machine_of(run, t->fault->place);
+
+    if (!machine || !world_is_up(machine))
+        return;
+    if (t->on)
+        setting_change(world_stack(machine), t->fault->choice);
+    else
+        setting_restore(world_stack(machine), t->fault->choice, t->setting);
+}
+
+static void apply(const struct trouble *t)
+{
+    struct run *run = t->run;
+    const struct scenario_fault *f = t->fault;
+    bool on = t->on;
+
     switch ((enum scenario_fault_kind)f->kind) {
     case FAULT_CUT:
     case FAULT_IMPAIR:
@@ -284,6 +302,9 @@ static void apply(struct run *run, const struct scenario_fault *f, bool on)
         if (f->place < scenario_host_count(run->scenario))
             streams_listen(run->streams, f->place, !on);
         break;
+    case FAULT_SET:
+        change_setting(run, t);
+        break;
     case FAULT_FORGE:
         if (on && f->place < scenario_host_count(run->scenario)) {
             struct probe *probe = &run->probes[f->place];
@@ -298,7 +319,7 @@ static void trouble_turns(void *argument)
     struct trouble *t = argument;
 
     t->on = !t->on;
-    apply(t->run, t->fault, t->on);
+    apply(t);
 }
 
 static void add_troubles(struct run *run)
@@ -311,7 +332,10 @@ static void add_troubles(struct run *run)
         uint64_t from_ms = f->at_ms < s->net.heal_ms ? f->at_ms : s->net.heal_ms;
         uint64_t until_ms = from_ms + f->for_ms;
         until_ms = until_ms < s->net.heal_ms ? until_ms : s->net.heal_ms;
-        run->troubles[i] = (struct trouble){run, f, false};
+        run->troubles[i] = (struct trouble){.run = run, .fault = f};
+        if (f->kind == FAULT_SET && machine_of(run, f->place))
+            setting_save(world_stack(machine_of(run, f->place)), f->choice,
+                         run->troubles[i].setting);
         CHECK(world_at(run->world, begin_ns + from_ms * NS_PER_MS, trouble_turns,
                        &run->troubles[i]) == 0);
         CHECK(world_at(run->world, begin_ns + until_ms * NS_PER_MS, trouble_turns,
@@ -337,6 +361,12 @@ static void heal(struct run *run)
             continue;
         world_pause(machine_of(run, i), false);
         crash(run, i, false);
+    }
+    for (uint32_t i = 0; i < s->fault_count; i++) {
+        struct trouble *t = &run->troubles[i];
+        t->on = false;
+        if (t->fault->kind == FAULT_SET)
+            change_setting(run, t);
     }
     for (uint32_t i = 0; i < scenario_host_count(s); i++)
         streams_listen(run->streams, i, true);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/prng.h"
+#include "setting.h"
 #include "strait.h"
 
 /* ---- The line of options --------------------------------------------------------------------- */
@@ -461,6 +462,21 @@ static void draw_fault(struct prng *r, const struct scenario *s, struct scenario
     }
 }
 
+/* The operator turns what can be turned. */
+static void draw_settings(struct prng *r, struct scenario *s)
+{
+    uint32_t count = s->fault_count + between(r, 1, 4);
+
+    for (; s->fault_count < count; s->fault_count++)
+        s->faults[s->fault_count] = (struct scenario_fault){
+            .kind = FAULT_SET,
+            .place = below(r, scenario_host_count(s)),
+            .choice = below(r, setting_choices()),
+            .at_ms = below(r, s->net.heal_ms),
+            .for_ms = between_orders(r, 1, 60000),
+        };
+}
+
 /* Nothing is lost, refused or broken off: no timer has a reason to expire. */
 static void make_clean(struct prng *r, struct scenario *s)
 {
@@ -502,6 +518,8 @@ void scenario_draw(struct scenario *s, uint64_t seed)
         draw_fault(&r, s, &s->faults[i]);
     if (chance(&r, 10))
         make_clean(&r, s);
+    else if (chance(&r, 25))
+        draw_settings(&r, s);
 }
 
 uint32_t scenario_mtu(const struct scenario *s, uint32_t host)

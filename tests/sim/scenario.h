@@ -97,7 +97,7 @@
 /*
  * kind is an enum scenario_fault; it begins at at_ms and ends after for_ms, at the latest when all
  * heals. place is a link, a host (0 to 3), or a router (4 to 6). ways: 1, 2 or 3, the directions of
- * the link. choice: an enum scenario_forgery.
+ * the link. choice: an enum scenario_forgery, or that of setting_change.
  */
 #define SCENARIO_FAULT_FIELDS(X) X(kind) X(at_ms) X(for_ms) X(place) X(ways) X(choice)
 
@@ -145,6 +145,7 @@ enum scenario_fault_kind {
     FAULT_IMPAIR,   /* a link does to packets what the fault's own path says */
     FAULT_UNLISTEN, /* a host closes its listener */
     FAULT_FORGE,    /* a stranger's packet comes in on link `place` (forger.h) */
+    FAULT_SET,      /* a setting of end host `place` is another (setting.h) */
 };
 
 enum scenario_forgery {
