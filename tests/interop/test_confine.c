@@ -38,7 +38,8 @@
 #include "privilege.h"
 #include "program.h"
 
-#define ROOT        "/tmp/strait-confine"
+/* In the sandbox: other runs have files of the same names. */
+#define ROOT        "/run/strait-confine"
 #define FILE_INSIDE ROOT "/file"
 
 static int make_root(void **state)
@@ -384,9 +385,9 @@ static void the_server_is_confined_with_every_option(void **state)
 {
     struct program *p = *state;
     char output[512];
-    program_start(p, "--root", ROOT, "--capture", "/tmp/strait-confine.pcap", "--filter", "tcp",
-                  "--impair", "delay=1ms", "--access-log", "/tmp/strait-confine.log", "--trace",
-                  "/tmp/strait-confine.trace", "-v", NULL);
+    program_start(p, "--root", ROOT, "--capture", "/run/strait-confine.pcap", "--filter", "tcp",
+                  "--impair", "delay=1ms", "--access-log", "/run/strait-confine.log", "--trace",
+                  "/run/strait-confine.trace", "-v", NULL);
     expect_status_line(p, "\nNoNewPrivs:\t1\n");
     expect_status_line(p, "\nSeccomp:\t2\n");
     expect_status_line(p, "\nCapPrm:\t0000000000000000\n");
@@ -399,12 +400,12 @@ static void the_server_is_confined_with_every_option(void **state)
     assert_string_equal(output, "5\n");
     program_stop(p, SIGTERM);
     status = run_command(output, sizeof(output),
-                         "tcpdump -r /tmp/strait-confine.pcap 2>/dev/null | head -1 | wc -l;"
-                         "wc -l </tmp/strait-confine.log;"
-                         "tail -n 1 /tmp/strait-confine.trace | grep -c CLOSE;"
+                         "tcpdump -r /run/strait-confine.pcap 2>/dev/null | head -1 | wc -l;"
+                         "wc -l </run/strait-confine.log;"
+                         "tail -n 1 /run/strait-confine.trace | grep -c CLOSE;"
                          "ls -A /run/strait/tun0 | wc -l;"
-                         "rm /tmp/strait-confine.pcap /tmp/strait-confine.log "
-                         "/tmp/strait-confine.trace");
+                         "rm /run/strait-confine.pcap /run/strait-confine.log "
+                         "/run/strait-confine.trace");
     assert_int_equal(status, 0);
     assert_string_equal(output, "1\n2\n1\n0\n");
 }

@@ -224,8 +224,8 @@ static void a_watch_goes_on_until_it_is_interrupted(void **state)
 {
     program_start(*state, NULL);
     expect_output("timeout -s INT --preserve-status 3 \"$STRAIT\" stat --watch=0.5 --state LISTEN "
-                  ">/tmp/strait-watch; echo $?; grep -c Netid /tmp/strait-watch |"
-                  "awk '{ print ($1 >= 3 && $1 <= 7) }'; rm /tmp/strait-watch",
+                  ">/run/strait-watch; echo $?; grep -c Netid /run/strait-watch |"
+                  "awk '{ print ($1 >= 3 && $1 <= 7) }'; rm /run/strait-watch",
                   "0\n1\n");
     program_stop(*state, SIGTERM);
 }
@@ -250,19 +250,24 @@ static void a_wrong_line_is_refused(void **state)
     program_refuses(*state, 0, 2, "unknown option --addr", host);
 }
 
+#define FOLDER                                                                                     \
+    "/run/strait-stat" /* of the sandbox alone: other runs have files of the same names */
+#define SOCKET FOLDER "/socket"
+
 /* The running one is not disturbed, and its file stays. */
 static void a_second_server_does_not_take_the_socket(void **state)
 {
     struct program *p = *state;
-    program_start(p, "--control", "/tmp/strait-stat.socket", NULL);
-    expect_output("stat -c '%a %U %F' /tmp/strait-stat.socket", "600 nobody socket\n");
+    expect_output("mkdir -m 777 " FOLDER, "");
+    program_start(p, "--control", SOCKET, NULL);
+    expect_output("stat -c '%a %U %F' " SOCKET, "600 nobody socket\n");
     const char *text = output_of("\"$STRAIT\" serve --tun tun1 --addr 10.8.0.2/24 "
-                                 "--control /tmp/strait-stat.socket 2>&1; echo $?");
+                                 "--control " SOCKET " 2>&1; echo $?");
     assert_non_null(strstr(text, "a running strait answers there"));
     assert_non_null(strstr(text, "\n1\n"));
-    expect_output(STAT "--control /tmp/strait-stat.socket --state ESTAB --json", "");
+    expect_output(STAT "--control " SOCKET " --state ESTAB --json", "");
     program_stop(p, SIGTERM);
-    expect_output("ls /tmp/strait-stat.socket 2>&1 | grep -c 'No such'", "1\n");
+    expect_output("ls " SOCKET " 2>&1 | grep -c 'No such'", "1\n");
 }
 
 static void what_a_killed_server_has_left_is_replaced(void **state)
@@ -290,7 +295,7 @@ static void without_a_control_socket_nobody_answers(void **state)
 
 /* ---- Traces ---- */
 
-#define TRACE "/tmp/strait-stat.trace"
+#define TRACE "/run/strait-stat.trace"
 #define SUM(event)                                                                                 \
     "awk -F '\\t' '$4 == \"" event "\" && $6 > 0 { sum += $6 } END { print sum }' " TRACE
 
@@ -323,9 +328,9 @@ static void plot_refuses_what_is_no_trace_in_one_line(void **state)
                   "scripts/plot: nosuch: there is no such file, or it cannot be read\n1\n");
     expect_output("scripts/plot 2>&1; echo $?",
                   "usage: scripts/plot TRACE OUT.svg [LOCAL REMOTE]\n2\n");
-    expect_output("printf '#strait-trace 1\\nnot a record\\n' >/tmp/strait-no-trace;"
-                  "scripts/plot /tmp/strait-no-trace /tmp/x.svg 2>&1; rm /tmp/strait-no-trace",
-                  "scripts/plot: /tmp/strait-no-trace: there is no connection in it\n");
+    expect_output("printf '#strait-trace 1\\nnot a record\\n' >/run/strait-no-trace;"
+                  "scripts/plot /run/strait-no-trace /tmp/x.svg 2>&1; rm /run/strait-no-trace",
+                  "scripts/plot: /run/strait-no-trace: there is no connection in it\n");
 }
 
 int main(void)
