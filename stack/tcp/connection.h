@@ -243,10 +243,19 @@ struct listener {
 
 /*
  * Memory is shared in steps, so that each can be let go before the next is missed: what is sent
- * leaves a quarter of it to others, what arrives out of order an eighth, what arrives in order
- * nothing. A host whose senders held all of it could take nothing from its peers.
+ * leaves three eighths of it to others, or a quarter if its connection holds little yet; what
+ * arrives out of order leaves an eighth, what arrives in order nothing. A host whose senders held
+ * all of it could take nothing from its peers, and one with many peers that do not read could
+ * answer no other.
  */
-static inline size_t spare_of_sending(const struct pool *pool)
+#define MODEST_BYTES POOL_MEDIUM_BYTES
+
+static inline size_t spare_of_much(const struct pool *pool)
+{
+    return pool->limit_bytes / 8 * 3;
+}
+
+static inline size_t spare_of_little(const struct pool *pool)
 {
     return pool->limit_bytes / 4;
 }

@@ -451,11 +451,18 @@ void output_keepalive(struct tcp *tcp, struct connection *c)
     output_queue(tcp, c);
 }
 
+/* Whether there is memory for more of what the connection's user sends. */
+static bool may_take_memory(const struct pool *pool, const struct connection *c)
+{
+    bool little = c->send.memory < MODEST_BYTES;
+    size_t spare = little ? spare_of_little(pool) : spare_of_much(pool);
+    return pool_room(pool, spare) >= POOL_SMALL_BYTES;
+}
+
 /* Memory has come back: those who met the limit may write again, and open their windows. */
 static void feed_starved(struct tcp *tcp)
 {
     const struct pool *pool = &tcp->core->pool;
-    bool may_send = pool_room(pool, spare_of_sending(pool)) >= POOL_SMALL_BYTES;
     struct list round;
 
     if (pool_room(pool, 0) < POOL_SMALL_BYTES)
@@ -467,7 +474,7 @@ static void feed_starved(struct tcp *tcp)
         receive_consumed(tcp, c);
         if (!c->send_starved)
             continue;
-        if (may_send) {
+        if (may_take_memory(pool, c)) {
             c->send_starved = false;
             connection_wake(tcp, c);
         } else {

@@ -135,17 +135,29 @@ static void starve(struct tcp *tcp, struct connection *c)
     connection_starve(tcp, c);
 }
 
+/* Appends to the send buffer as much as there is memory for. Returns how many bytes. */
+static size_t write_text(struct tcp *tcp, struct connection *c, const uint8_t *bytes, size_t length)
+{
+    struct pool *pool = &tcp->core->pool;
+    struct buffer *send = &c->send;
+    size_t taken = buffer_write(send, pool, spare_of_much(pool), send->end, bytes, length);
+    size_t rest = length - taken;
+    size_t little = send->memory < MODEST_BYTES ? MODEST_BYTES - send->memory : 0;
+    if (rest == 0 || little == 0)
+        return taken;
+    return taken + buffer_write(send, pool, spare_of_little(pool), send->end, bytes + taken,
+                                rest < little ? rest : little);
+}
+
 ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *parts, int count_parts)
 {
     if (may_send(c) < 0)
         return -1;
 
-    struct pool *pool = &tcp->core->pool;
     size_t total = 0, room = send_room(c);
     for (int i = 0; i < count_parts && room > 0; i++) {
         size_t wanted = parts[i].iov_len < room ? parts[i].iov_len : room;
-        size_t taken = buffer_write(&c->send, pool, spare_of_sending(pool), c->send.end,
-                                    parts[i].iov_base, wanted);
+        size_t taken = write_text(tcp, c, parts[i].iov_base, wanted);
         total += taken;
         room -= taken;
         if (taken < wanted) {
@@ -172,8 +184,7 @@ int tcp_send_whole(struct tcp *tcp, struct connection *c, const struct iovec *pa
         errno = EAGAIN;
         return -1;
     }
-    if (buffer_write(&c->send, pool, spare_of_sending(pool), end, part->iov_base, part->iov_len) <
-        part->iov_len) {
+    if (write_text(tcp, c, part->iov_base, part->iov_len) < part->iov_len) {
         buffer_drop_above(&c->send, pool, end);
         starve(tcp, c);
         errno = EAGAIN;

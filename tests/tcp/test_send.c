@@ -116,17 +116,39 @@ static void a_sender_without_memory_may_go_on_when_a_small_block_is_free(void **
     established(s);
     app_send(s, 2048); /* one small block */
     expect(s, "P. 1:2049(2048) ack 1");
-    on(s, 1); /* and all others that a sender may have */
+    on(s, 1); /* and all others that a sender of much may have */
     assert_in_range(app_send_some(s, 100000), 2048, 65536 - 2048);
     expect(s, ". 1:14601(14600) ack 1");
-    on(s, 0);
+    on(s, 0); /* and of little */
+    assert_int_equal(app_send_some(s, 100000), 8192);
+    expect(s, ". 2049:9349(7300) ack 1");
     assert_int_equal(app_send_some(s, 1), 0);
     app_events(s, 0);
     assert_true(counter(s, "tcp_memory_short") > 0);
     recv(s, ". 1:1(0) ack 2049");
+    expect(s, "P. 9349:10241(892) ack 1");
     app_events(s, POLLOUT);
     assert_int_equal(app_send_some(s, 2049), 2048);
-    expect(s, "P. 2049:4097(2048) ack 1");
+    expect(s, ". 10241:11701(1460) ack 1");
+}
+
+/* Of 64 KiB, what is sent may take three quarters, but only five eighths if its sender has much. */
+static void a_sender_with_much_leaves_memory_to_those_with_little(void **state)
+{
+    struct script *s = *state;
+    s->config.memory_max_bytes = 65536;
+    s->link.features = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    remake(s);
+    established(s);
+    assert_int_equal(app_send_some(s, 100000), 5 * 8192);
+    expect(s, ". 1:14601(14600) ack 1");
+    assert_int_equal(app_send_some(s, 1), 0);
+    on(s, 1);
+    established(s);
+    app_send(s, 2048);
+    expect(s, "P. 1:2049(2048) ack 1");
+    assert_int_equal(app_send_some(s, 100000), 8192 - 2048);
+    expect(s, ". 2049:7889(5840) ack 1");
 }
 
 /* ---- Nagle's algorithm: RFC 9293 3.7.4 ------------------------------------------------------ */
@@ -674,6 +696,7 @@ int main(void)
         TEST(both_directions_at_once),
         TEST(an_ack_of_unsent_data_is_answered_and_dropped_rfc9293_3_10_7_4),
         TEST(a_send_buffer_that_is_full_takes_no_more_and_then_does),
+        TEST(a_sender_with_much_leaves_memory_to_those_with_little),
         TEST(a_sender_without_memory_may_go_on_when_a_small_block_is_free),
         TEST(a_small_segment_waits_while_a_small_one_is_unacknowledged_rfc9293_3_7_4),
         TEST(a_small_segment_behind_full_ones_does_not_wait_by_minshall),
