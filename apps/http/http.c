@@ -36,10 +36,12 @@
 #define LEND_MIN     ((size_t)16384) /* what is shorter is copied */
 #define REQUESTS_MAX 16              /* answered in one callback */
 
+TAILQ_HEAD(http_sessions, http_session);
+
 struct http_session {
     struct session session;
-    TAILQ_ENTRY(http_session) link; /* among those that wait */
-    bool waiting;
+    struct http_sessions *list; /* that it stands on: `waiting` or `receiving`; NULL: neither */
+    TAILQ_ENTRY(http_session) link;
     struct in_addr peer;          /* if there is a log */
     struct http_request *request; /* what has arrived of it, and until it is answered; else NULL */
 
@@ -61,9 +63,10 @@ struct http {
     void (*log)(void *log_context, const char *line, size_t length);
     void *log_context;
     struct strait_env *env;
-    struct site *site;                  /* NULL: the built-in page */
-    TAILQ_HEAD(, http_session) waiting; /* the longest first */
-    int64_t date_time;                  /* of `date` */
+    struct site *site;              /* NULL: the built-in page */
+    struct http_sessions waiting;   /* for a request, the longest first */
+    struct http_sessions receiving; /* one that has not come whole at once, likewise */
+    int64_t date_time;              /* of `date` */
     char date[HTTP_DATE_BYTES];
     char head[HTTP_ANSWER_HEAD_BYTES];
     char line[HTTP_LOG_BYTES];
@@ -85,26 +88,40 @@ static struct http *http_of(struct http_session *h)
 
 /* ---- Waiting ---- */
 
-static void wait_no_more(struct http_session *h)
+static void leave_list(struct http_session *h)
 {
-    if (h->waiting)
-        TAILQ_REMOVE(&http_of(h)->waiting, h, link);
-    h->waiting = false;
+    if (h->list)
+        TAILQ_REMOVE(h->list, h, link);
+    h->list = NULL;
+}
+
+/* On both lists stand those that can be spared, if need be. */
+static void join_list(struct http_session *h, struct http_sessions *list)
+{
+    leave_list(h);
+    TAILQ_INSERT_TAIL(list, h, link);
+    h->list = list;
+    server_room_is_near(h->session.server);
 }
 
 static void wait_for_request(struct http_session *h)
 {
-    TAILQ_INSERT_TAIL(&http_of(h)->waiting, h, link);
-    h->waiting = true;
     session_active(&h->session);
     session_watch(&h->session, POLLIN);
-    server_room_is_near(h->session.server);
+    join_list(h, &http_of(h)->waiting);
 }
 
-/* RFC 9112 9.5: a connection that waits may be closed at any time. */
+/*
+ * RFC 9112 9.5: a connection that waits may be closed at any time. If none does, the oldest request
+ * that is not complete is the slowest: without that, few peers who send a byte now and then would
+ * keep all others out.
+ */
 static bool make_room(void *context)
 {
-    struct http_session *longest = TAILQ_FIRST(&((struct http *)context)->waiting);
+    struct http *http = context;
+    struct http_session *longest = TAILQ_FIRST(&http->waiting);
+    if (!longest)
+        longest = TAILQ_FIRST(&http->receiving);
     if (longest)
         session_close(&longest->session);
     return longest != NULL;
@@ -278,6 +295,7 @@ static enum progress respond(struct http_session *h)
     struct http *http = http_of(h);
     const struct http_request *r = h->request;
     struct http_answer *a = &h->answer;
+    leave_list(h);
     h->time = http->env->wall_clock(http->env) / (int64_t)NS_PER_S;
     http_answer(a, http->site, r, h->time);
     h->sending = true;
@@ -314,13 +332,15 @@ static bool begin_request(struct http_session *h)
         return false;
     }
     http_request_init(h->request);
-    wait_no_more(h);
+    leave_list(h);
     return true;
 }
 
 /* Starts the time of a request that is not done when it begins to be read, and when its head is. */
 static void limit_time(struct http_session *h, bool began, bool head_was_done)
 {
+    if (began)
+        join_list(h, &http_of(h)->receiving);
     if (h->request->head_done != head_was_done)
         session_active(&h->session);
     else if (began)
@@ -400,7 +420,7 @@ static void idle(struct session *s)
         h->request->keep_alive = false;
         respond(h);
     } else {
-        wait_no_more(h);
+        leave_list(h);
         session_finish(s);
     }
 }
@@ -411,14 +431,14 @@ static void stop(struct session *s)
     h->close_after = true;
     if (h->sending)
         return;
-    wait_no_more(h);
+    leave_list(h);
     session_finish(s);
 }
 
 static void closed(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
-    wait_no_more(h);
+    leave_list(h);
     end_response(h);
 }
 
@@ -454,6 +474,7 @@ struct server *http_start(struct strait *stack, struct strait_env *env,
     http->env = env;
     http->date_time = -1;
     TAILQ_INIT(&http->waiting);
+    TAILQ_INIT(&http->receiving);
     http->site = config->root ? site_open(env, config->root) : NULL;
     if (config->root && !http->site) {
         int error = errno;

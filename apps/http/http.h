@@ -5,10 +5,11 @@
  * pipelined requests answered in order.
  *
  * At most 1024 connections: beyond that the one that has waited longest for a request is closed for
- * a new one, and if there is none the new ones wait in the listener's backlog. A request has to
- * bring its head within 10 seconds (408). A connection is ended after 60 seconds without a request
- * or with an incomplete body, or if its peer has taken nothing of a response for as long; and by a
- * reset if a file is written to or cut while it is sent.
+ * a new one, else the one that has been sending its request longest; if all are being answered the
+ * new ones wait in the listener's backlog. A request has to bring its head within 10
+ * seconds (408). A connection is ended after 60 seconds without a request or with an incomplete
+ * body, or if its peer has taken nothing of a response for as long; and by a reset if a file is
+ * written to or cut while it is sent.
  */
 #ifndef APPS_HTTP_HTTP_H
 #define APPS_HTTP_HTTP_H
