@@ -45,9 +45,8 @@ static unsigned status_of_errno(void)
     case ENOENT:
     case ENOTDIR:
     case ELOOP:
+    case ENAMETOOLONG: /* no file can have this name */
         return HTTP_STATUS_NOT_FOUND;
-    case ENAMETOOLONG:
-        return HTTP_STATUS_URI_TOO_LONG;
     case EACCES:
     case EPERM:
     case EXDEV:

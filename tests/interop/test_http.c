@@ -100,6 +100,7 @@ static void what_is_not_there_is_404_and_what_is_not_allowed_405(void **state)
 {
     struct program *p = serve_site(*state);
     expect_curl("404", "-o /dev/null -w '%{http_code}' " URL "/nothing");
+    expect_curl("404", "-o /dev/null -w '%{http_code}' " URL "/$(printf '%0300d' 0)");
     expect_curl("405", "-o /dev/null -w '%{http_code}' -X DELETE " URL "/");
     program_stop(p, SIGTERM);
 }
