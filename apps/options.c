@@ -245,6 +245,14 @@ static int parse_impair(const char *text, struct options *o, const struct report
     return 0;
 }
 
+/* "-" is refused, since stdout is for what the command says. */
+static int check_file(const char *option, const char *value, const struct report *report)
+{
+    if (strcmp(value, "-") == 0)
+        return options_fail(report, "%s -: stdout has another use; name a file or a pipe", option);
+    return 0;
+}
+
 /* One of the options that are not the command's own. */
 static int take_common(int option, char *value, struct options *o, const struct report *report)
 {
@@ -269,13 +277,13 @@ static int take_common(int option, char *value, struct options *o, const struct 
         return settings_take(value, &o->config, report);
     case OPT_CAPTURE:
         o->capture = value;
-        return 0;
+        return check_file("--capture", value, report);
     case OPT_FILTER:
         o->filter = value;
         return 0;
     case OPT_TRACE:
         o->trace = value;
-        return 0;
+        return check_file("--trace", value, report);
     case OPT_CONTROL:
         o->control = value;
         return 0;

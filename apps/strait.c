@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The command line: `strait COMMAND ...`. Exit status 2 says that the command line is wrong. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "get/command.h"
 #include "nc/command.h"
@@ -43,7 +48,30 @@ static void print_help(void)
          "  --help     this text");
 }
 
-int main(int argc, char *argv[])
+/*
+ * Whoever has closed a standard descriptor would find the device or a file under its number, and
+ * read or write there. They are opened the wrong way round, so that using one still fails.
+ */
+static bool fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
+/* What a command has printed is part of its work. Returns the exit status. */
+static int finish_output(int status)
+{
+    bool lost = ferror(stdout) != 0; /* at a time whose errno is gone */
+    if (fflush(stdout) == 0 && !lost)
+        return status;
+    fprintf(stderr, "strait: stdout: %s\n", lost ? "it cannot be written" : strerror(errno));
+    return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+}
+
+static int run(int argc, char *argv[])
 {
     const char *name = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < COMMANDS; i++)
@@ -62,4 +90,11 @@ int main(int argc, char *argv[])
     else
         fputs("strait: a command is missing; see strait --help\n", stderr);
     return EXIT_USAGE;
+}
+
+int main(int argc, char *argv[])
+{
+    if (!fill_standard_descriptors())
+        return EXIT_FAILURE;
+    return finish_output(run(argc, argv));
 }

@@ -71,6 +71,16 @@ static int take_answer(FILE *stream, void (*take)(void *context, json_t *object)
     return result == 0 ? 0 : -1;
 }
 
+static void explain(char *error, size_t error_bytes, const char *path, int number)
+{
+    if (number == EACCES || number == EPERM)
+        snprintf(error, error_bytes, "%s: %s; ask as root, or as the user whom strait has become",
+                 path, strerror(number));
+    else
+        snprintf(error, error_bytes, "nobody answers at %s: %s; is strait serve running?", path,
+                 strerror(number));
+}
+
 int control_ask(const struct options *o, const char *request,
                 void (*take)(void *context, json_t *object), void *context, char *error,
                 size_t error_bytes)
@@ -79,8 +89,7 @@ int control_ask(const struct options *o, const char *request,
     int fd = connect_to(o, path);
     FILE *stream = fd < 0 || send_request(fd, request) < 0 ? NULL : fdopen(fd, "r");
     if (!stream) {
-        snprintf(error, error_bytes, "nobody answers at %s: %s; is strait serve running?", path,
-                 strerror(errno));
+        explain(error, error_bytes, path, errno);
         if (fd >= 0)
             close(fd);
         return -1;

@@ -148,9 +148,9 @@ static const char *explain(int number)
 {
     switch (number) {
     case EADDRINUSE:
-        return "a running strait answers there; end it or name another path";
+        return "a running strait answers there";
     case ENOTSOCK:
-        return "something is there that is no socket; name another path";
+        return "something is there that is no socket";
     default:
         return strerror(number);
     }
@@ -165,7 +165,7 @@ int control_socket_open(struct control_socket *s, const char *path, bool make_di
         open_directory(s, path) == 0 && (!make_directories || give_away(s, "") == 0) &&
         listen_at(s, &address) == 0)
         return 0;
-    snprintf(error, error_bytes, "%s: %s", path, explain(errno));
+    snprintf(error, error_bytes, "%s: %s; name another path", path, explain(errno));
     control_socket_close(s);
     return -1;
 }

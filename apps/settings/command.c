@@ -80,6 +80,15 @@ int settings_take(const char *text, struct strait_config *config, const struct r
 
 /* ---- The list -------------------------------------------------------------------------------- */
 
+static const char help_text[] =
+    "Usage: strait settings [OPTION]\n"
+    "\n"
+    "Lists the settings that --set and strait set change: names, defaults, ranges, when a change\n"
+    "takes effect, and what they mean.\n"
+    "\n"
+    "  --markdown         as a table for a README\n"
+    "  --help             this text\n";
+
 static const char *describe_effect(enum strait_setting_effect effect)
 {
     switch (effect) {
@@ -105,16 +114,10 @@ static void print_markdown(const struct strait_setting *s, const char *range)
            describe_effect(s->effect), s->meaning);
 }
 
-int settings_main(int argc, char *argv[])
+static void print_all(bool markdown)
 {
-    bool markdown = argc == 2 && strcmp(argv[1], "--markdown") == 0;
     const struct strait_setting *s;
     char range[RANGE_BYTES];
-
-    if (argc > 1 && !markdown) {
-        fprintf(stderr, "strait: strait settings takes nothing but --markdown\n");
-        return EXIT_USAGE;
-    }
     if (markdown)
         puts("| Setting | Default | Range | Takes effect | What it is |\n|---|---|---|---|---|");
     else
@@ -127,5 +130,21 @@ int settings_main(int argc, char *argv[])
         else
             print_plain(s, range);
     }
+}
+
+int settings_main(int argc, char *argv[])
+{
+    const char *option = argc == 2 ? argv[1] : "";
+    bool markdown = strcmp(option, "--markdown") == 0;
+    bool help = strcmp(option, "--help") == 0;
+    if (argc > 1 && !markdown && !help) {
+        fprintf(stderr, "strait: strait settings takes nothing but --markdown; see strait settings "
+                        "--help\n");
+        return EXIT_USAGE;
+    }
+    if (help)
+        fputs(help_text, stdout);
+    else
+        print_all(markdown);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/ask.h"
+#include "names.h"
 #include "options.h"
 #include "stat/report.h"
 
@@ -53,6 +54,11 @@ static int take_option(void *settings, int option, const char *value, const stru
                                 WATCH_MAX_S);
         return 0;
     case OPT_STATE:
+        if (!state_is_known(value))
+            return options_fail(report,
+                                "--state %s: there is no such state; there are ESTAB, LISTEN, "
+                                "TIME-WAIT and the others of ss",
+                                value);
         s->state = value;
         return 0;
     default: /* OPT_PORT */
@@ -60,6 +66,18 @@ static int take_option(void *settings, int option, const char *value, const stru
             return options_fail(report, "--port %s: a port is a number from 1 to 65535", value);
         return 0;
     }
+}
+
+static int check_options(void *settings, const struct options *options, const struct report *report)
+{
+    const struct settings *s = settings;
+    (void)options;
+    if (s->all && !s->counters)
+        return options_fail(report, "--all needs --counters; endpoints are all shown anyway");
+    if (s->counters && (s->state || s->port > 0))
+        return options_fail(report, "--counters are of all connections: leave out --state and "
+                                    "--port");
+    return 0;
 }
 
 static const struct command command = {
@@ -84,6 +102,7 @@ static const struct command command = {
                 {"state", required_argument, NULL, OPT_STATE},
                 {"port", required_argument, NULL, OPT_PORT}},
     .take = take_option,
+    .check = check_options,
 };
 
 /* ---- One round ---- */
@@ -148,7 +167,6 @@ static int show(struct settings *s, const struct options *options)
                              s->counters ? take_counters : take_endpoint, s, error, sizeof(error));
     if (result == 0)
         put_heading(s); /* even of an empty table */
-    fflush(stdout);
     if (result < 0)
         fprintf(stderr, "strait: %s\n", error);
     return result;
@@ -176,8 +194,8 @@ static int watch(struct settings *s, const struct options *options)
         fputs(clear, stdout);
         if (show(s, options) < 0)
             return -1;
-        if (ferror(stdout))
-            return 0; /* nobody looks on */
+        if (fflush(stdout) != 0)
+            return 0; /* nobody looks on; main tells */
     } while (sleep_between(&signals, s->watch_ns));
     return 0;
 }

@@ -26,7 +26,9 @@ static int open_file(struct savefile *s, const char *file, const char *filter, c
     /* The filter first: a wrong one must not cost an older file of that name. */
     if (filter) {
         if (pcap_compile(s->format, &s->filter, filter, 1, PCAP_NETMASK_UNKNOWN)) {
-            snprintf(error, error_bytes, "the filter '%s': %s", filter, pcap_geterr(s->format));
+            snprintf(error, error_bytes,
+                     "the filter '%s': %s; pcap-filter(7) describes the language", filter,
+                     pcap_geterr(s->format));
             errno = EINVAL;
             return -1;
         }
@@ -34,7 +36,8 @@ static int open_file(struct savefile *s, const char *file, const char *filter, c
     }
     s->dumper = pcap_dump_open(s->format, file);
     if (!s->dumper) {
-        snprintf(error, error_bytes, "cannot write the capture: %s", pcap_geterr(s->format));
+        snprintf(error, error_bytes, "cannot write the capture: %s; name another file",
+                 pcap_geterr(s->format));
         return -1;
     }
     /* The savefile's own header: a reader finds a valid file before the first packet. */

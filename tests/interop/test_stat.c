@@ -240,14 +240,41 @@ static void nobody_answers_where_nobody_is(void **state)
     program_refuses(*state, 0, 1, "nobody answers at /tmp/nosuch", here);
 }
 
+static void a_stranger_is_told_whom_to_be(void **state)
+{
+    program_start(*state, NULL);
+    expect_output(
+        "setpriv --reuid 1 --regid 1 --clear-groups \"$STRAIT\" stat 2>&1; echo $?",
+        "strait: /run/strait/tun0/control: Permission denied; ask as root, or as the user "
+        "whom strait has become\n1\n");
+    program_stop(*state, SIGTERM);
+}
+
+static void output_that_is_lost_is_a_failure(void **state)
+{
+    program_start(*state, NULL);
+    expect_output(STAT "2>&1 >/dev/full; echo $?", "strait: stdout: No space left on device\n1\n");
+    expect_output("\"$STRAIT\" stat --help 2>&1 >/dev/full; echo $?",
+                  "strait: stdout: No space left on device\n1\n");
+    expect_output("\"$STRAIT\" --version 2>&1 >&-; echo $?",
+                  "strait: stdout: Bad file descriptor\n1\n");
+    program_stop(*state, SIGTERM);
+}
+
 static void a_wrong_line_is_refused(void **state)
 {
     const char *const port[] = {"stat", "--port", "0", NULL};
     const char *const watch[] = {"stat", "--watch=0", NULL};
     const char *const host[] = {"stat", "--addr", "10.7.0.2/24", NULL};
+    const char *const no_state[] = {"stat", "--state", "OPEN", NULL};
+    const char *const all[] = {"stat", "--all", NULL};
+    const char *const both[] = {"stat", "--counters", "--port", "80", NULL};
     program_refuses(*state, 0, 2, "a port is a number", port);
     program_refuses(*state, 0, 2, "must be seconds", watch);
     program_refuses(*state, 0, 2, "unknown option --addr", host);
+    program_refuses(*state, 0, 2, "there is no such state", no_state);
+    program_refuses(*state, 0, 2, "--all needs --counters", all);
+    program_refuses(*state, 0, 2, "leave out --state and --port", both);
 }
 
 #define FOLDER                                                                                     \
@@ -319,6 +346,21 @@ static void a_trace_adds_up_and_is_drawn(void **state)
                   "");
 }
 
+/* A zigzag of 200,000 records. */
+static void the_picture_of_a_long_trace_is_small(void **state)
+{
+    (void)state;
+    expect_output("awk 'BEGIN { print \"#strait-trace 1\"; OFS = \"\\t\";"
+                  " for (i = 0; i < 200000; i++) print i / 1000 + 0.0001, \"10.7.0.2:7\","
+                  " \"10.7.0.1:9\", \"sent\", i * 1000, 1000, \"ESTAB\", 10000 + i % 3 * 7000,"
+                  " \"-\", 100 + i % 2, 10, 200000, 65535, 65535 }' >" TRACE "; scripts/plot " TRACE
+                  " " TRACE ".svg",
+                  TRACE ".svg: 10.7.0.2:7 to 10.7.0.1:9\n");
+    expect_output("stat -c %s " TRACE ".svg | awk '{ print ($1 > 50000 && $1 < 2000000) }'; "
+                  "rm " TRACE " " TRACE ".svg",
+                  "1\n");
+}
+
 static void plot_refuses_what_is_no_trace_in_one_line(void **state)
 {
     (void)state;
@@ -345,11 +387,14 @@ int main(void)
         TEST(a_setting_takes_effect_while_it_runs),
         TEST(a_watch_goes_on_until_it_is_interrupted),
         TEST(nobody_answers_where_nobody_is),
+        TEST(a_stranger_is_told_whom_to_be),
+        TEST(output_that_is_lost_is_a_failure),
         TEST(a_wrong_line_is_refused),
         TEST(a_second_server_does_not_take_the_socket),
         TEST(what_a_killed_server_has_left_is_replaced),
         TEST(without_a_control_socket_nobody_answers),
         TEST(a_trace_adds_up_and_is_drawn),
+        TEST(the_picture_of_a_long_trace_is_small),
         TEST(plot_refuses_what_is_no_trace_in_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
