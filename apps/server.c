@@ -78,6 +78,8 @@ static void session_open(struct server *server, struct stream *stream)
     s->timer.expired = session_expired;
     LIST_INSERT_HEAD(&server->list, s, link);
     server->sessions++;
+    if (server->service->idle_ns == 0) /* or a peer that vanishes has its session for ever */
+        stream_keep_alive(&s->stream);
     session_watch(s, POLLIN);
     session_active(s);
     if (server->service->opened)

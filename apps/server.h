@@ -31,7 +31,8 @@ struct session {
 struct service {
     size_t session_bytes; /* of the struct that embeds the session */
     size_t sessions_max;  /* at this number nothing more is accepted until there is room */
-    uint64_t idle_ns;     /* how long session_active may stay away before `idle`; 0: for ever */
+    uint64_t idle_ns;     /* how long session_active may stay away before `idle`; 0: for ever,
+                           * as long as the peer answers keep-alives */
 
     /* At sessions_max: ends a session that can be spared, if any, and says whether. May be NULL. */
     bool (*make_room)(void *context);

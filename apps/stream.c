@@ -101,6 +101,12 @@ static int strait_stream_watch(struct stream *s, short events, stream_ready *rea
     return strait_watch(stack_of(s), s->fd, ready ? events : 0, ready, argument);
 }
 
+static void strait_stream_keep_alive(struct stream *s)
+{
+    int on = 1;
+    strait_setsockopt(stack_of(s), s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 static int strait_stream_finish(struct stream *s)
 {
     return strait_shutdown(stack_of(s), s->fd, SHUT_WR);
@@ -129,6 +135,7 @@ const struct stream_kind stream_strait = {
     .sendv = strait_stream_sendv,
     .lend = strait_stream_lend,
     .watch = strait_stream_watch,
+    .keep_alive = strait_stream_keep_alive,
     .finish = strait_stream_finish,
     .close = strait_stream_close,
     .reset = strait_stream_reset,

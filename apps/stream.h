@@ -45,6 +45,7 @@ struct stream_kind {
     ssize_t (*lend)(struct stream *, const void *bytes, size_t length,
                     void (*release)(void *context), void *context);
     int (*watch)(struct stream *, short events, stream_ready *ready, void *argument);
+    void (*keep_alive)(struct stream *);
     int (*finish)(struct stream *);
     void (*close)(struct stream *);
     void (*reset)(struct stream *);
@@ -126,6 +127,12 @@ static inline ssize_t stream_lend(struct stream *s, const void *bytes, size_t le
 static inline int stream_watch(struct stream *s, short events, stream_ready *ready, void *argument)
 {
     return s->host->kind->watch(s, events, ready, argument);
+}
+
+/* The connection fails when its peer no longer answers (SO_KEEPALIVE). */
+static inline void stream_keep_alive(struct stream *s)
+{
+    s->host->kind->keep_alive(s);
 }
 
 /* Sends no more: what has been sent is followed by a FIN. */

@@ -112,6 +112,11 @@ static int kernel_watch(struct stream *s, short events, stream_ready *ready, voi
     return env->watch(env, s->fd, events ? events : POLLPRI, ready, argument);
 }
 
+static void kernel_keep_alive(struct stream *s)
+{
+    switch_on(s->fd, SOL_SOCKET, SO_KEEPALIVE);
+}
+
 static int kernel_finish(struct stream *s)
 {
     return shutdown(s->fd, SHUT_WR);
@@ -141,6 +146,7 @@ const struct stream_kind stream_kernel = {
     .sendv = kernel_sendv,
     .lend = kernel_lend,
     .watch = kernel_watch,
+    .keep_alive = kernel_keep_alive,
     .finish = kernel_finish,
     .close = kernel_close,
     .reset = kernel_reset,

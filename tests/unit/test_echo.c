@@ -99,6 +99,34 @@ static void echo_returns_bulk_in_order(void **state)
     fixture_free(&f);
 }
 
+static bool nothing_passes(void *context, int from, const uint8_t *packet, size_t length)
+{
+    (void)context;
+    (void)from;
+    (void)packet;
+    (void)length;
+    return false;
+}
+
+static void ask_early(struct strait_config *config)
+{
+    config->keepalive_idle_s = 10;
+    config->keepalive_interval_s = 1;
+}
+
+static void the_session_of_a_peer_that_has_vanished_ends_rfc9293_3_8_4(void **state)
+{
+    (void)state;
+    struct fixture f = serve_with(echo_start, &(struct pair_config){.configure = ask_early});
+    struct talker *client = talker_connect(f.pair, 0, 7);
+    pair_run(f.pair, 60 * PAIR_S);
+    assert_int_equal(server_sessions(f.server), 1); /* a quiet one stays */
+    pair_filter(f.pair, nothing_passes, NULL);
+    pair_until(f.pair, no_session, f.server);
+    talker_close(client);
+    fixture_free(&f);
+}
+
 static void echo_reads_no_further_while_the_peer_does_not_read(void **state)
 {
     (void)state;
@@ -367,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echo_returns_what_it_gets_and_then_closes_rfc862),
         cmocka_unit_test(echo_returns_bulk_in_order),
+        cmocka_unit_test(the_session_of_a_peer_that_has_vanished_ends_rfc9293_3_8_4),
         cmocka_unit_test(echo_reads_no_further_while_the_peer_does_not_read),
         cmocka_unit_test(echo_ends_a_session_that_is_reset),
         cmocka_unit_test(discard_takes_everything_and_says_nothing_rfc863),
