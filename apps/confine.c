@@ -5,7 +5,7 @@
  * all, so that a bug in a parser is worth little to whoever finds it.
  *
  * The filter refuses with EPERM instead of killing: a C library of another version may try a call
- * that is not foreseen here, and do without. The list is what `strace -f` shows of the server, of
+ * that is not foreseen here, and do without. The list is what `strace -f` shows of the commands, of
  * glibc's malloc, threads and abort, and of the calls for which the vDSO stands in.
  */
 #define _GNU_SOURCE /* O_PATH, CLONE_* */
@@ -110,6 +110,8 @@ static const int allowed[] = {
     SCMP_SYS(writev),
     SCMP_SYS(close),
     SCMP_SYS(lseek),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(poll),
     SCMP_SYS(openat2),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
@@ -175,11 +177,12 @@ static int allow_in_part(scmp_filter_ctx filter)
         /* Memory that is written is never executed. */
         {SCMP_ACT_ALLOW, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_ACT_ALLOW, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-        /* Threads, but no process; abort() signals to itself; stdio asks whether it is a terminal.
-         */
+        /* Threads, but no process; abort() signals to itself; stdio asks whether it is a terminal,
+         * and a progress bar how wide. */
         {SCMP_ACT_ALLOW, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread)},
         {SCMP_ACT_ALLOW, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())},
         {SCMP_ACT_ALLOW, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS)},
+        {SCMP_ACT_ALLOW, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TIOCGWINSZ)},
         /* A thread chooses its own processor. */
         {SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), SCMP_A0(SCMP_CMP_EQ, 0)},
     };

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* What a server still needs. */
+/* What a running command still needs. */
 struct confine_needs {
     const char *readable;  /* a directory below which files are read; NULL: none */
     int control_fd;        /* a listening UNIX socket; -1: none */
@@ -12,7 +12,7 @@ struct confine_needs {
 };
 
 /*
- * Confines the process, for good, to what a running server does: it goes on using what is open,
+ * Confines the process, for good, to what a running command does: it goes on using what is open,
  * reads files below `readable`, takes connections of the control socket and answers them, removes
  * files in its directory, and starts threads, which are confined alike. It runs no program, makes
  * no socket, touches no other process and no other file. What it tries beyond that fails with

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "confine.h"
 #include "echo/echo.h"
 #include "http/http.h"
 #include "primes/stubs.h"
@@ -225,22 +224,6 @@ static void free_services(struct services *s)
     s->echo_udp = NULL;
 }
 
-/* From here on nothing is opened but files below the root. */
-static int give_up_the_rest(struct serve *s)
-{
-    char notice[200], error[200];
-    const struct confine_needs needs = {
-        .readable = s->settings->root,
-        .control_fd = s->shards.shard[0].station.control_socket.fd,
-        .control_directory = s->shards.shard[0].station.control_socket.directory,
-    };
-    if (confine(&needs, notice, sizeof(notice), error, sizeof(error)) < 0)
-        return complain("%s", error);
-    if (notice[0] != '\0' && s->shards.shard[0].station.options->log_categories != 0)
-        say("%s", notice);
-    return 0;
-}
-
 static int start(struct serve *s, const struct options *options)
 {
     const char *user = s->shards.shard[0].station.user;
@@ -253,7 +236,7 @@ static int start(struct serve *s, const struct options *options)
         say("%u queues, and no control socket, which tells of a single one", s->shards.count);
     if (check_root(s, user) < 0 || start_all_services(s) < 0)
         return -1;
-    return give_up_the_rest(s);
+    return station_confine(&s->shards.shard[0].station, s->settings->root);
 }
 
 /* ---- Run and stop ---- */

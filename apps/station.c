@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "host/capture.h"
 #include "host/tun.h"
 #include "link/impair.h"
@@ -298,6 +299,21 @@ int station_open(struct station *s)
     struct strait_link *link;
     station_host(s, &host);
     return station_open_device(s, &host, &link) < 0 ? -1 : station_start(s, &host);
+}
+
+int station_confine(struct station *s, const char *readable)
+{
+    char text[200], error[200];
+    const struct confine_needs needs = {
+        .readable = readable,
+        .control_fd = s->control_socket.fd,
+        .control_directory = s->control_socket.directory,
+    };
+    if (confine(&needs, text, sizeof(text), error, sizeof(error)) < 0)
+        return complain("%s", error);
+    if (text[0] != '\0' && s->options->log_categories != 0)
+        say("%s", text);
+    return 0;
 }
 
 /* ---- Run and end ---- */

@@ -71,6 +71,12 @@ int station_open_device(struct station *, const struct strait_config *host,
                         struct strait_link **links);
 int station_start(struct station *, const struct strait_config *host);
 
+/*
+ * Confines the program to what it needs from now on (see confine.h): nothing is opened any more but
+ * files below `readable`, if that is not NULL. Returns 0, or -1 after a line.
+ */
+int station_confine(struct station *, const char *readable);
+
 /* Calls visit(context, name, value) for each counter: of the stack, the impairment, the device. */
 void station_counters(const struct station *,
                       void (*visit)(void *context, const char *name, uint64_t value),

@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "confine.h"
 #include "control/socket.h"
 #include "kernel.h"
@@ -410,6 +411,29 @@ static void the_server_is_confined_with_every_option(void **state)
     assert_string_equal(output, "1\n2\n1\n0\n");
 }
 
+static void a_client_is_confined_with_every_option(void **state)
+{
+    char output[512];
+    (void)state;
+    int status = run_command(
+        output, sizeof(output),
+        PLAIN_CLIENT("nc") "-l 5000 -w 20 --capture /run/strait-confine.pcap --filter tcp"
+                           " --trace /run/strait-confine.trace --impair delay=1ms -v"
+                           " --control /run/strait-confine.socket"
+                           " </dev/null >/run/strait-confine.out 2>/dev/null & client=$!;"
+                           "for turn in $(seq 100); do"
+                           " grep -q 'Seccomp:.2' /proc/$client/status && break; sleep 0.1; done;"
+                           "grep -c 'Seccomp:.2' /proc/$client/status;"
+                           "\"$STRAIT\" stat --control /run/strait-confine.socket | grep -c LISTEN;"
+                           "echo hello | timeout 10 nc -N " STRAIT_ADDRESS " 5000;"
+                           "wait $client; echo $?; cat /run/strait-confine.out;"
+                           "tcpdump -r /run/strait-confine.pcap 2>/dev/null | head -1 | wc -l;"
+                           "tail -n 1 /run/strait-confine.trace | wc -l;"
+                           "rm -f /run/strait-confine.*");
+    assert_int_equal(status, 0);
+    assert_string_equal(output, "1\n1\n0\nhello\n1\n1\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +449,7 @@ int main(void)
         cmocka_unit_test(threads_are_started_and_confined_as_well),
         cmocka_unit_test(a_thread_that_is_there_already_is_confined_as_well),
         cmocka_unit_test(a_failed_check_still_ends_the_program),
+        cmocka_unit_test(a_client_is_confined_with_every_option),
         cmocka_unit_test_setup_teardown(the_server_is_confined_with_every_option, program_setup,
                                         program_teardown),
     };
