@@ -287,6 +287,42 @@ static void drain_stops_at_its_budget_and_when_nothing_waits(void **state)
     pair_free(p);
 }
 
+static void give_some(struct pair *p, int packets, size_t length)
+{
+    while (packets-- > 0)
+        give(p, &(struct virtio_net_hdr){0}, length);
+}
+
+static void a_short_packet_after_one_alone_is_handed_up_without_another_read(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(true);
+    give_some(p, 1, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 1);
+    give_some(p, 2, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 1);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 1);
+    give_some(p, 2, 1500);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 2);
+    pair_free(p);
+}
+
+static void packets_that_come_together_are_soon_drained_together(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(true);
+    int drains = 0, packets = 40;
+    give_some(p, 1, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 1);
+    give_some(p, packets, 60);
+    for (; packets > 0; drains++)
+        packets -= p->link->drain(p->link, 0, 65536);
+    assert_int_equal(drains, 8 + 1);
+    give_some(p, 40, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 40);
+    pair_free(p);
+}
+
 static void a_plain_device_has_no_header(void **state)
 {
     (void)state;
@@ -832,6 +868,8 @@ int main(void)
         cmocka_unit_test(the_header_of_a_sent_packet_says_its_offload),
         cmocka_unit_test(a_lying_packet_is_counted_and_the_next_one_is_handed_up),
         cmocka_unit_test(drain_stops_at_its_budget_and_when_nothing_waits),
+        cmocka_unit_test(a_short_packet_after_one_alone_is_handed_up_without_another_read),
+        cmocka_unit_test(packets_that_come_together_are_soon_drained_together),
         cmocka_unit_test(a_plain_device_has_no_header),
         cmocka_unit_test(a_sent_packet_is_its_parts_behind_the_header),
         cmocka_unit_test(a_send_that_fails_is_counted_by_its_reason),
