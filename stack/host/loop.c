@@ -546,7 +546,10 @@ static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
     return count;
 }
 
-/* Runs the callbacks of the stacks. */
+/*
+ * Runs the callbacks of the stacks; and those that they have made ready, since a connection that
+ * was accepted has often brought its first bytes, which need not wait for a turn of their own.
+ */
 static void dispatch_stacks(struct strait_loop *loop)
 {
     for (struct list *l = loop->stacks.next; l != &loop->stacks; l = l->next) {
@@ -555,7 +558,8 @@ static void dispatch_stacks(struct strait_loop *loop)
             continue;
         if (!driven->fed)
             strait_advance(driven->stack, loop->now_ns);
-        strait_dispatch(driven->stack);
+        if (strait_dispatch(driven->stack) > 0)
+            strait_dispatch(driven->stack);
     }
 }
 

@@ -905,6 +905,42 @@ static void a_stack_behind_a_link_answers_in_the_same_turn(void **state)
     close(fds[1]);
 }
 
+/* A socket whose callback brings another, as a listener's does. */
+struct bringer {
+    struct fixture *fixture;
+    struct strait *stack;
+};
+
+static void brought(void *argument, int fd, short revents)
+{
+    struct bringer *b = argument;
+    (void)revents;
+    note(b->fixture, 'b');
+    assert_int_equal(strait_close(b->stack, fd), 0);
+}
+
+static void bring(void *argument, int fd, short revents)
+{
+    struct bringer *b = argument;
+    (void)revents;
+    note(b->fixture, 'a');
+    assert_int_equal(strait_close(b->stack, fd), 0);
+    int other = strait_socket(b->stack, AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(strait_watch(b->stack, other, POLLOUT, brought, b), 0);
+}
+
+static void what_a_callback_brings_is_called_in_the_same_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct noting noting = noting_over(f);
+    struct bringer b = {f, stack_new(f, &noting.link)};
+    int fd = strait_socket(b.stack, AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(strait_watch(b.stack, fd, POLLOUT, bring, &b), 0);
+    turn_now(f);
+    assert_string_equal(f->calls, "ab");
+    stack_end(f, b.stack, &noting.link);
+}
+
 struct sender {
     struct fixture *fixture;
     int fd;
@@ -1066,6 +1102,7 @@ int main(void)
         TEST(a_removed_link_is_not_drained_and_can_be_added_again),
         TEST(a_callback_may_end_a_stack),
         TEST(a_stack_behind_a_link_answers_in_the_same_turn),
+        TEST(what_a_callback_brings_is_called_in_the_same_turn),
         TEST(a_blocking_call_drives_the_loop),
         TEST(a_host_that_talks_to_itself_does_not_wait_for_an_event),
         TEST(a_timer_that_a_link_starts_when_the_stack_sends_ends_the_wait),
