@@ -281,8 +281,9 @@ static const struct row table[] = {
     WORD("tcp.ecn", ecn, "off|answer|request", "answer", NEW,
          "ECN (RFC 3168): on connections whose peer asks for it, or also asked for on connect"),
 
-    BYTES("tcp.send_buffer", send_buffer_bytes, "1MiB", "1", BYTES_MAX, NEW,
-          "data of a socket that the peer has not acknowledged"),
+    BYTES("tcp.send_buffer", send_buffer_bytes, "4MiB", "1", BYTES_MAX, NEW,
+          "data of a socket that the peer has not acknowledged: 1 MiB, and above that twice the "
+          "congestion window"),
     BYTES("tcp.receive_buffer", receive_buffer_bytes, "1MiB", "1", BYTES_MAX, NEW,
           "data of a socket that is not read yet, which bounds the window"),
     SHARE("tcp.out_of_order_share", out_of_order_share, "50%", "1%", "100%", AT_ONCE,

@@ -267,7 +267,7 @@ struct strait_config {
     size_t memory_max_bytes;    /* payload buffers of all sockets together */
     uint8_t out_of_order_share; /* percent of it that may hold what came out of order to TCP */
     uint32_t ranges_max;        /* pieces of one connection, out of order or SACKed */
-    uint32_t send_buffer_bytes; /* of each TCP socket */
+    uint32_t send_buffer_bytes; /* of each TCP socket, grown as far as it may */
     uint32_t receive_buffer_bytes;
     uint32_t udp_receive_buffer_bytes;
     uint32_t buffer_min_bytes, buffer_max_bytes; /* between which SO_SNDBUF and SO_RCVBUF keep */
@@ -564,14 +564,14 @@ STRAIT_API int strait_getpeername(struct strait *, int fd, struct sockaddr *, so
  * SO_REUSEADDR, SO_REUSEPORT (two sockets may bind to one port if both say the latter, which
  * spreads connections and datagrams over them by the hash of addresses and ports, or both the
  * former and the first does not listen; so it is with a connection that is left, also in
- * TIME-WAIT); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux);
- * SO_LINGER (with a time of 0 close resets; with another it waits so many seconds, on a
- * non-blocking socket too, until the peer has acknowledged everything, and then goes on in the
- * background, as it does at once inside a callback); SO_RCVTIMEO, SO_SNDTIMEO (a call that waits
- * fails with EAGAIN then, connect with EINPROGRESS); SO_RCVLOWAT; SO_SNDLOWAT (read only, 1);
- * SO_BROADCAST (off; to turn it on is EOPNOTSUPP: nothing is sent to everybody); SO_KEEPALIVE (off
- * at first; kept by UDP without effect); SO_OOBINLINE (on; to turn it off is EOPNOTSUPP: urgent
- * data stays in line, RFC 6093).
+ * TIME-WAIT); SO_SNDBUF, SO_RCVBUF (bytes, read back as they are used, not doubled as by Linux;
+ * of a send buffer that was not set, which grows by itself, it is how far it may grow); SO_LINGER
+ * (with a time of 0 close resets; with another it waits so many seconds, on a non-blocking socket
+ * too, until the peer has acknowledged everything, and then goes on in the background, as it does
+ * at once inside a callback); SO_RCVTIMEO, SO_SNDTIMEO (a call that waits fails with EAGAIN then,
+ * connect with EINPROGRESS); SO_RCVLOWAT; SO_SNDLOWAT (read only, 1); SO_BROADCAST (off; to turn it
+ * on is EOPNOTSUPP: nothing is sent to everybody); SO_KEEPALIVE (off at first; kept by UDP without
+ * effect); SO_OOBINLINE (on; to turn it off is EOPNOTSUPP: urgent data stays in line, RFC 6093).
  *
  * IPPROTO_IP: IP_TTL (1 to 255; -1: the default, 64); IP_TOS (the Diffserv field; on a stream
  * without the two bits of ECN); IP_PKTINFO, IP_RECVTTL, IP_RECVTOS (what recvmsg tells of a

@@ -142,7 +142,8 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     c->algorithm = congestion_algorithms[config->congestion];
     c->syn_retries = config->syn_retries;
     c->heard_ns = c->sent_text_ns = c->heard_text_ns = tcp->core->now_ns;
-    c->send_limit_bytes = config->send_buffer_bytes;
+    c->send_limit_bytes =
+        config->send_buffer_bytes < TCP_SEND_FIRST ? config->send_buffer_bytes : TCP_SEND_FIRST;
     c->receive_limit_bytes = config->receive_buffer_bytes;
     c->ts_offset = isn_timestamp_offset(tcp->core, tuple);
     list_init(&c->accept_node);

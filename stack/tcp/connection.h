@@ -36,6 +36,8 @@
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
 
+#define TCP_SEND_FIRST (1u << 20) /* what the send buffer may hold before it has grown */
+
 /* How far a reopened connection's numbers start above those of the one before it. */
 #define TCP_REOPEN_GAP 65535u
 
@@ -113,6 +115,7 @@ struct connection {
     bool rtt_timing : 1;     /* rtt_seq is being timed */
     bool timer_restart : 1;  /* new data was acknowledged: RFC 6298 5.3 */
     bool send_starved : 1;   /* the user met the memory limit: no POLLOUT */
+    bool send_fixed : 1;     /* SO_SNDBUF: send_limit_bytes does not grow */
     bool resend_first : 1;   /* in recovery: what follows snd_una goes again at the next turn */
     bool partial_acked : 1;  /* the first partial acknowledgement of this recovery has come */
     bool quick_ack : 1;      /* TCP_QUICKACK: text is acknowledged at once */

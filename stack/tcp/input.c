@@ -203,6 +203,22 @@ static bool fin_acknowledged(struct tcp *tcp, struct connection *c)
     }
 }
 
+/*
+ * As Linux: twice the congestion window, so that the user has a window's worth of time to fill the
+ * buffer again while the other one is on its way; unless half of the memory is taken.
+ */
+static void grow_send_buffer(const struct tcp *tcp, struct connection *c)
+{
+    const struct pool *pool = &tcp->core->pool;
+    uint32_t most = tcp->core->config.send_buffer_bytes;
+    uint32_t wanted = 2 * c->congestion.cwnd;
+
+    if (wanted <= c->send_limit_bytes || c->send_limit_bytes >= most || c->send_fixed)
+        return;
+    if (pool_room(pool, pool->limit_bytes / 2) > 0)
+        c->send_limit_bytes = wanted < most ? wanted : most;
+}
+
 /* SND.UNA < SEG.ACK =< SND.NXT. Returns as fin_acknowledged. */
 static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
@@ -235,6 +251,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
     if (c->ecn)
         ecn_take_ack(tcp, c, s, flight);
     loss_acked(c, bytes, flight);
+    grow_send_buffer(tcp, c);
     trace(tcp, c, STRAIT_TRACE_ACKED, c->send.start, 0);
     if (!was_writable && connection_writable(c))
         connection_wake(tcp, c);

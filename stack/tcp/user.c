@@ -534,6 +534,7 @@ void tcp_set_receive_low(struct connection *c, uint32_t bytes)
 void tcp_set_send_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
 {
     c->send_limit_bytes = bytes;
+    c->send_fixed = true;
     connection_wake(tcp, c);
 }
 

@@ -124,7 +124,7 @@ static void when_all_memory_is_lent_files_are_copied(void **state)
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = talker_connect(w->pair, 0, 80);
         ask_deaf(w, clients[i], REQUEST("/bulk"));
-        if (i == CLIENTS / 2)
+        if (i == CLIENTS / 4)
             first = strait_memory(server);
     }
     assert_in_range(first, 0, (size_t)CLIENTS * 2048);
