@@ -417,10 +417,10 @@ STRAIT_API void strait_input(struct strait *, struct strait_link *, const void *
 /*
  * Takes in what the host has sent to itself, runs the timers that are due and sends what is to be
  * sent. Returns the time of the next deadline, STRAIT_NEVER if there is none, or `now_ns` itself
- * while strait_dispatch has callbacks to run, or if something that the host has sent to itself has
- * been taken in or waits to be.
- * To be called after strait_input, after socket calls and when the deadline comes; and once before
- * the first socket call, so that the stack knows the time.
+ * while strait_dispatch has callbacks to run, if something that the host has sent to itself has
+ * been taken in or waits to be, or if more connections than one call serves have waited for memory
+ * that is there now. To be called after strait_input, after socket calls and when the deadline
+ * comes; and once before the first socket call, so that the stack knows the time.
  */
 STRAIT_API uint64_t strait_advance(struct strait *, uint64_t now_ns);
 

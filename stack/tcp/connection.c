@@ -14,6 +14,7 @@ bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
         list_init(&tcp->listeners[i]);
     list_init(&tcp->output);
     list_init(&tcp->starved);
+    list_init(&tcp->fed);
     if (!table_init(&tcp->entries))
         return false;
     if (holds_init(&tcp->holds))
@@ -226,6 +227,10 @@ void connection_set_state(struct tcp *tcp, struct connection *c, enum tcp_state 
 
 void connection_starve(struct tcp *tcp, struct connection *c)
 {
+    size_t room = pool_room(&tcp->core->pool, 0);
+
+    if (room < tcp->starved_room)
+        tcp->starved_room = room;
     if (list_empty(&c->starved_node))
         list_append(&tcp->starved, &c->starved_node);
 }

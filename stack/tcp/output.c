@@ -10,6 +10,9 @@
 /* Bytes that one connection sends before the others on the list have their turn. */
 #define OUTPUT_QUANTUM (256u * 1024)
 
+/* Connections that are told in one turn that memory has come back. */
+#define FED_MAX 8
+
 void output_queue(struct tcp *tcp, struct connection *c)
 {
     CHECK(connection_is_open(c));
@@ -459,28 +462,42 @@ static bool may_take_memory(const struct pool *pool, const struct connection *c)
     return pool_room(pool, spare) >= POOL_SMALL_BYTES;
 }
 
-/* Memory has come back: those who met the limit may write again, and open their windows. */
-static void feed_starved(struct tcp *tcp)
+/* Tells a connection of the memory that there is. It goes on waiting if that is not enough. */
+static void feed(struct tcp *tcp, struct connection *c)
 {
-    const struct pool *pool = &tcp->core->pool;
-    struct list round;
-
-    if (pool_room(pool, 0) < POOL_SMALL_BYTES)
-        return;
-    list_take(&round, &tcp->starved);
-    while (!list_empty(&round)) {
-        struct connection *c = container_of(round.next, struct connection, starved_node);
-        list_remove(&c->starved_node);
-        receive_consumed(tcp, c);
-        if (!c->send_starved)
-            continue;
-        if (may_take_memory(pool, c)) {
-            c->send_starved = false;
-            connection_wake(tcp, c);
-        } else {
-            connection_starve(tcp, c);
-        }
+    list_remove(&c->starved_node);
+    receive_consumed(tcp, c);
+    if (c->send_starved && may_take_memory(&tcp->core->pool, c)) {
+        c->send_starved = false;
+        connection_wake(tcp, c);
+    } else if (c->send_starved) {
+        connection_starve(tcp, c);
     }
+}
+
+/*
+ * Memory has come back: those who met the limit may write again, and open their windows. All are
+ * told once when there is a block more than when the last began to wait, a few in each turn.
+ * Returns whether some are left whose turn has come.
+ */
+static bool feed_starved(struct tcp *tcp)
+{
+    size_t room = pool_room(&tcp->core->pool, 0);
+
+    if (list_empty(&tcp->fed)) {
+        if (room < tcp->starved_room)
+            tcp->starved_room = room;
+        if (list_empty(&tcp->starved) || room - tcp->starved_room < POOL_SMALL_BYTES)
+            return false;
+        list_take(&tcp->fed, &tcp->starved);
+        tcp->starved_room = room;
+    }
+    for (int i = 0; i < FED_MAX && !list_empty(&tcp->fed); i++) {
+        if (pool_room(&tcp->core->pool, 0) < POOL_SMALL_BYTES)
+            return false;
+        feed(tcp, container_of(tcp->fed.next, struct connection, starved_node));
+    }
+    return !list_empty(&tcp->fed);
 }
 
 static void output_all(struct tcp *tcp)
@@ -501,7 +518,7 @@ static void output_all(struct tcp *tcp)
 uint64_t tcp_advance(struct tcp *tcp)
 {
     timer_wheel_advance(&tcp->timers, tcp->core->now_ns);
-    feed_starved(tcp);
+    bool hungry = feed_starved(tcp);
     output_all(tcp);
-    return timer_wheel_next(&tcp->timers);
+    return hungry ? tcp->core->now_ns : timer_wheel_next(&tcp->timers);
 }

@@ -35,7 +35,9 @@ struct tcp {
     struct timer_wheel timers; /* its owner is this struct */
     struct list listeners[TCP_LISTENER_BUCKETS]; /* by port */
     struct list output;                          /* connections that may have something to send */
-    struct list starved;                         /* connections whose sender met the memory limit */
+    struct list starved;                         /* connections that wait for memory */
+    struct list fed;                             /* those whose turn it is to be told of some */
+    size_t starved_room;                         /* the least of it since all have been told */
     uint32_t connections, half_open, time_wait;  /* how many there are */
     uint32_t orphans;                            /* of the connections */
     size_t out_of_order_bytes;                   /* of memory, of all connections */

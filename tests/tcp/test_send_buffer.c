@@ -4,6 +4,7 @@
  * which here is 100 segments at first and doubles with each acknowledgement of all that is in
  * flight (RFC 5681 3.1).
  */
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "fixtures.h"
@@ -90,12 +91,50 @@ static void no_send_buffer_grows_while_half_of_the_memory_is_taken(void **state)
     assert_int_equal(fill(s), 3 * FLIGHT);
 }
 
+/* More than are told in one turn. */
+static void all_who_wait_for_memory_are_told_when_it_is_back(void **state)
+{
+    struct script *s = *state;
+    enum { WAITING = 30 };
+    s->config.memory_max_bytes = 65536;
+    s->link.features = STRAIT_LINK_CHECKSUM | STRAIT_LINK_TSO4;
+    remake(s);
+    for (unsigned i = 0; i <= WAITING; i++) {
+        on(s, i);
+        established(s);
+    }
+    on(s, WAITING);
+    assert_int_equal(app_send_some(s, PLENTY), 49152); /* but a quarter */
+    expect(s, ". 1:14601(14600) ack 1");
+    for (unsigned i = 0; i < WAITING; i++) {
+        on(s, i);
+        assert_int_equal(app_send_some(s, 1), 0);
+        app_events(s, 0);
+    }
+    on(s, WAITING);
+    recv(s, ". 1:1(0) ack 14601"); /* of a block of 16384: nothing is back yet */
+    take_all(s);
+    on(s, 0);
+    app_events(s, 0);
+    on(s, WAITING);
+    begin_batch(s);
+    recv(s, ". 1:1(0) ack 43801");
+    assert_int_equal(strait_advance(s->stack, s->now_ns), s->now_ns); /* more are left */
+    end_batch(s);
+    take_all(s);
+    for (unsigned i = 0; i < WAITING; i++) {
+        on(s, i);
+        app_events(s, POLLOUT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_send_buffer_grows_to_twice_the_congestion_window),
         TEST(the_send_buffer_grows_no_further_than_set),
         TEST(a_send_buffer_that_the_application_has_set_does_not_grow),
+        TEST(all_who_wait_for_memory_are_told_when_it_is_back),
         TEST(no_send_buffer_grows_while_half_of_the_memory_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
