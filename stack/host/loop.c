@@ -17,7 +17,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +32,7 @@
 #include "base/timer.h"
 #include "host/executor.h"
 #include "host/files.h"
+#include "host/posts.h"
 #include "strait.h"
 
 #define EVENTS_MAX         64                   /* taken from epoll in one turn */
@@ -69,17 +69,6 @@ struct source {
 _Static_assert(offsetof(struct driven, node) == 0 && offsetof(struct source, node) == 0,
                "free_list frees them by their node");
 
-struct post {
-    void (*function)(void *);
-    void *argument;
-};
-
-/* Calls that wait to be made on the driving thread. */
-struct posts {
-    struct post *list;
-    size_t count, capacity;
-};
-
 struct strait_loop {
     struct strait_env env;
     int epoll;
@@ -101,9 +90,7 @@ struct strait_loop {
     size_t watches_capacity;
     struct list ended; /* sources to free at the end of the turn */
 
-    pthread_mutex_t posts_lock; /* guards `posts` */
     struct posts posts;
-    struct posts posts_running; /* swapped with `posts`, so that both arrays are used again */
     struct executor executor;
 };
 
@@ -183,25 +170,10 @@ static void wake(void *argument)
     errno = saved;
 }
 
-/* Adds a call. It cannot be refused, so the memory for it (16 bytes) has to be there. */
-static void posts_add(struct posts *posts, struct post post)
-{
-    if (posts->count == posts->capacity) {
-        posts->capacity = posts->capacity ? 2 * posts->capacity : 16;
-        posts->list = reallocarray(posts->list, posts->capacity, sizeof(*posts->list));
-        CHECK(posts->list);
-    }
-    posts->list[posts->count++] = post;
-}
-
 static void env_post(struct strait_env *env, void (*function)(void *), void *argument)
 {
     struct strait_loop *loop = loop_of(env);
-    pthread_mutex_lock(&loop->posts_lock);
-    bool first = loop->posts.count == 0;
-    posts_add(&loop->posts, (struct post){function, argument});
-    pthread_mutex_unlock(&loop->posts_lock);
-    if (first)
+    if (posts_add(&loop->posts, function, argument))
         wake(loop);
 }
 
@@ -209,19 +181,6 @@ static void env_post(struct strait_env *env, void (*function)(void *), void *arg
 void strait_post(struct strait_env *env, void (*function)(void *), void *argument)
 {
     env->post(env, function, argument);
-}
-
-static void run_posts(struct strait_loop *loop)
-{
-    pthread_mutex_lock(&loop->posts_lock);
-    struct posts due = loop->posts;
-    loop->posts = loop->posts_running;
-    pthread_mutex_unlock(&loop->posts_lock);
-
-    for (size_t i = 0; i < due.count; i++)
-        due.list[i].function(due.list[i].argument);
-    due.count = 0;
-    loop->posts_running = due;
 }
 
 static int env_execute(struct strait_env *env, struct strait_work *work)
@@ -572,7 +531,7 @@ static void answer_wake(void *argument, int fd, short revents)
     ssize_t n = read(fd, &times, sizeof(times));
     (void)n;
     executor_complete(&loop->executor);
-    run_posts(loop);
+    posts_run(&loop->posts);
 }
 
 /* The timerfd only ends the wait of somebody else: every turn does what is due. */
@@ -722,9 +681,7 @@ static void release(struct strait_loop *loop)
     for (size_t fd = 0; fd < loop->watches_capacity; fd++)
         free(loop->watches[fd]);
     free(loop->watches);
-    free(loop->posts.list);
-    free(loop->posts_running.list);
-    pthread_mutex_destroy(&loop->posts_lock);
+    posts_finish(&loop->posts);
     if (loop->timer >= 0)
         close(loop->timer);
     if (loop->wake >= 0)
@@ -749,7 +706,7 @@ struct strait_loop *strait_loop_new(void)
     list_init(&loop->links);
     list_init(&loop->ended);
     atomic_init(&loop->stopped, false);
-    CHECK(pthread_mutex_init(&loop->posts_lock, NULL) == 0);
+    posts_init(&loop->posts);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll < 0 || loop->wake < 0 ||
@@ -765,7 +722,7 @@ void strait_loop_free(struct strait_loop *loop)
 {
     /* What was accepted is carried out: a post may hold memory, as work does. */
     executor_finish(&loop->executor);
-    run_posts(loop);
+    posts_run(&loop->posts);
     release(loop);
 }
 
