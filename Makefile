@@ -68,8 +68,9 @@ INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
 POSIX_SRC := tests/posix/test_posix.c
 BENCH_SRC := tests/bench/cell.c
+KV_SRC := tests/kv/model.c $(wildcard tests/kv/test_*.c)
 TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC) \
-	$(BENCH_SRC)
+	$(BENCH_SRC) $(KV_SRC)
 HARNESS_SRC := $(filter-out $(TEST_SRC) tests/bench/lwip.c,$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -85,6 +86,7 @@ UNIT := $(call programs,$(UNIT_SRC))
 TCP := $(call programs,$(TCP_SRC))
 SIM := $(call programs,$(SIM_SRC))
 CORPUS := $(call programs,$(FUZZ_SRC))
+KV := $(call programs,$(KV_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
 POSIX := $(call programs,$(POSIX_SRC))
@@ -96,9 +98,9 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
 
-.PHONY: all lib install uninstall install-test tests test unit tcp sim same hashes corpus fuzzers
-.PHONY: fuzz interop oracle posix bench asan mutants lint layers requirements settings header fmt
-.PHONY: clean help
+.PHONY: all lib install uninstall install-test tests test unit tcp sim model same hashes corpus
+.PHONY: fuzzers fuzz interop oracle posix bench asan mutants lint layers requirements settings header
+.PHONY: fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -243,6 +245,12 @@ same: ## the same seeds give the same worlds in the builds of every MODE
 
 hashes: $(hashes)
 
+# The sanitizers take several times as long, and look into a part of the worlds.
+MODEL_STATES := $(if $(filter asan debug,$(MODE)),--states 200000)
+model: $(KV) ## two-phase commit: the textbook's cases, then every order of messages and crashes
+	$(call run,$(filter-out %/model,$(KV)))
+	$(OUT)/tests/kv/model $(MODEL_STATES)
+
 corpus: $(CORPUS) ## the committed inputs of the fuzz targets
 	$(call run,$(CORPUS))
 
@@ -282,19 +290,19 @@ install-test: all ## programs in C and C++ build against what `make install` ins
 posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
 	$(call run,$(POSIX),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(KV) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.
 ifeq ($(MODE),release)
 test: layers requirements settings header install-test
 endif
-test: unit tcp sim corpus interop oracle posix ## all tests of this MODE
+test: unit tcp sim model corpus interop oracle posix ## all tests of this MODE
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
 
-mutants: ## shows that the worlds catch deliberately broken builds of the TCP and of calls
+mutants: ## shows that the worlds catch deliberately broken builds
 	scripts/mutants
 
 # ---- Care -----------------------------------------------------------------------------------------
