@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "confine.h"
 #include "primes/stubs.h"
 #include "privilege.h"
 #include "rpc/bench.h"
@@ -163,15 +162,12 @@ static const struct command serve_command = {
  */
 static int give_up_the_rest(struct station *station)
 {
-    char notice[200], error[ERROR_BYTES];
-    const struct confine_needs needs = {
-        .control_fd = station->control_socket.fd,
-        .control_directory = station->control_socket.directory,
-    };
-    int failed = station->stack
-                     ? confine(&needs, notice, sizeof(notice), error, sizeof(error))
-                     : privilege_drop(station->user, sizeof(station->user), error, sizeof(error));
-    return failed < 0 ? complain("%s", error) : 0;
+    char error[ERROR_BYTES];
+    if (station->stack)
+        return station_confine(station, NULL);
+    if (privilege_drop(station->user, sizeof(station->user), error, sizeof(error)) < 0)
+        return complain("%s", error);
+    return 0;
 }
 
 static void print_counter(void *context, const char *name, uint64_t value)
