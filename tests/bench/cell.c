@@ -215,7 +215,7 @@ static const struct subject *find_subject(const char *name)
 static const struct work *find_work(const char *name)
 {
     static const struct work *const files[] = {
-        bulk_works, latency_works, http_works, memory_works, packet_works,
+        bulk_works, latency_works, http_works, memory_works, packet_works, rpc_works,
     };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         for (const struct work *work = files[i]; work->name; work++)

@@ -19,6 +19,8 @@
 
 #include "host/device.h"
 
+struct stream_host;
+
 #define PORT_ECHO    7  /* sends back what arrives */
 #define PORT_CALL    8  /* the same for connections that come one after the other */
 #define PORT_DISCARD 9  /* takes what arrives */
@@ -67,7 +69,7 @@ struct work {
 
 /* The works of a file end with one that has no name. */
 extern const struct work bulk_works[], latency_works[], http_works[], memory_works[],
-    packet_works[];
+    packet_works[], rpc_works[];
 
 /* ---- For subjects ---- */
 
@@ -88,6 +90,9 @@ void cell_wait(const struct cell *, int fd, int timeout_ms);
 
 /* Serves all ports with the kernel's own sockets until it is killed. */
 void kernel_serve(const struct cell *, const char *address);
+
+/* Serves procedures on the classic wire's port, as far as the host's loop is driven. */
+void rpc_serve(const struct stream_host *);
 
 /* ---- For works ---- */
 

@@ -2,7 +2,8 @@
 /*
  * The kernel's own TCP as a subject, over loopback, in the way that is fastest for each: a thread
  * that blocks for each connection, and epoll on one thread where there are many small exchanges. On
- * PORT_CALL the thread that accepts serves the connections itself, one by one.
+ * PORT_CALL the thread that accepts serves the connections itself, one by one. Procedures are
+ * served by the very code that serves them on Strait, over streams of the kernel.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "stream.h"
 
 #define BACKLOG     1024
 #define STACK_BYTES ((size_t)65536)
@@ -185,9 +187,14 @@ void kernel_serve(const struct cell *cell, const char *address)
             fail("port %u of %s", services[i].port, address);
         start_thread(services[i].way == BY_EPOLL ? serve_by_epoll : serve_one_by_one, &services[i]);
     }
+    struct strait_loop *loop = strait_loop_new();
+    if (!loop)
+        fail("the loop");
+    const struct stream_host host = stream_host_kernel(strait_loop_env(loop));
+    rpc_serve(&host);
     cell_ready();
-    for (;;)
-        pause();
+    strait_loop_run(loop);
+    fail("the loop");
 }
 
 static void serve(const struct cell *cell)

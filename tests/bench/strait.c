@@ -11,6 +11,7 @@
 #include "echo/echo.h"
 #include "http/http.h"
 #include "strait.h"
+#include "stream.h"
 
 #define BUSY_POLL_NS UINT64_C(100000) /* of a cell that spins */
 #define PARTS_MAX    64
@@ -89,6 +90,8 @@ static void serve(const struct cell *cell)
         !discard_start(stack, env, PORT_DISCARD) || !chargen_start(stack, env, PORT_SOURCE) ||
         !http_start(stack, env, &http) || !borrow_start(stack))
         fail("the services");
+    const struct stream_host host = stream_host_strait(stack, env);
+    rpc_serve(&host);
     if (cell->spin)
         strait_loop_busy_poll(loop, BUSY_POLL_NS);
     cell_ready();

@@ -64,6 +64,7 @@ WORKS = [
     Work("connect_one_core", "connect", TOGETHER, ALL, quick=True, aims="kernel 1.5, lwip 1.2"),
     Work("connect_cross_core", "connect", APART, ALL),
     Work("http_keepalive", "http_keepalive", APART + connections(16), SITES, seconds=1),
+    Work("rpc_classic", "rpc_classic", APART + connections(16), SITES, aims="kernel 0.9"),
     Work("packet_cost_1", "packet_cost", connections(1), ALONE),
     Work("packet_cost_1000", "packet_cost", connections(1000), ALONE, beside=("packet_cost_1",)),
     Work(
