@@ -46,11 +46,10 @@ static struct program *start_shards(void **state, const char *option, const char
     return p;
 }
 
-/* Ends it: nothing has come to the wrong queue, and none had all. */
-static void stop_shards(struct program *p, const char *shared)
+/* It has ended: nothing has come to the wrong queue, and none had all. */
+static void check_sharing(const struct program *p, const char *shared)
 {
     char name[64];
-    program_stop(p, SIGTERM);
     assert_int_equal(program_counter(p, "shard_strays"), 0);
     assert_int_equal(program_counter(p, "shard_hand_over_failed"), 0);
     uint64_t sum = 0;
@@ -60,6 +59,12 @@ static void stop_shards(struct program *p, const char *shared)
         sum += program_counter(p, name);
     }
     assert_int_equal(program_counter(p, shared), sum);
+}
+
+static void stop_shards(struct program *p, const char *shared)
+{
+    program_stop(p, SIGTERM);
+    check_sharing(p, shared);
 }
 
 /* ---- Under load ------------------------------------------------------------------------------ */
@@ -222,8 +227,9 @@ static void a_signal_ends_the_connections_of_all_shards_in_order(void **state)
         assert_int_equal(recv(fds[i], &byte, 1, 0), 0);
         close(fds[i]);
     }
+    program_ends(p, 0);
     assert_true(now_ms() - started < 2000);
-    stop_shards(p, "tcp_connections_accepted");
+    check_sharing(p, "tcp_connections_accepted");
     assert_int_equal(program_counter(p, "tcp_resets_out"), 0);
 }
 
