@@ -144,7 +144,7 @@ static void a_reset_by_the_kernel_cancels(void **state)
 #define SERVE_WITH(command)                                                                        \
     command                                                                                        \
         " >/tmp/strait-rpc.$$ 2>&1 & pid=$!; "                                                     \
-        "for i in $(seq 200); do grep -q serving /tmp/strait-rpc.$$ && break; sleep 0.05; done; "
+        "for i in $(seq 200); do grep -qs serving /tmp/strait-rpc.$$ && break; sleep 0.05; done; "
 #define SERVE SERVE_WITH("\"$STRAIT\" rpc serve -p 7700")
 #define END                                                                                        \
     "; kill -TERM $pid; wait $pid; grep -E 'results|broken' /tmp/strait-rpc.$$; rm "               \
