@@ -330,7 +330,8 @@ static void a_trace_adds_up_and_is_drawn(void **state)
 {
     struct program *p = *state;
     char expected[64];
-    program_start(p, "--trace", TRACE, "--impair", "loss=1%,delay=2ms", NULL);
+    /* So much that something is lost of the few hundred packets of a sanitized run, too. */
+    program_start(p, "--trace", TRACE, "--impair", "loss=4%,delay=2ms", NULL);
     int fd = echo_and_stay(ECHO_BYTES);
     close(fd);
     program_stop(p, SIGTERM);
