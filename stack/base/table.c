@@ -5,11 +5,11 @@
 
 #include "base/check.h"
 
-#define CHAINS_FIRST ((size_t)16)
+#define CHAINS_FIRST 16u
 
 bool table_init(struct table *t)
 {
-    *t = (struct table){.mask = CHAINS_FIRST - 1};
+    *t = (struct table){.mask = CHAINS_FIRST - 1, .chain_count = CHAINS_FIRST};
     t->chains = calloc(CHAINS_FIRST, sizeof(*t->chains));
     return t->chains != NULL;
 }
@@ -20,33 +20,45 @@ void table_finish(struct table *t)
     *t = (struct table){0};
 }
 
-/* One more bit of the hash decides: chain i keeps a part of its nodes, the rest go to i + chains.
- */
+/* Makes room for twice as many chains, if there is none for one more. The room is not touched: to
+ * move a large array the C library moves its pages. */
+static bool reserve(struct table *t)
+{
+    if (t->chain_count <= t->mask)
+        return true;
+    size_t room = 2 * (size_t)t->chain_count;
+    struct table_node **chains =
+        room <= UINT32_MAX ? realloc(t->chains, room * sizeof(*chains)) : NULL;
+    if (chains == NULL)
+        return false;
+    t->chains = chains;
+    t->mask = (uint32_t)(room - 1);
+    return true;
+}
+
+/* Adds a chain. One more bit of the hash decides in the chain that has no partner yet: it keeps a
+ * part of its nodes, in their order, and the rest are the new one. */
 static void grow(struct table *t)
 {
-    size_t chains = (size_t)t->mask + 1;
-    struct table_node **grown = realloc(t->chains, 2 * chains * sizeof(*grown));
-    if (grown == NULL)
+    if (!reserve(t))
         return;
-    t->chains = grown;
-    t->mask = (uint32_t)(2 * chains - 1);
+    uint32_t added = t->chain_count++, parted = added & t->mask >> 1;
+    struct table_node *node = t->chains[parted];
+    struct table_node **low = &t->chains[parted], **high = &t->chains[added];
 
-    for (size_t i = 0; i < chains; i++) {
-        struct table_node **low = &grown[i], **high = &grown[i + chains];
-        for (struct table_node *node = grown[i]; node != NULL; node = node->next) {
-            struct table_node ***end = node->hash & chains ? &high : &low;
-            **end = node;
-            *end = &node->next;
-        }
-        *low = *high = NULL;
+    for (; node != NULL; node = node->next) {
+        struct table_node ***end = (node->hash & t->mask) == added ? &high : &low;
+        **end = node;
+        *end = &node->next;
     }
+    *low = *high = NULL;
 }
 
 void table_insert(struct table *t, struct table_node *node, uint32_t hash)
 {
-    if (t->count > t->mask)
+    if (t->count >= t->chain_count)
         grow(t);
-    struct table_node **chain = &t->chains[hash & t->mask];
+    struct table_node **chain = &t->chains[table_index(t, hash)];
     node->hash = hash;
     node->next = *chain;
     *chain = node;
@@ -55,7 +67,7 @@ void table_insert(struct table *t, struct table_node *node, uint32_t hash)
 
 void table_remove(struct table *t, struct table_node *node)
 {
-    struct table_node **at = &t->chains[node->hash & t->mask];
+    struct table_node **at = &t->chains[table_index(t, node->hash)];
     while (*at != node) {
         CHECK(*at != NULL);
         at = &(*at)->next;
@@ -67,7 +79,7 @@ void table_remove(struct table *t, struct table_node *node)
 
 void table_each(struct table *t, void (*visit)(void *context, struct table_node *), void *context)
 {
-    for (size_t i = 0; i <= t->mask; i++) {
+    for (uint32_t i = 0; i < t->chain_count; i++) {
         for (struct table_node *node = t->chains[i], *next; node != NULL; node = next) {
             next = node->next;
             visit(context, node);
@@ -92,6 +104,8 @@ bool table_walk(const struct table *t, uint32_t *cursor,
 {
     for (struct table_node *node = table_chain(t, *cursor); node != NULL; node = node->next)
         visit(context, node);
-    *cursor = reversed(reversed(*cursor | ~t->mask) + 1);
+    uint32_t half = t->mask >> 1, partner = (*cursor & half) + half + 1;
+    uint32_t deciding = partner < t->chain_count ? t->mask : half;
+    *cursor = reversed(reversed(*cursor | ~deciding) + 1);
     return *cursor != 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hash table of embedded nodes that grows as it fills. The caller hashes (with siphash, keyed,
- * when a peer chooses the key) and compares; the table only keeps chains.
+ * A hash table of embedded nodes that grows as it fills, by one chain at a time (linear hashing,
+ * Litwin 1980), so that no insertion pays for all those before it. The caller hashes (with siphash,
+ * keyed, when a peer chooses the key) and compares; the table only keeps chains.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
@@ -17,7 +18,8 @@ struct table_node {
 
 struct table {
     struct table_node **chains;
-    uint32_t mask; /* number of chains - 1 */
+    uint32_t mask;        /* the least 2^n - 1 that is not below the last chain's number */
+    uint32_t chain_count; /* above mask / 2 */
     uint32_t count;
 };
 
@@ -27,18 +29,26 @@ bool table_init(struct table *);
 /* Frees the table, not the nodes. */
 void table_finish(struct table *);
 
-/* Puts the node in. The table doubles when it holds as many nodes as chains; short memory delays
- * it. */
+/* Puts the node in. The table has as many chains as nodes, unless memory is short. */
 void table_insert(struct table *, struct table_node *, uint32_t hash);
 
 /* Takes the node, which is in the table, out. */
 void table_remove(struct table *, struct table_node *);
 
+/* The number of the chain that `hash` falls in: half as many bits decide where the next has not
+ * been parted yet. */
+static inline uint32_t table_index(const struct table *t, uint32_t hash)
+{
+    uint32_t index = hash & t->mask;
+
+    return index < t->chain_count ? index : index & t->mask >> 1;
+}
+
 /* The first node of the chain that `hash` falls in; go on by `next`, and compare the hash and key.
  */
 static inline struct table_node *table_chain(const struct table *t, uint32_t hash)
 {
-    return t->chains[hash & t->mask];
+    return t->chains[table_index(t, hash)];
 }
 
 /* Calls visit(context, node) for every node; visit may remove that node. */
