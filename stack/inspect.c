@@ -51,7 +51,7 @@ static bool inspect_socket(const struct sockets *sockets, uint32_t index, struct
 {
     if (index >= sockets->slot_count)
         return false;
-    const struct socket *s = sockets->slots[index].socket;
+    const struct socket *s = slot_socket(sockets->slots[index]);
     if (s != NULL && s->kind == SOCKET_LISTENING)
         show_listener(tour, s->listener);
     else if (s != NULL && s->kind == SOCKET_DATAGRAM)

@@ -39,30 +39,38 @@ static uint32_t slot_index(const struct sockets *all, int fd)
     return number & ((UINT32_C(1) << all->index_bits) - 1);
 }
 
-static void slot_free(struct sockets *all, uint32_t index)
+static socket_slot slot_of_free(uint32_t generation, uint32_t next_free)
 {
-    struct socket_slot *slot = &all->slots[index];
-    slot->socket = NULL;
-    slot->next_free = SLOT_NONE;
-    if (all->free_first == SLOT_NONE)
+    return (socket_slot)next_free << 32 | generation << 1 | 1; /* of which there are 2^31 at most */
+}
+
+static uint32_t slot_generation(socket_slot slot)
+{
+    return (uint32_t)slot >> 1;
+}
+
+/* Puts a slot at the end of those that are free. */
+static void slot_free(struct sockets *all, uint32_t index, uint32_t generation)
+{
+    all->slots[index] = slot_of_free(generation, SLOT_NONE);
+    if (all->free_first == SLOT_NONE) {
         all->free_first = index;
-    else
-        all->slots[all->free_last].next_free = index;
+    } else {
+        socket_slot *last = &all->slots[all->free_last];
+        *last = slot_of_free(slot_generation(*last), index);
+    }
     all->free_last = index;
 }
 
-/* Adds free slots until there are `slot_count`. Returns false with errno ENOMEM. */
-static bool table_grow(struct sockets *all, uint32_t slot_count)
+/* Makes room for `slot_room`, which is not touched before it is needed: however large the table is,
+ * no socket waits for it. Returns false with errno ENOMEM. */
+static bool table_grow(struct sockets *all, uint32_t slot_room)
 {
-    struct socket_slot *slots = realloc(all->slots, slot_count * sizeof(*slots));
+    socket_slot *slots = realloc(all->slots, slot_room * sizeof(*slots));
     if (!slots)
         return false;
     all->slots = slots;
-    for (uint32_t i = all->slot_count; i < slot_count; i++) {
-        slots[i].generation = 0;
-        slot_free(all, i);
-    }
-    all->slot_count = slot_count;
+    all->slot_room = slot_room;
     return true;
 }
 
@@ -89,7 +97,7 @@ struct socket *socket_find(const struct sockets *all, int fd)
 {
     uint32_t index = slot_index(all, fd);
     if (index < all->slot_count) {
-        struct socket *s = all->slots[index].socket;
+        struct socket *s = slot_socket(all->slots[index]);
         if (s && s->fd == fd)
             return s;
     }
@@ -100,15 +108,27 @@ struct socket *socket_find(const struct sockets *all, int fd)
 /* Makes room for a socket. Returns false with errno EMFILE or ENOMEM. */
 static bool table_reserve(struct sockets *all)
 {
-    uint32_t limit = all->core->config.sockets_max;
-    if (all->free_first != SLOT_NONE)
+    uint32_t limit = all->core->config.sockets_max, room = all->slot_room;
+    if (all->free_first != SLOT_NONE || all->slot_count < room)
         return true;
-    if (all->slot_count < limit)
-        return table_grow(all, all->slot_count > limit / 2 ? limit : 2 * all->slot_count);
+    if (room < limit)
+        return table_grow(all, room > limit / 2 ? limit : 2 * room);
     count(all->core, socket_limited);
     log_to(all->core, STRAIT_LOG_SOCKET, "socket: all %u are in use", (unsigned)limit);
     errno = EMFILE;
     return false;
+}
+
+/* The slot that has rested longest, and its generation; those that were never used come first. */
+static uint32_t table_take(struct sockets *all, uint32_t *generation)
+{
+    *generation = 0;
+    if (all->slot_count < all->slot_room)
+        return all->slot_count++;
+    uint32_t index = all->free_first;
+    *generation = slot_generation(all->slots[index]);
+    all->free_first = (uint32_t)(all->slots[index] >> 32);
+    return index;
 }
 
 struct socket *socket_new(struct sockets *all, bool nonblocking)
@@ -119,13 +139,11 @@ struct socket *socket_new(struct sockets *all, bool nonblocking)
     struct socket *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
-    uint32_t index = all->free_first;
-    struct socket_slot *slot = &all->slots[index];
-    all->free_first = slot->next_free;
-    slot->socket = s;
+    uint32_t generation, index = table_take(all, &generation);
+    all->slots[index] = (uintptr_t)s;
 
     list_init(&s->ready);
-    s->fd = config->descriptor_base + (int)(slot->generation << all->index_bits | index);
+    s->fd = config->descriptor_base + (int)(generation << all->index_bits | index);
     s->nonblocking = nonblocking;
     s->receive_timeout_ns = s->send_timeout_ns = STRAIT_NEVER;
     s->receive_low = 1;
@@ -142,10 +160,8 @@ struct socket *socket_new(struct sockets *all, bool nonblocking)
 /* Ends the number of a socket: nobody can ask for it any more, and it tells nobody. */
 static void socket_retire(struct sockets *all, struct socket *s)
 {
-    uint32_t index = slot_index(all, s->fd);
-    struct socket_slot *slot = &all->slots[index];
-    slot->generation = (slot->generation + 1) % all->generations;
-    slot_free(all, index);
+    uint32_t number = (uint32_t)s->fd - (uint32_t)all->core->config.descriptor_base;
+    slot_free(all, slot_index(all, s->fd), ((number >> all->index_bits) + 1) % all->generations);
     list_remove(&s->ready);
     s->watch = NULL;
 }
@@ -184,9 +200,11 @@ static void socket_end(struct sockets *all, struct socket *s, bool reset)
 
 void sockets_finish(struct sockets *all)
 {
-    for (uint32_t i = 0; i < all->slot_count; i++)
-        if (all->slots[i].socket)
-            socket_end(all, all->slots[i].socket, true);
+    for (uint32_t i = 0; i < all->slot_count; i++) {
+        struct socket *s = slot_socket(all->slots[i]);
+        if (s)
+            socket_end(all, s, true);
+    }
     free(all->slots);
     /* Who is told hereafter what was released finds no socket, and makes none. */
     all->slots = NULL;

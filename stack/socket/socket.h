@@ -66,12 +66,17 @@ struct socket {
 };
 _Static_assert(sizeof(struct socket) <= 152, "an idle connection pays for its socket, too");
 
-/* A place in the table of descriptors. */
-struct socket_slot {
-    struct socket *socket; /* NULL: free */
-    uint32_t generation;   /* of the next descriptor here */
-    uint32_t next_free;
-};
+/*
+ * A place in the table of descriptors: the address of a socket, or if it is free an odd number, of
+ * the generation of the next descriptor here and the next free place.
+ */
+typedef uint64_t socket_slot;
+
+/* Its socket, or NULL if it is free. */
+static inline struct socket *slot_socket(socket_slot slot)
+{
+    return slot & 1 ? NULL : (struct socket *)(uintptr_t)slot;
+}
 
 struct sockets {
     struct core *core;
@@ -79,8 +84,9 @@ struct sockets {
     struct tcp *tcp;
     struct strait_env *env; /* NULL: nothing blocks */
 
-    struct socket_slot *slots;
-    uint32_t slot_count;
+    socket_slot *slots;
+    uint32_t slot_count;            /* that have been used */
+    uint32_t slot_room;             /* for so many there is memory */
     uint32_t free_first, free_last; /* a queue, so that a slot rests as long as it can */
     uint32_t index_bits;            /* of a descriptor, the low ones; a generation is above */
     uint32_t generations;           /* how many fit into an int */
