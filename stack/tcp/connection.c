@@ -140,6 +140,7 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     }
     c->route = *route;
     c->state = state;
+    c->disorder = &disorder_none;
     c->algorithm = congestion_algorithms[config->congestion];
     c->syn_retries = config->syn_retries;
     c->heard_ns = c->sent_text_ns = c->heard_text_ns = tcp->core->now_ns;
@@ -250,7 +251,7 @@ static void release(struct tcp *tcp, struct connection *c)
     list_remove(&c->starved_node);
     buffer_clear(&c->send, &tcp->core->pool);
     receive_forget_out_of_order(tcp, c);
-    ranges_clear(&c->sacked);
+    disorder_free(c);
     if (c->owner || c->listener) {
         buffer_drop_above(&c->receive, &tcp->core->pool, c->receive_position);
         return;

@@ -82,6 +82,14 @@ struct sack_report {
     struct range duplicate; /* has arrived twice and was not reported; empty: nothing has */
 };
 
+/* What a connection has only while data is missing, here or there, or has come twice. */
+struct disorder {
+    struct ranges out_of_order; /* what has arrived above receive_position */
+    size_t out_of_order_bytes;  /* of memory that was taken for it */
+    struct ranges sacked;       /* the peer has it, above snd_una; positions of `send` */
+    struct sack_report report;
+};
+
 struct connection {
     struct entry entry;
     void *owner;               /* the socket; NULL: closed by it, or not accepted yet */
@@ -169,7 +177,6 @@ struct connection {
     uint32_t recover;        /* RFC 6582 3.2 */
     uint32_t high_rxt;       /* in recovery: all that is lost below was sent again (RFC 6675 2) */
     uint32_t beyond_cwnd;    /* bytes that may be outstanding besides cwnd (loss.c) */
-    struct ranges sacked;    /* the peer has it, above snd_una; positions of `send` */
     uint32_t ecn_reduced_at; /* snd_nxt then */
 
     uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
@@ -191,10 +198,8 @@ struct connection {
     uint32_t receive_low;      /* SO_RCVLOWAT; 0: any byte is worth a read */
     uint64_t receive_position; /* of rcv_nxt: everything below is in order */
     uint64_t fin_position;
-    uint64_t urgent_end;        /* behind the last byte that the peer has called urgent; 0: none */
-    struct ranges out_of_order; /* what has arrived above receive_position */
-    size_t out_of_order_bytes;  /* of memory that was taken for it */
-    struct sack_report report;
+    uint64_t urgent_end; /* behind the last byte that the peer has called urgent; 0: none */
+    const struct disorder *disorder; /* to be read; disorder_none while there is none */
 };
 
 struct half_open {
@@ -479,6 +484,26 @@ void loss_too_big(struct tcp *, struct connection *);
 /* An ICMP error about a segment of ours; `self` is the struct tcp. A connection may be freed. */
 void tcp_error(void *self, const struct ip_error *);
 
+/* ---- disorder.c ---- */
+
+/* In order: everything is empty. */
+extern const struct disorder disorder_none;
+
+/* To be written; NULL if there is none. */
+struct disorder *disorder_of(struct connection *);
+
+/* The same, made if there is none; NULL when memory is short. */
+struct disorder *disorder_make(struct connection *);
+
+/* Frees it if everything in it is empty. */
+void disorder_settle(struct connection *);
+
+/* Forgets what the peer has reported. */
+void disorder_forget_sacked(struct connection *);
+
+/* Frees it; there is no out-of-order data any more. */
+void disorder_free(struct connection *);
+
 /* ---- sack.c: what we report ---- */
 
 /* A segment has come, and is not stored yet: what of its text was here before is to be reported. */
@@ -493,7 +518,9 @@ void sack_forget_arrivals(struct connection *);
 /* Whether there is something to report: out-of-order data or a duplicate. */
 static inline bool sack_is_due(const struct connection *c)
 {
-    return c->sack && (c->out_of_order.count > 0 || c->report.duplicate.end > 0);
+    const struct disorder *d = c->disorder;
+
+    return c->sack && (d->out_of_order.count > 0 || d->report.duplicate.end > 0);
 }
 
 /*

@@ -49,7 +49,7 @@ static uint32_t ms_since(const struct tcp *tcp, uint64_t then_ns)
 /* What is outstanding, and how much of it is known to have arrived or to be lost. */
 static void tell_flight(const struct connection *c, struct tcp_info *info)
 {
-    uint64_t sacked = ranges_overlap(&c->sacked, 0, UINT64_MAX);
+    uint64_t sacked = ranges_overlap(&c->disorder->sacked, 0, UINT64_MAX);
 
     info->tcpi_unacked = segments(c, c->snd_nxt - c->snd_una);
     info->tcpi_sacked = segments(c, sacked);
@@ -58,7 +58,7 @@ static void tell_flight(const struct connection *c, struct tcp_info *info)
         info->tcpi_retrans = segments(c, c->snd_resend - c->snd_una);
     } else if (c->in_recovery && seq_gt(c->high_rxt, c->snd_una)) {
         uint64_t end = c->send.start + (c->high_rxt - c->snd_una);
-        uint64_t arrived = ranges_overlap(&c->sacked, c->send.start, end);
+        uint64_t arrived = ranges_overlap(&c->disorder->sacked, c->send.start, end);
         info->tcpi_lost = segments(c, sack_left_path(c) - sacked);
         info->tcpi_retrans = segments(c, end - c->send.start - arrived);
     }

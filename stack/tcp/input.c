@@ -246,7 +246,7 @@ static bool take_new_ack(struct tcp *tcp, struct connection *c, const struct seg
         c->backoff = 0;
     c->soft_error = 0;
     c->waiting_since_ns = tcp->core->now_ns;
-    if (c->sacked.count > 0)
+    if (c->disorder->sacked.count > 0)
         sack_acknowledged(tcp, c);
     if (c->ecn)
         ecn_take_ack(tcp, c, s, flight);

@@ -150,7 +150,7 @@ void loss_fill_holes(struct tcp *tcp, struct connection *c)
 
 uint32_t loss_pass_over(struct connection *c)
 {
-    if (c->sacked.count == 0 || seq_ge(c->snd_resend, c->snd_nxt))
+    if (c->disorder->sacked.count == 0 || seq_ge(c->snd_resend, c->snd_nxt))
         return UINT32_MAX;
     uint32_t length = sack_hole(c, &c->snd_resend);
     c->beyond_cwnd = sack_bytes_below(c, c->snd_resend);
@@ -176,7 +176,7 @@ void loss_timeout(struct tcp *tcp, struct connection *c)
     ecn_window_reduced(c);
     c->ecn_paused = false;
     c->congestion.cwnd = c->mss;
-    ranges_clear(&c->sacked); /* RFC 2018 8: the peer may have dropped it again */
+    disorder_forget_sacked(c); /* RFC 2018 8: the peer may have dropped it again */
     send_again(tcp, c);
 }
 

@@ -18,7 +18,7 @@
 /* Bytes that the peer has, if it has all up to the position. */
 static uint64_t delivered(const struct connection *c, uint64_t position)
 {
-    return position + ranges_overlap(&c->sacked, position, UINT64_MAX);
+    return position + ranges_overlap(&c->disorder->sacked, position, UINT64_MAX);
 }
 
 void rate_start(const struct tcp *tcp, struct connection *c, uint32_t end)

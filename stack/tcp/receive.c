@@ -157,9 +157,14 @@ static size_t spare_of_out_of_order(const struct tcp *tcp)
 
 void receive_forget_out_of_order(struct tcp *tcp, struct connection *c)
 {
-    ranges_clear(&c->out_of_order);
-    tcp->out_of_order_bytes -= c->out_of_order_bytes;
-    c->out_of_order_bytes = 0;
+    struct disorder *d = disorder_of(c);
+
+    if (!d)
+        return;
+    ranges_clear(&d->out_of_order);
+    tcp->out_of_order_bytes -= d->out_of_order_bytes;
+    d->out_of_order_bytes = 0;
+    disorder_settle(c);
 }
 
 /* Writes the text; out-of-order data gives way to text in order. Returns what was taken. */
@@ -172,15 +177,15 @@ static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *
     size_t taken = buffer_write(&c->receive, pool, spare, t->position, t->bytes, t->length);
 
     if (!in_order) {
-        c->out_of_order_bytes += c->receive.memory - held;
+        disorder_of(c)->out_of_order_bytes += c->receive.memory - held;
         tcp->out_of_order_bytes += c->receive.memory - held;
     }
     if (taken == t->length)
         return t->length;
-    if (in_order && c->out_of_order.count > 0) {
+    if (in_order && c->disorder->out_of_order.count > 0) {
         count(tcp->core, tcp_out_of_order_pruned);
-        receive_forget_out_of_order(tcp, c);
         sack_forget_arrivals(c); /* RFC 2018 8 allows it: the sender keeps what is only SACKed */
+        receive_forget_out_of_order(tcp, c);
         buffer_drop_above(&c->receive, pool, t->position + taken);
         taken += buffer_write(&c->receive, pool, 0, t->position + taken, t->bytes + taken,
                               t->length - taken);
@@ -190,18 +195,26 @@ static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *
     return (uint32_t)taken;
 }
 
+/* Text in order reaches to `position`. Returns how far with what was waiting for it. */
+static uint64_t join(struct tcp *tcp, struct connection *c, uint64_t position)
+{
+    struct ranges *waiting = &disorder_of(c)->out_of_order;
+
+    ranges_remove_below(waiting, position); /* the text may have covered some */
+    if (waiting->count > 0 && waiting->list[0].start == position) {
+        position = waiting->list[0].end;
+        ranges_remove_below(waiting, position);
+    }
+    if (waiting->count == 0)
+        receive_forget_out_of_order(tcp, c);
+    return position;
+}
+
 /* The text at rcv_nxt, and what it makes whole, becomes readable. */
 static void advance(struct tcp *tcp, struct connection *c, uint64_t position)
 {
-    const struct ranges *waiting = &c->out_of_order;
-
-    ranges_remove_below(&c->out_of_order, position); /* the text may have covered some */
-    if (waiting->count > 0 && waiting->list[0].start == position) {
-        position = waiting->list[0].end;
-        ranges_remove_below(&c->out_of_order, position);
-    }
-    if (waiting->count == 0 && c->out_of_order_bytes > 0)
-        receive_forget_out_of_order(tcp, c);
+    if (c->disorder != &disorder_none)
+        position = join(tcp, c, position);
     c->rcv_nxt += (uint32_t)(position - c->receive_position);
     c->receive_position = position;
     c->duplicate_acks_owed = 0;
@@ -213,7 +226,7 @@ static void advance(struct tcp *tcp, struct connection *c, uint64_t position)
 static void take_in_order(struct tcp *tcp, struct connection *c, const struct text *t,
                           uint32_t pieces)
 {
-    bool hole = c->out_of_order.count > 0;
+    bool hole = c->disorder->out_of_order.count > 0;
     uint32_t taken = store(tcp, c, t);
 
     if (taken > 0)
@@ -230,7 +243,7 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
 /* Whether the text would stand alone among the out-of-order data, as one more range. */
 static bool stands_alone(const struct connection *c, const struct text *t)
 {
-    const struct range *r = ranges_above(&c->out_of_order, t->position - 1);
+    const struct range *r = ranges_above(&c->disorder->out_of_order, t->position - 1);
 
     return !r || r->start > t->position + t->length;
 }
@@ -245,14 +258,21 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
     count(tcp->core, tcp_out_of_order_segments);
     c->out_of_order_segments += pieces;
     uint32_t ranges_max = tcp->core->config.ranges_max;
-    if (c->out_of_order.count >= ranges_max && stands_alone(c, t)) {
+    if (c->disorder->out_of_order.count >= ranges_max && stands_alone(c, t)) {
         count(tcp->core, tcp_out_of_order_limited);
         return;
     }
-    uint32_t taken = store(tcp, c, t);
-    if (taken == 0)
+    struct disorder *d = disorder_make(c);
+    if (!d) {
+        count(tcp->core, tcp_memory_short);
         return;
-    if (ranges_add(&c->out_of_order, t->position, t->position + taken, ranges_max))
+    }
+    uint32_t taken = store(tcp, c, t);
+    if (taken == 0) {
+        disorder_settle(c);
+        return;
+    }
+    if (ranges_add(&d->out_of_order, t->position, t->position + taken, ranges_max))
         sack_note_arrival(c, t->position);
     else
         count(tcp->core, tcp_memory_short);
@@ -316,7 +336,7 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
         c->text_segments_in += s->pieces;
         c->heard_text_ns = tcp->core->now_ns;
     }
-    if (s->seq != c->rcv_nxt || c->out_of_order.count > 0)
+    if (s->seq != c->rcv_nxt || c->disorder->out_of_order.count > 0)
         sack_note_duplicate(tcp, c, s);
     if (t.fin && !c->fin_seen) {
         c->fin_seen = true;

@@ -32,8 +32,11 @@ static uint32_t arrived_seq(const struct connection *c, uint64_t position)
 /* Duplicates that adjoin are one, since a super-packet may come again as its segments. */
 static void add_duplicate(struct connection *c, uint64_t start, uint64_t end)
 {
-    struct range *d = &c->report.duplicate;
+    struct disorder *disorder = disorder_make(c);
+    struct range *d = disorder ? &disorder->report.duplicate : NULL;
 
+    if (!d) /* RFC 2883 1: it helps the peer, who does without it as well */
+        return;
     if (start > d->end || end < d->start) {
         *d = (struct range){start, end};
         return;
@@ -58,15 +61,15 @@ void sack_note_duplicate(const struct tcp *tcp, struct connection *c, const stru
         add_duplicate(c, start, end < c->receive_position ? end : c->receive_position);
         return;
     }
-    const struct range *r = ranges_above(&c->out_of_order, start);
+    const struct range *r = ranges_above(&c->disorder->out_of_order, start);
     if (r && r->start < end)
         add_duplicate(c, start > r->start ? start : r->start, end < r->end ? end : r->end);
 }
 
 void sack_note_arrival(struct connection *c, uint64_t position)
 {
-    const struct range *grown = ranges_above(&c->out_of_order, position);
-    struct sack_report old = c->report, *report = &c->report;
+    const struct range *grown = ranges_above(&c->disorder->out_of_order, position);
+    struct sack_report old = c->disorder->report, *report = &disorder_of(c)->report;
 
     report->recent[0] = position;
     report->recent_count = 1;
@@ -79,7 +82,7 @@ void sack_note_arrival(struct connection *c, uint64_t position)
 
 void sack_forget_arrivals(struct connection *c)
 {
-    c->report = (struct sack_report){0};
+    disorder_of(c)->report = (struct sack_report){0};
 }
 
 static void put_block(const struct connection *c, const struct range *r, struct tcp_options *o)
@@ -96,7 +99,7 @@ static void put_around(const struct connection *c, uint64_t position, uint32_t m
 {
     if (o->sack_count >= most || position < c->receive_position)
         return;
-    const struct range *r = ranges_above(&c->out_of_order, position);
+    const struct range *r = ranges_above(&c->disorder->out_of_order, position);
     for (int i = 1; i < o->sack_count; i++) /* the first may be a duplicate, and the same */
         if (o->sack[i].left == arrived_seq(c, r->start))
             return;
@@ -105,7 +108,8 @@ static void put_around(const struct connection *c, uint64_t position, uint32_t m
 
 bool sack_report(struct tcp *tcp, struct connection *c, uint32_t length, struct tcp_options *o)
 {
-    struct range *duplicate = &c->report.duplicate;
+    struct disorder *d = disorder_of(c);
+    struct range *duplicate = &d->report.duplicate;
 
     /* Options count against the MSS (RFC 9293 3.7.1), and beside timestamps three blocks fit. */
     uint32_t most = c->timestamps ? TCP_SACK_BLOCKS_MAX - 1 : TCP_SACK_BLOCKS_MAX;
@@ -121,11 +125,12 @@ bool sack_report(struct tcp *tcp, struct connection *c, uint32_t length, struct 
         *duplicate = (struct range){0};
     }
     /* RFC 2018 4: the latest first, then those that were reported before it. */
-    for (int i = 0; i < c->report.recent_count; i++)
-        put_around(c, c->report.recent[i], fitting, o);
+    for (int i = 0; i < d->report.recent_count; i++)
+        put_around(c, d->report.recent[i], fitting, o);
     /* All of those may be in order by now, while something older is not. */
-    if (o->sack_count == 0 && fitting > 0 && c->out_of_order.count > 0)
-        put_block(c, &c->out_of_order.list[0], o);
+    if (o->sack_count == 0 && fitting > 0 && d->out_of_order.count > 0)
+        put_block(c, &d->out_of_order.list[0], o);
+    disorder_settle(c);
     return true;
 }
 
@@ -164,9 +169,10 @@ static bool take_block(struct tcp *tcp, struct connection *c, uint32_t ack,
         return false;
     uint64_t start = (uint64_t)sent_position(c, b->left);
     uint64_t end = start + (b->right - b->left);
-    if (ranges_overlap(&c->sacked, start, end) == end - start)
+    if (ranges_overlap(&c->disorder->sacked, start, end) == end - start)
         return false;
-    if (!ranges_add(&c->sacked, start, end, tcp->core->config.ranges_max)) {
+    struct disorder *d = disorder_make(c);
+    if (!d || !ranges_add(&d->sacked, start, end, tcp->core->config.ranges_max)) {
         count(tcp->core, tcp_sack_limited);
         return false;
     }
@@ -188,10 +194,10 @@ bool sack_take(struct tcp *tcp, struct connection *c, const struct segment *s)
 
 void sack_acknowledged(struct tcp *tcp, struct connection *c)
 {
-    struct ranges *r = &c->sacked;
+    struct ranges *r = &disorder_of(c)->sacked;
 
     if (c->snd_una == c->snd_nxt) {
-        ranges_clear(r);
+        disorder_forget_sacked(c);
         return;
     }
     ranges_remove_below(r, c->send.start);
@@ -200,6 +206,7 @@ void sack_acknowledged(struct tcp *tcp, struct connection *c)
         count(tcp->core, tcp_sack_reneged);
         ranges_clear(r);
     }
+    disorder_settle(c);
 }
 
 /*
@@ -208,7 +215,7 @@ void sack_acknowledged(struct tcp *tcp, struct connection *c)
  */
 static const struct range *lost_below(const struct connection *c)
 {
-    const struct ranges *r = &c->sacked;
+    const struct ranges *r = &c->disorder->sacked;
     uint64_t bytes = 0;
 
     for (uint32_t above = 1; above <= r->count; above++) {
@@ -229,29 +236,29 @@ uint32_t sack_left_path(const struct connection *c)
 {
     const struct range *end = lost_below(c);
     uint64_t from = (uint64_t)sent_position(c, seq_max(c->high_rxt, c->snd_una));
-    uint64_t left = ranges_overlap(&c->sacked, 0, UINT64_MAX);
+    uint64_t left = ranges_overlap(&c->disorder->sacked, 0, UINT64_MAX);
 
     if (end && from < end->start)
-        left += end->start - from - ranges_overlap(&c->sacked, from, end->start);
+        left += end->start - from - ranges_overlap(&c->disorder->sacked, from, end->start);
     return (uint32_t)left;
 }
 
 uint32_t sack_hole(const struct connection *c, uint32_t *seq)
 {
     uint64_t start = (uint64_t)sent_position(c, *seq);
-    const struct range *next = ranges_above(&c->sacked, start);
+    const struct range *next = ranges_above(&c->disorder->sacked, start);
 
     if (next && next->start <= start) {
         *seq += (uint32_t)(next->end - start);
         start = next->end;
-        next = ranges_above(&c->sacked, start);
+        next = ranges_above(&c->disorder->sacked, start);
     }
     return next ? (uint32_t)(next->start - start) : UINT32_MAX;
 }
 
 uint32_t sack_bytes_below(const struct connection *c, uint32_t seq)
 {
-    return (uint32_t)ranges_overlap(&c->sacked, 0, (uint64_t)sent_position(c, seq));
+    return (uint32_t)ranges_overlap(&c->disorder->sacked, 0, (uint64_t)sent_position(c, seq));
 }
 
 bool sack_next_lost(const struct connection *c, uint32_t from, uint32_t *seq, uint32_t *length)
