@@ -22,12 +22,16 @@
 #define VIEW_PARTS 16
 
 struct chunk {
-    struct chunk *next, *prev;
+    struct chunk *next, *prev;       /* the first one's `prev` is the last, whose `next` is NULL */
     uint64_t start, end;             /* stream positions */
     uint8_t *bytes;                  /* of position `start` */
     void (*release)(void *argument); /* external chunks only, NULL otherwise */
     void *argument;
     enum pool_class kind; /* of the block; not for external chunks */
+
+    /* Of the whole buffer, in its first chunk. */
+    struct chunk *near; /* of the last access within: where the next one is likely */
+    size_t memory;      /* of the pool's blocks, in bytes */
 };
 
 _Static_assert(sizeof(struct chunk) <= POOL_HEADER_BYTES, "the header fits in front of the bytes");
@@ -37,36 +41,66 @@ static inline size_t smaller(size_t a, uint64_t b)
     return a < b ? a : (size_t)b;
 }
 
+static inline struct chunk *last_chunk(const struct buffer *b)
+{
+    return b->first ? b->first->prev : NULL;
+}
+
+/* Makes the chunk the first, which knows of all what `before` did. */
+static void lead(struct buffer *b, struct chunk *c, const struct chunk *before)
+{
+    struct chunk *last = c->next ? before->prev : c;
+
+    b->first = c;
+    c->prev = last;
+    c->near = before->near;
+    c->memory = before->memory;
+}
+
 /* Puts the chunk behind `prev`, or at the front. */
 static void link_chunk(struct buffer *b, struct chunk *prev, struct chunk *c)
 {
+    static const struct chunk nothing;
+    struct chunk *first = b->first;
+
+    if (prev == NULL) {
+        c->next = first;
+        lead(b, c, first ? first : &nothing);
+        if (first != NULL)
+            first->prev = c;
+        return;
+    }
+    c->next = prev->next;
     c->prev = prev;
-    c->next = prev ? prev->next : b->first;
-    if (c->prev == NULL)
-        b->first = c;
-    else
-        c->prev->next = c;
-    if (c->next == NULL)
-        b->last = c;
-    else
+    prev->next = c;
+    if (c->next != NULL)
         c->next->prev = c;
+    else
+        first->prev = c;
+}
+
+static void unlink_chunk(struct buffer *b, struct chunk *c)
+{
+    struct chunk *first = b->first;
+
+    if (first->near == c)
+        first->near = c == first ? NULL : c->prev;
+    if (c->release == NULL)
+        first->memory -= pool_class_bytes(c->kind);
+    if (c != first) {
+        c->prev->next = c->next;
+        (c->next ? c->next : first)->prev = c->prev;
+    } else if (c->next != NULL) {
+        lead(b, c->next, c);
+    } else {
+        b->first = NULL;
+    }
 }
 
 static void free_chunk(struct buffer *b, struct pool *pool, struct chunk *c)
 {
-    if (b->first == c)
-        b->first = c->next;
-    else
-        c->prev->next = c->next;
-    if (b->last == c)
-        b->last = c->prev;
-    else
-        c->next->prev = c->prev;
-    if (b->near == c)
-        b->near = c->prev;
-
+    unlink_chunk(b, c);
     if (c->release == NULL) {
-        b->memory -= pool_class_bytes(c->kind);
         pool_return(pool, c->kind, c);
         return;
     }
@@ -84,17 +118,17 @@ static struct chunk *find(struct buffer *b, uint64_t position)
 {
     if (b->first == NULL || position < b->first->start)
         return NULL;
-    if (position >= b->last->start)
-        return b->last;
+    if (position >= last_chunk(b)->start)
+        return last_chunk(b);
     if (position < b->first->end)
         return b->first;
 
-    struct chunk *c = b->near ? b->near : b->first;
+    struct chunk *c = b->first->near ? b->first->near : b->first;
     while (c->start > position)
         c = c->prev;
     while (c->next->start <= position)
         c = c->next;
-    b->near = c;
+    b->first->near = c;
     return c;
 }
 
@@ -145,7 +179,7 @@ static struct chunk *make_chunk(struct buffer *b, struct pool *pool, size_t spar
         .kind = kind,
     };
     link_chunk(b, prev, c);
-    b->memory += pool_class_bytes(kind);
+    b->first->memory += pool_class_bytes(kind);
     return c;
 }
 
@@ -199,9 +233,10 @@ int buffer_append_external(struct buffer *b, const void *bytes, size_t length,
         .argument = argument,
     };
     /* What the last chunk could still have taken belongs to this one now. */
-    if (b->last != NULL && b->last->end > b->end)
-        b->last->end = b->end;
-    link_chunk(b, b->last, c);
+    struct chunk *last = last_chunk(b);
+    if (last != NULL && last->end > b->end)
+        last->end = b->end;
+    link_chunk(b, last, c);
     b->end = c->end;
     return 0;
 }
@@ -253,13 +288,17 @@ void buffer_drop_above(struct buffer *b, struct pool *pool, uint64_t position)
     if (position >= b->end)
         return;
     b->end = position;
-    while (b->last != NULL && (b->last->start >= position || position == b->start))
-        free_chunk(b, pool, b->last);
-    if (b->last != NULL && b->last->release != NULL && b->last->end > position)
-        b->last->end = position;
+    struct chunk *last = last_chunk(b);
+    while (last != NULL && (last->start >= position || position == b->start)) {
+        struct chunk *before = last == b->first ? NULL : last->prev;
+        free_chunk(b, pool, last);
+        last = before;
+    }
+    if (last != NULL && last->release != NULL && last->end > position)
+        last->end = position;
 }
 
 size_t buffer_memory(const struct buffer *b)
 {
-    return b->memory;
+    return b->first ? b->first->memory : 0;
 }

@@ -21,11 +21,9 @@ struct pool;
 struct chunk;
 
 struct buffer {
-    struct chunk *first, *last;
-    struct chunk *near; /* of the last access within: where the next one is likely */
-    uint64_t start;     /* everything before has been dropped */
-    uint64_t end;       /* one past the highest position written */
-    size_t memory;      /* of the pool's blocks, in bytes */
+    struct chunk *first; /* which keeps what else there is to know: an empty buffer is small */
+    uint64_t start;      /* everything before has been dropped */
+    uint64_t end;        /* one past the highest position written */
 };
 
 /* All zero is an empty buffer at position 0; this one starts at `position`. */

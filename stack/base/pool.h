@@ -17,7 +17,7 @@ enum pool_class { POOL_SMALL, POOL_MEDIUM, POOL_LARGE, POOL_CLASSES };
 #define POOL_LARGE_BYTES  ((size_t)65536)
 
 /* Every block has this much room more, for a header of its user. */
-#define POOL_HEADER_BYTES ((size_t)64)
+#define POOL_HEADER_BYTES ((size_t)80)
 
 struct pool {
     size_t limit_bytes; /* of blocks in use */

@@ -47,8 +47,8 @@ static void show_connection(const struct tour *tour, const struct connection *c)
     endpoint.send_queue = (uint32_t)(c->send.end - c->send.start);
     endpoint.receive_limit_bytes = c->receive_limit_bytes;
     endpoint.send_limit_bytes = c->send_limit_bytes;
-    endpoint.receive_memory_bytes = (uint32_t)c->receive.memory;
-    endpoint.send_memory_bytes = (uint32_t)c->send.memory;
+    endpoint.receive_memory_bytes = (uint32_t)buffer_memory(&c->receive);
+    endpoint.send_memory_bytes = (uint32_t)buffer_memory(&c->send);
     endpoint.cwnd = c->congestion.cwnd;
     endpoint.ssthresh = c->congestion.ssthresh;
     endpoint.send_window = c->snd_wnd;

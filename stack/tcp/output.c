@@ -457,7 +457,7 @@ void output_keepalive(struct tcp *tcp, struct connection *c)
 /* Whether there is memory for more of what the connection's user sends. */
 static bool may_take_memory(const struct pool *pool, const struct connection *c)
 {
-    bool little = c->send.memory < MODEST_BYTES;
+    bool little = buffer_memory(&c->send) < MODEST_BYTES;
     size_t spare = little ? spare_of_little(pool) : spare_of_much(pool);
     return pool_room(pool, spare) >= POOL_SMALL_BYTES;
 }

@@ -173,12 +173,13 @@ static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *
     struct pool *pool = &tcp->core->pool;
     bool in_order = t->position == c->receive_position;
     size_t spare = in_order ? 0 : spare_of_out_of_order(tcp);
-    size_t held = c->receive.memory;
+    size_t held = in_order ? 0 : buffer_memory(&c->receive);
     size_t taken = buffer_write(&c->receive, pool, spare, t->position, t->bytes, t->length);
 
     if (!in_order) {
-        disorder_of(c)->out_of_order_bytes += c->receive.memory - held;
-        tcp->out_of_order_bytes += c->receive.memory - held;
+        held = buffer_memory(&c->receive) - held;
+        disorder_of(c)->out_of_order_bytes += held;
+        tcp->out_of_order_bytes += held;
     }
     if (taken == t->length)
         return t->length;

@@ -142,7 +142,8 @@ static size_t write_text(struct tcp *tcp, struct connection *c, const uint8_t *b
     struct buffer *send = &c->send;
     size_t taken = buffer_write(send, pool, spare_of_much(pool), send->end, bytes, length);
     size_t rest = length - taken;
-    size_t little = send->memory < MODEST_BYTES ? MODEST_BYTES - send->memory : 0;
+    size_t held = buffer_memory(send);
+    size_t little = held < MODEST_BYTES ? MODEST_BYTES - held : 0;
     if (rest == 0 || little == 0)
         return taken;
     return taken + buffer_write(send, pool, spare_of_little(pool), send->end, bytes + taken,
