@@ -27,6 +27,17 @@ struct core {
     void *trace_context;
 };
 
+/* The time in 32 bits, for differences below 49 days, and below 71 minutes. */
+static inline uint32_t core_ms(const struct core *core)
+{
+    return (uint32_t)(core->now_ns / NS_PER_MS);
+}
+
+static inline uint32_t core_us(const struct core *core)
+{
+    return (uint32_t)(core->now_ns / NS_PER_US);
+}
+
 /* Counts one (or `amount`) in the counter of that name. */
 #define count(core, name)            ((core)->counters[COUNTER_##name]++)
 #define count_by(core, name, amount) ((core)->counters[COUNTER_##name] += (amount))

@@ -138,12 +138,18 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
         errno = ENOMEM;
         return NULL;
     }
-    c->route = *route;
+    c->interface = route->interface;
+    c->path_mtu = route->mtu;
+    c->network_header_bytes = route->header_bytes;
+    c->ttl = route->ttl;
+    c->tos = route->tos;
+    c->may_be_cut = route->may_be_cut;
     c->state = state;
     c->disorder = &disorder_none;
     c->algorithm = congestion_algorithms[config->congestion];
     c->syn_retries = config->syn_retries;
-    c->heard_ns = c->sent_text_ns = c->heard_text_ns = tcp->core->now_ns;
+    c->heard_ns = tcp->core->now_ns;
+    c->sent_text_ms = c->heard_text_ms = core_ms(tcp->core);
     c->send_limit_bytes =
         config->send_buffer_bytes < TCP_SEND_FIRST ? config->send_buffer_bytes : TCP_SEND_FIRST;
     c->receive_limit_bytes = config->receive_buffer_bytes;
@@ -157,9 +163,10 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     return c;
 }
 
-uint16_t connection_mss_offer(const struct route *route, uint16_t max_segment)
+uint16_t connection_mss_offer(const struct interface *interface, uint8_t header_bytes,
+                              uint16_t max_segment)
 {
-    uint32_t mss = route->interface->link->mtu - route->header_bytes - TCP_HEADER_BYTES;
+    uint32_t mss = interface->link->mtu - header_bytes - TCP_HEADER_BYTES;
 
     return max_segment > 0 && max_segment < mss ? max_segment : (uint16_t)mss;
 }
@@ -167,7 +174,7 @@ uint16_t connection_mss_offer(const struct route *route, uint16_t max_segment)
 /* The payload of a full segment, which the peer takes up to `offered` bytes, without options. */
 static uint32_t fitting_mss(const struct connection *c, uint32_t offered)
 {
-    uint32_t fitting = (uint32_t)c->route.mtu - c->route.header_bytes - TCP_HEADER_BYTES;
+    uint32_t fitting = (uint32_t)c->path_mtu - c->network_header_bytes - TCP_HEADER_BYTES;
     uint32_t mss = offered < fitting ? offered : fitting;
 
     /* RFC 6691, now RFC 9293 3.7.1: the MSS option counts payload without options. */
@@ -277,7 +284,7 @@ void connection_fail(struct tcp *tcp, struct connection *c, int error)
 {
     leave_table(tcp, c, NULL);
     connection_set_state(tcp, c, STATE_CLOSED);
-    c->error = error;
+    c->error = (uint8_t)error;
     connection_wake(tcp, c);
     release(tcp, c);
 }

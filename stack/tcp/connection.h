@@ -96,7 +96,7 @@ struct connection {
     struct listener *listener; /* whose accept queue it stands in, or NULL */
     struct list accept_node, output_node, starved_node;
     struct strait_timer timer, ack_timer;
-    struct route route;
+    struct interface *interface; /* of the route to the peer, whose ends are those of the tuple */
 
     uint8_t state;         /* enum tcp_state */
     uint8_t timer_purpose; /* enum timer_purpose */
@@ -104,11 +104,15 @@ struct connection {
     uint8_t retries;       /* timeouts since the peer was last heard on what they were for */
     uint8_t backoff;       /* of `timer`, exponent */
     uint8_t duplicate_acks;
-    uint8_t duplicate_acks_owed;       /* for out-of-order segments of this batch */
+    uint8_t duplicate_acks_owed; /* for out-of-order segments of this batch */
+    uint8_t ttl, tos;            /* of packets */
+    uint16_t path_mtu;
+    uint8_t network_header_bytes;
     uint8_t send_scale, receive_scale; /* RFC 7323 2: shifts of the peer's and of our window */
     bool scaling : 1;                  /* window scaling is in use (or offered, in SYN-SENT) */
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
+    bool may_be_cut : 1;               /* packets, by routers: DF is not set */
     bool nodelay : 1;
     bool corked : 1;         /* TCP_CORK: a short segment waits for what comes behind it */
     bool more : 1;           /* MSG_MORE: so it does until the next send */
@@ -137,8 +141,8 @@ struct connection {
     bool ecn_cwr_due : 1;    /* CWR belongs on the next new text */
     bool ecn_paused : 1;     /* new text waits for the timer: RFC 3168 6.1.2 */
 
-    int error;      /* errno to be reported once */
-    int soft_error; /* errno that explains a timeout, unless progress or the user comes first */
+    uint8_t error;      /* errno to be reported once */
+    uint8_t soft_error; /* errno that explains a timeout, unless progress or the user comes first */
 
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */
@@ -165,7 +169,7 @@ struct connection {
     uint32_t rcv_mss;   /* payload of the largest segment seen, an estimate of the peer's MSS */
     uint32_t rcv_unacked_pieces; /* segments with data since the last acknowledgement */
     uint32_t ts_recent;          /* RFC 7323 4.3 */
-    uint64_t ts_recent_at_ns;
+    uint32_t ts_recent_at_ms;
     uint32_t ts_offset; /* of our timestamp clock */
 
     struct rtt rtt;
@@ -179,15 +183,15 @@ struct connection {
     uint32_t beyond_cwnd;    /* bytes that may be outstanding besides cwnd (loss.c) */
     uint32_t ecn_reduced_at; /* snd_nxt then */
 
-    uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
-    uint32_t traced;             /* fingerprint of the values that the trace has told last */
+    uint32_t challenged_ms; /* when the last challenge ACK was sent; 0: none yet */
+    uint32_t traced;        /* fingerprint of the values that the trace has told last */
 
     /* For TCP_INFO: what the positions do not tell. */
     uint32_t retransmitted; /* segments, in all */
     uint32_t segments_in, segments_out, text_segments_in, text_segments_out;
     uint32_t out_of_order_segments, duplicate_reports;
     uint64_t retransmitted_bytes;
-    uint64_t sent_text_ns, heard_text_ns; /* the last time */
+    uint32_t sent_text_ms, heard_text_ms; /* the last time */
     struct rate rate;
 
     /* Stream positions: 0 is the first byte of data in either direction. */
@@ -219,8 +223,8 @@ struct half_open {
     bool timestamps : 1;
     bool sack : 1;
     bool ecn : 1;
-    uint64_t sent_at_ns;         /* of the first SYN-ACK */
-    uint64_t challenge_after_ns; /* when the next challenge ACK may be sent */
+    uint64_t sent_at_ns;    /* of the first SYN-ACK */
+    uint32_t challenged_ms; /* as of a connection */
 };
 
 struct time_wait {
@@ -229,7 +233,7 @@ struct time_wait {
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
     bool timestamps;
-    uint64_t challenge_after_ns;
+    uint32_t challenged_ms; /* as of a connection */
 };
 
 struct listener {
@@ -291,6 +295,21 @@ void entry_share(struct tcp *, struct entry *, uint8_t sharing);
 struct connection *connection_new(struct tcp *, const struct tuple *, const struct route *,
                                   enum tcp_state state);
 
+/* The route to the peer, as it was found or has become. */
+static inline struct route connection_route(const struct connection *c)
+{
+    return (struct route){
+        .interface = c->interface,
+        .source = c->entry.tuple.local,
+        .destination = c->entry.tuple.remote,
+        .mtu = c->path_mtu,
+        .header_bytes = c->network_header_bytes,
+        .ttl = c->ttl,
+        .tos = c->tos,
+        .may_be_cut = c->may_be_cut,
+    };
+}
+
 /* Makes the packets of a route what the user wants them to be. */
 static inline void route_set_ip(struct route *route, const struct tcp_ip_settings *settings)
 {
@@ -303,9 +322,9 @@ static inline void route_set_ip(struct route *route, const struct tcp_ip_setting
 void connection_negotiate(struct tcp *, struct connection *, const struct tcp_options *,
                           uint16_t window);
 
-/* The MSS that is offered to a peer on this route (RFC 9293 3.7.1): what the link can bring, or the
- * user wants (0: as much). */
-uint16_t connection_mss_offer(const struct route *, uint16_t max_segment);
+/* The MSS that is offered to a peer (RFC 9293 3.7.1): what the link can bring behind a header of
+ * the network, or the user wants (0: as much). */
+uint16_t connection_mss_offer(const struct interface *, uint8_t header_bytes, uint16_t max_segment);
 
 /* Makes segments as small as the MTU of the route demands. */
 void connection_fit_path(struct connection *);
@@ -434,7 +453,7 @@ bool output_is_corked(const struct connection *);
  * Whether a segment that is wrong may be answered now: each connection and record has a pace of its
  * own (RFC 5961 7), or two that disagree would answer each other for ever.
  */
-bool output_may_challenge(struct core *, uint64_t *after_ns);
+bool output_may_challenge(struct core *, uint32_t *challenged_ms);
 
 /* An acknowledgement that tells a peer what is wrong with its segment, at that pace. */
 void output_challenge_ack(struct tcp *, struct connection *);

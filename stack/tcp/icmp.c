@@ -31,8 +31,10 @@ static void too_big(struct tcp *tcp, struct connection *c, const struct ip_error
         count(tcp->core, ip_path_refused);
         return;
     }
-    if (!ip_path_too_big(tcp->ip, &c->route, error))
+    struct route route = connection_route(c);
+    if (!ip_path_too_big(tcp->ip, &route, error))
         return;
+    c->path_mtu = route.mtu;
     connection_fit_path(c);
     loss_too_big(tcp, c);
 }
@@ -66,9 +68,9 @@ void tcp_error(void *self, const struct ip_error *error)
         count(tcp->core, tcp_connections_refused);
         connection_fail(tcp, c, reason);
     } else if (reason) {
-        c->soft_error = reason; /* SHLD-25 */
+        c->soft_error = (uint8_t)reason; /* SHLD-25 */
         if (c->tells_failures) {
-            c->error = reason;
+            c->error = (uint8_t)reason;
             connection_wake(tcp, c);
         }
     }

@@ -41,9 +41,9 @@ static uint32_t segments(const struct connection *c, uint64_t bytes)
     return (uint32_t)((bytes + mss - 1) / mss);
 }
 
-static uint32_t ms_since(const struct tcp *tcp, uint64_t then_ns)
+static uint32_t ms_since(const struct tcp *tcp, uint32_t then_ms)
 {
-    return (uint32_t)((tcp->core->now_ns - then_ns) / NS_PER_MS);
+    return core_ms(tcp->core) - then_ms;
 }
 
 /* What is outstanding, and how much of it is known to have arrived or to be lost. */
@@ -72,9 +72,9 @@ static void tell_times(const struct tcp *tcp, const struct connection *c, struct
     info->tcpi_min_rtt = c->rtt.min_us ? c->rtt.min_us : UINT32_MAX;
     info->tcpi_rcv_rtt = c->rate.received_rtt_us;
     info->tcpi_busy_time = rate_busy_ns(tcp, c) / NS_PER_US;
-    info->tcpi_last_data_sent = ms_since(tcp, c->sent_text_ns);
-    info->tcpi_last_data_recv = ms_since(tcp, c->heard_text_ns);
-    info->tcpi_last_ack_recv = ms_since(tcp, c->heard_ns);
+    info->tcpi_last_data_sent = ms_since(tcp, c->sent_text_ms);
+    info->tcpi_last_data_recv = ms_since(tcp, c->heard_text_ms);
+    info->tcpi_last_ack_recv = ms_since(tcp, (uint32_t)(c->heard_ns / NS_PER_MS));
 }
 
 static void tell_windows(const struct connection *c, struct tcp_info *info)
@@ -85,8 +85,8 @@ static void tell_windows(const struct connection *c, struct tcp_info *info)
     info->tcpi_rcv_wscale = c->receive_scale & 0xfu;
     info->tcpi_snd_mss = c->mss;
     info->tcpi_rcv_mss = c->rcv_mss;
-    info->tcpi_advmss = connection_mss_offer(&c->route, c->max_segment);
-    info->tcpi_pmtu = c->route.mtu;
+    info->tcpi_advmss = connection_mss_offer(c->interface, c->network_header_bytes, c->max_segment);
+    info->tcpi_pmtu = c->path_mtu;
     info->tcpi_snd_ssthresh = c->congestion.ssthresh / mss;
     info->tcpi_snd_cwnd = c->congestion.cwnd / mss;
     info->tcpi_snd_wnd = c->snd_wnd;

@@ -65,11 +65,17 @@ bool timestamp_is_old(const struct segment *s, uint32_t ts_recent)
     return s->options.has_timestamps && seq_lt(s->options.timestamp, ts_recent);
 }
 
-static bool paws_refuses(const struct connection *c, const struct segment *s, uint64_t now_ns)
+/* Whether the peer's clock may have gone around since (RFC 7323 5.5). */
+static bool timestamp_is_aged(const struct connection *c, uint32_t now_ms)
+{
+    return now_ms - c->ts_recent_at_ms >= TCP_PAWS_IDLE_NS / NS_PER_MS;
+}
+
+static bool paws_refuses(const struct connection *c, const struct segment *s, uint32_t now_ms)
 {
     if (!c->timestamps || (s->flags & TCP_RST) || !timestamp_is_old(s, c->ts_recent))
         return false;
-    return now_ns - c->ts_recent_at_ns < TCP_PAWS_IDLE_NS; /* RFC 7323 5.5 */
+    return !timestamp_is_aged(c, now_ms);
 }
 
 /*
@@ -84,14 +90,14 @@ static bool lacks_timestamp(const struct connection *c, const struct segment *s)
 }
 
 /* RFC 7323 4.3 (2): only from a segment that covers what was acknowledged last. */
-static void note_timestamp(struct connection *c, const struct segment *s, uint64_t now_ns)
+static void note_timestamp(struct connection *c, const struct segment *s, uint32_t now_ms)
 {
     if (!c->timestamps || !s->options.has_timestamps || seq_gt(s->seq, c->rcv_acked))
         return;
-    if (timestamp_is_old(s, c->ts_recent) && now_ns - c->ts_recent_at_ns < TCP_PAWS_IDLE_NS)
+    if (timestamp_is_old(s, c->ts_recent) && !timestamp_is_aged(c, now_ms))
         return;
     c->ts_recent = s->options.timestamp;
-    c->ts_recent_at_ns = now_ns;
+    c->ts_recent_at_ms = now_ms;
 }
 
 /*
@@ -129,13 +135,11 @@ static void reset_received(struct tcp *tcp, struct connection *c, const struct s
 /* First to fifth clauses. Returns false if the segment goes no further; `c` may then be gone. */
 static bool acceptable(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
-    uint64_t now_ns = tcp->core->now_ns;
-
     if (lacks_timestamp(c, s)) {
         count(tcp->core, tcp_timestamp_missing);
         return false;
     }
-    if (paws_refuses(c, s, now_ns)) {
+    if (paws_refuses(c, s, core_ms(tcp->core))) {
         count(tcp->core, tcp_timestamp_old);
         answer_unacceptable(tcp, c, s);
         return false;
@@ -297,8 +301,8 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
         output_challenge_ack(tcp, c);
         return false;
     }
-    note_timestamp(c, s, tcp->core->now_ns); /* a guess would shut the peer out by PAWS */
     c->heard_ns = tcp->core->now_ns;
+    note_timestamp(c, s, core_ms(tcp->core)); /* a guess would shut the peer out by PAWS */
     if (c->timer_purpose != TIMER_RETRANSMIT && seq_ge(s->ack, c->snd_una))
         c->retries = 0; /* the peer lives, and its window may stay shut for as long as it likes */
     bool duplicate = is_duplicate_ack(tcp, c, s);
@@ -383,7 +387,7 @@ static void take_syn(struct tcp *tcp, struct connection *c, const struct segment
     c->rcv_edge = c->rcv_nxt + receive_window_of_syn(c->receive_limit_bytes);
     c->rcv_acked = c->rcv_nxt;
     c->ts_recent = s->options.timestamp;
-    c->ts_recent_at_ns = tcp->core->now_ns;
+    c->ts_recent_at_ms = core_ms(tcp->core);
     connection_negotiate(tcp, c, &s->options, s->window);
 }
 

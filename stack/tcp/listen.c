@@ -181,7 +181,8 @@ static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struc
     };
     if (h->ecn)
         s->flags |= TCP_ECE; /* RFC 3168 6.1.1 */
-    s->options.mss = connection_mss_offer(&route, h->listener->max_segment);
+    s->options.mss =
+        connection_mss_offer(route.interface, route.header_bytes, h->listener->max_segment);
     s->options.has_scale = h->scaling;
     s->options.scale = h->receive_scale;
     s->options.sack_permitted = h->sack;
@@ -212,7 +213,7 @@ static void challenge(struct tcp *tcp, struct half_open *h)
         .window = (uint16_t)((h->receive_window + round_up) >> scale),
     };
 
-    if (!output_may_challenge(tcp->core, &h->challenge_after_ns))
+    if (!output_may_challenge(tcp->core, &h->challenged_ms))
         return;
     add_timestamps(tcp, h, &s);
     output_stateless(tcp, &h->entry.tuple, &h->listener->ip, &s);
@@ -331,7 +332,7 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
     c->rcv_nxt = c->rcv_acked = h->irs + 1;
     c->rcv_edge = c->rcv_nxt + h->receive_window;
     c->ts_recent = h->ts_recent;
-    c->ts_recent_at_ns = tcp->core->now_ns;
+    c->ts_recent_at_ms = core_ms(tcp->core);
     c->listener = l;
     list_append(&l->accept_queue, &c->accept_node);
     l->waiting++;

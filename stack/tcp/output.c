@@ -114,7 +114,7 @@ static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint3
     c->segments_out += pieces;
     if (length > 0) {
         c->text_segments_out += pieces;
-        c->sent_text_ns = tcp->core->now_ns;
+        c->sent_text_ms = core_ms(tcp->core);
     }
 }
 
@@ -158,18 +158,20 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
     bool again = seq_lt(seq, c->snd_nxt);
     note_sent(tcp, c, seq, length, fin, pieces);
     trace(tcp, c, again ? STRAIT_TRACE_RESENT : STRAIT_TRACE_SENT, position, length + fin);
-    send_packet(tcp, &c->route, &out, pieces);
+    struct route route = connection_route(c);
+    send_packet(tcp, &route, &out, pieces);
     return length + fin;
 }
 
 static void send_control(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     struct ip_outgoing out;
+    struct route route = connection_route(c);
 
     if (!(s->flags & TCP_SYN)) /* which note_sent has counted */
         c->segments_out++;
     segment_write(&out, s);
-    send_packet(tcp, &c->route, &out, 1);
+    send_packet(tcp, &route, &out, 1);
 }
 
 void output_syn(struct tcp *tcp, struct connection *c)
@@ -179,7 +181,7 @@ void output_syn(struct tcp *tcp, struct connection *c)
         flags |= TCP_ECE | TCP_CWR;
     struct segment s = next_segment(tcp, c, c->iss, 0, flags);
 
-    s.options.mss = connection_mss_offer(&c->route, c->max_segment);
+    s.options.mss = connection_mss_offer(c->interface, c->network_header_bytes, c->max_segment);
     s.options.has_scale = c->scaling;
     s.options.scale = c->receive_scale;
     s.options.sack_permitted = c->sack;
@@ -212,20 +214,22 @@ void output_ack(struct tcp *tcp, struct connection *c)
     send_control(tcp, c, &s);
 }
 
-bool output_may_challenge(struct core *core, uint64_t *after_ns)
+bool output_may_challenge(struct core *core, uint32_t *challenged_ms)
 {
-    if (core->now_ns < *after_ns) {
+    uint32_t now_ms = core_ms(core);
+
+    if (*challenged_ms > 0 && now_ms - *challenged_ms < core->config.challenge_ack_ms) {
         count(core, tcp_challenge_acks_limited);
         return false;
     }
-    *after_ns = core->now_ns + core->config.challenge_ack_ms * NS_PER_MS;
+    *challenged_ms = now_ms > 0 ? now_ms : 1;
     count(core, tcp_challenge_acks);
     return true;
 }
 
 void output_challenge_ack(struct tcp *tcp, struct connection *c)
 {
-    if (output_may_challenge(tcp->core, &c->challenge_after_ns))
+    if (output_may_challenge(tcp->core, &c->challenged_ms))
         output_ack(tcp, c);
 }
 
@@ -294,11 +298,10 @@ static bool goes_alone(const struct connection *c)
 static uint32_t largest_payload(const struct connection *c)
 {
     uint32_t header_bytes =
-        c->route.header_bytes + TCP_HEADER_BYTES + (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0u);
+        c->network_header_bytes + TCP_HEADER_BYTES + (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0u);
     uint32_t payload = TCP_SUPER_PACKET_MAX - header_bytes;
 
-    if (!(c->route.interface->link->features & STRAIT_LINK_TSO4) || payload < c->mss ||
-        goes_alone(c))
+    if (!(c->interface->link->features & STRAIT_LINK_TSO4) || payload < c->mss || goes_alone(c))
         return c->mss;
     return payload - payload % c->mss;
 }

@@ -16,42 +16,42 @@
 /* ---- Delivery ---- */
 
 /* Bytes that the peer has, if it has all up to the position. */
-static uint64_t delivered(const struct connection *c, uint64_t position)
+static uint32_t delivered(const struct connection *c, uint64_t position)
 {
-    return position + ranges_overlap(&c->disorder->sacked, position, UINT64_MAX);
+    return (uint32_t)(position + ranges_overlap(&c->disorder->sacked, position, UINT64_MAX));
 }
 
 void rate_start(const struct tcp *tcp, struct connection *c, uint32_t end)
 {
     struct rate *r = &c->rate;
-    uint64_t now_ns = tcp->core->now_ns;
+    uint32_t now_us = core_us(tcp->core);
     bool first = c->snd_nxt == c->snd_una; /* nothing is outstanding yet */
 
     r->delivered = delivered(c, c->send.start);
-    r->delivered_ns = first ? now_ns : c->waiting_since_ns;
-    r->sending_ns = first || r->timed_before_ns == 0 ? 0 : now_ns - r->timed_before_ns;
-    r->timed_before_ns = 0;
+    r->delivered_us = first ? now_us : (uint32_t)(c->waiting_since_ns / NS_PER_US);
+    r->sending_us = first || !r->timed_before ? 0 : now_us - r->timed_before_us;
+    r->timed_before = false;
     r->idle = seq_ge(end, output_end_seq(c)) && end - c->snd_una < c->congestion.cwnd;
     if (r->busy_since_ns == 0 && c->send.end > c->send.start)
-        r->busy_since_ns = now_ns;
+        r->busy_since_ns = tcp->core->now_ns;
 }
 
 void rate_sample(const struct tcp *tcp, struct connection *c, uint32_t ack)
 {
     struct rate *r = &c->rate;
     uint64_t position = c->send.start + (ack - c->snd_una);
-    uint64_t now_ns = tcp->core->now_ns;
-    uint64_t elapsed_ns = now_ns - r->delivered_ns;
+    uint32_t elapsed_us = core_us(tcp->core) - r->delivered_us;
 
-    r->timed_before_ns = c->rtt_started_ns;
-    if (elapsed_ns < r->sending_ns)
-        elapsed_ns = r->sending_ns;
+    r->timed_before = true;
+    r->timed_before_us = (uint32_t)(c->rtt_started_ns / NS_PER_US);
+    if (elapsed_us < r->sending_us)
+        elapsed_us = r->sending_us;
     if (position > c->send.end) /* a FIN, or the SYN, is no byte of it */
         position = c->send.end;
-    uint64_t bytes = delivered(c, position) - r->delivered;
-    if (bytes == 0 || elapsed_ns == 0)
+    uint32_t bytes = delivered(c, position) - r->delivered;
+    if (bytes == 0 || elapsed_us == 0)
         return;
-    uint64_t bytes_per_s = bytes * NS_PER_S / elapsed_ns;
+    uint64_t bytes_per_s = bytes * UINT64_C(1000000) / elapsed_us;
     if (r->idle && bytes_per_s < r->bytes_per_s) /* the path is known to carry more */
         return;
     r->bytes_per_s = bytes_per_s;
@@ -91,20 +91,20 @@ static void note_echo(const struct tcp *tcp, struct connection *c, const struct 
 static void note_window(const struct tcp *tcp, struct connection *c)
 {
     struct rate *r = &c->rate;
-    uint64_t now_ns = tcp->core->now_ns;
-    uint64_t elapsed_us = (now_ns - r->window_ns) / NS_PER_US;
+    uint32_t now_us = core_us(tcp->core), elapsed_us = now_us - r->window_us;
 
-    if (r->window_ns > 0 && elapsed_us > 0 && elapsed_us < RTT_MAX_US &&
+    if (r->window_known && elapsed_us > 0 && elapsed_us < RTT_MAX_US &&
         (r->received_rtt_us == 0 || elapsed_us < r->received_rtt_us))
-        r->received_rtt_us = (uint32_t)elapsed_us;
-    r->window_ns = now_ns;
+        r->received_rtt_us = elapsed_us;
+    r->window_known = true;
+    r->window_us = now_us;
     r->window_end = c->rcv_edge;
 }
 
 void rate_note_text(const struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     if (!c->timestamps) {
-        if (c->rate.window_ns == 0 || seq_gt(c->rcv_nxt, c->rate.window_end))
+        if (!c->rate.window_known || seq_gt(c->rcv_nxt, c->rate.window_end))
             note_window(tcp, c);
     } else if (s->options.echo != c->rate.received_echo) {
         note_echo(tcp, c, s);

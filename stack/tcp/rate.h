@@ -17,22 +17,25 @@ struct tcp;
 /* All zero at first. */
 struct rate {
     /* The segment that is being timed (rtt_seq), when it was sent. */
-    uint64_t delivered;       /* bytes that the peer was known to have */
-    uint64_t delivered_ns;    /* when that was learned */
-    uint64_t sending_ns;      /* from the segment delivered last to this one: what the user takes */
-    uint64_t timed_before_ns; /* when the one timed before was sent, if that was acknowledged */
+    uint32_t delivered;       /* bytes that the peer was known to have, the low bits */
+    uint32_t delivered_us;    /* when that was learned */
+    uint32_t sending_us;      /* from the segment delivered last to this one: what the user takes */
+    uint32_t timed_before_us; /* when the one timed before was sent, if that was acknowledged */
+    bool timed_before;        /* it was */
     bool idle;                /* the user had no more to send, and the window room for it */
 
+    bool limited;             /* the rate is the user's rather than the path's */
+    bool window_known;        /* without timestamps: the two below are set */
+    uint32_t received_rtt_us; /* 0: not known yet */
+    union {
+        uint32_t received_echo; /* with timestamps: the last that was looked at */
+        uint32_t window_end;    /* without: the right edge of the window as it was told */
+    };
+    uint32_t window_us;   /* at this time */
     uint64_t bytes_per_s; /* delivered; 0: not known yet */
-    bool limited;         /* it is the user's rate rather than the path's */
 
     uint64_t busy_ns;       /* with something sent or queued that is not acknowledged */
     uint64_t busy_since_ns; /* since then more; 0: nothing is outstanding */
-
-    uint32_t received_rtt_us; /* 0: not known yet */
-    uint32_t received_echo;   /* with timestamps: the last that was looked at */
-    uint32_t window_end;      /* without: the right edge of the window as it was told */
-    uint64_t window_ns;       /* at this time; 0: no text has come yet */
 };
 
 /* A segment that ends at `end` begins to be timed. */

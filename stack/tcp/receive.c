@@ -335,7 +335,7 @@ void receive_text(struct tcp *tcp, struct connection *c, const struct segment *s
 
     if (s->length > 0) {
         c->text_segments_in += s->pieces;
-        c->heard_text_ns = tcp->core->now_ns;
+        c->heard_text_ms = core_ms(tcp->core);
     }
     if (s->seq != c->rcv_nxt || c->disorder->out_of_order.count > 0)
         sack_note_duplicate(tcp, c, s);

@@ -94,7 +94,7 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
     }
     /* What takes no sequence space is not answered: two sides in TIME-WAIT must not loop. */
     bool wrong = segment_span(s) > 0 || seq_gt(s->seq, w->rcv_nxt);
-    if (wrong && output_may_challenge(tcp->core, &w->challenge_after_ns))
+    if (wrong && output_may_challenge(tcp->core, &w->challenged_ms))
         acknowledge(tcp, w);
     return false;
 }

@@ -474,13 +474,15 @@ void tcp_set_more(struct connection *c, bool on)
 
 void tcp_set_ip(struct connection *c, const struct tcp_ip_settings *settings)
 {
-    route_set_ip(&c->route, settings);
+    c->ttl = settings->ttl;
+    c->tos = settings->tos;
+    c->may_be_cut = settings->may_be_cut;
     c->tells_failures = settings->tells_failures;
 }
 
 int tcp_mtu(const struct connection *c)
 {
-    return c->route.mtu;
+    return c->path_mtu;
 }
 
 void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_keepalive *keepalive)
