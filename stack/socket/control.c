@@ -158,7 +158,7 @@ static struct address own_address(const struct ip *ip, const struct udp_arrival 
 void control_write_arrival(struct control *c, const struct socket *s, const struct ip *ip,
                            const struct udp_arrival *arrival)
 {
-    if (s->wants_pktinfo) {
+    if (s->options->wants_pktinfo) {
         struct address own = own_address(ip, arrival);
         struct in_pktinfo info = {
             .ipi_ifindex = arrival->interface,
@@ -167,11 +167,11 @@ void control_write_arrival(struct control *c, const struct socket *s, const stru
         };
         put(c, IP_PKTINFO, &info, sizeof(info));
     }
-    if (s->wants_ttl) {
+    if (s->options->wants_ttl) {
         int ttl = arrival->ttl;
         put(c, IP_TTL, &ttl, sizeof(ttl));
     }
-    if (s->wants_tos)
+    if (s->options->wants_tos)
         put(c, IP_TOS, &arrival->tos, sizeof(arrival->tos));
 }
 

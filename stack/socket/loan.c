@@ -82,7 +82,7 @@ static int send_reference(struct sockets *all, int fd, const void *bytes, size_t
                           struct reference *r)
 {
     struct socket *s = socket_find(all, fd);
-    uint64_t deadline_ns = s ? sockets_deadline(all, s->send_timeout_ns) : 0;
+    uint64_t deadline_ns = s ? sockets_deadline(all, s->options->send_timeout_ns) : 0;
     for (; s; s = socket_find(all, fd)) {
         if (send_once(all, s, bytes, length, r) == 0)
             return 0;
@@ -139,7 +139,7 @@ int strait_recv_borrow(struct strait *stack, int fd, struct iovec *parts, int co
         return -1;
     }
     struct socket *s = find_stream(all, fd);
-    uint64_t deadline_ns = s ? sockets_deadline(all, s->receive_timeout_ns) : 0;
+    uint64_t deadline_ns = s ? sockets_deadline(all, s->options->receive_timeout_ns) : 0;
     for (; s; s = find_stream(all, fd)) {
         int got = tcp_borrow(s->connection, parts, count);
         if (got >= 0 || errno != EAGAIN || !socket_waits(s, 0))

@@ -126,7 +126,7 @@ static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *mes
                            int flags)
 {
     struct socket *s = socket_find(all, fd);
-    uint64_t deadline_ns = sockets_deadline(all, s->send_timeout_ns);
+    uint64_t deadline_ns = sockets_deadline(all, s->options->send_timeout_ns);
     struct progress p = progress_over(message);
     size_t done = 0;
     for (;; s = socket_find(all, fd)) {
@@ -314,8 +314,9 @@ static ssize_t stream_receive(struct sockets *all, int fd, struct msghdr *messag
                               int flags)
 {
     struct socket *s = socket_find(all, fd);
-    uint64_t deadline_ns = sockets_deadline(all, s->receive_timeout_ns);
-    size_t wanted = flags & MSG_WAITALL || s->receive_low > room ? room : s->receive_low;
+    uint64_t deadline_ns = sockets_deadline(all, s->options->receive_timeout_ns);
+    size_t wanted =
+        flags & MSG_WAITALL || s->options->receive_low > room ? room : s->options->receive_low;
     struct progress p = progress_over(message);
     size_t done = 0;
     for (;; s = socket_find(all, fd)) {
@@ -397,7 +398,7 @@ static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *mess
                                 int flags)
 {
     struct socket *s = socket_find(all, fd);
-    uint64_t deadline_ns = sockets_deadline(all, s->receive_timeout_ns);
+    uint64_t deadline_ns = sockets_deadline(all, s->options->receive_timeout_ns);
     if (flags & ~DATAGRAM_FLAGS)
         return fail(EOPNOTSUPP);
     if (flags & MSG_ERRQUEUE)

@@ -15,6 +15,7 @@
  *      +----------------> LISTENING
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "socket/options.h"
@@ -23,20 +24,36 @@
 
 #define ACCEPT_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC) /* the latter has no meaning here */
 
+/* Its claim on a local port, of port 0 if it has none. */
+static const struct binding *socket_claim(const struct socket *s)
+{
+    static const struct binding none;
+    if (s->kind == SOCKET_DATAGRAM)
+        return &s->endpoint->binding;
+    return s->binding ? s->binding : &none;
+}
+
 /* ---- bind, listen, accept ---- */
 
-/* Claims a port for a stream; 0 is any. Returns 0, or -1 with errno of ports_bind. */
+/* Claims a port for a stream; 0 is any. Returns 0, or -1 with errno of ports_bind,
+ * or ENOMEM. */
 static int stream_claim(struct sockets *all, struct socket *s, const struct address *address,
                         uint16_t port)
 {
     struct ports *ports = &all->tcp->ports;
+    if (!s->binding)
+        s->binding = calloc(1, sizeof(*s->binding));
+    if (!s->binding)
+        return -1;
+    s->binding->reuse_address = s->options->reuse_address;
+    s->binding->reuse_port = s->options->reuse_port;
     if (port == 0)
-        return ports_bind_any(ports, all->core, &s->binding, address);
-    if (tcp_port_is_held(all->tcp, &s->binding, address, port)) {
+        return ports_bind_any(ports, all->core, s->binding, address);
+    if (tcp_port_is_held(all->tcp, s->binding, address, port)) {
         errno = EADDRINUSE;
         return -1;
     }
-    return ports_bind(ports, &s->binding, address, port);
+    return ports_bind(ports, s->binding, address, port);
 }
 
 static int stream_bind(struct sockets *all, struct socket *s, const struct address *address,
@@ -46,7 +63,7 @@ static int stream_bind(struct sockets *all, struct socket *s, const struct addre
         errno = EADDRNOTAVAIL;
         return -1;
     }
-    if (s->kind != SOCKET_FRESH || s->binding.port != 0) {
+    if (s->kind != SOCKET_FRESH || stream_is_bound(s)) {
         errno = EINVAL;
         return -1;
     }
@@ -113,18 +130,18 @@ int strait_listen(struct strait *stack, int fd, int backlog)
         return 0;
     }
     struct address any = address_v4(INADDR_ANY);
-    if (s->binding.port == 0 && stream_claim(all, s, &any, 0) < 0)
+    if (!stream_is_bound(s) && stream_claim(all, s, &any, 0) < 0)
         return -1;
-    if (ports_listen(&all->tcp->ports, &s->binding) < 0)
+    if (ports_listen(&all->tcp->ports, s->binding) < 0)
         return -1;
-    struct listener *listener = tcp_listen(all->tcp, &s->binding, backlog, s);
+    struct listener *listener = tcp_listen(all->tcp, s->binding, backlog, s);
     if (!listener) {
-        s->binding.listening = false;
+        s->binding->listening = false;
         return -1;
     }
     s->kind = SOCKET_LISTENING;
     s->listener = listener;
-    tcp_listener_set_opening(listener, s->max_segment, s->syn_retries);
+    tcp_listener_set_opening(listener, s->options->max_segment, s->options->syn_retries);
     options_ip_changed(s);
     return 0;
 }
@@ -134,25 +151,25 @@ static void connection_configure(struct sockets *all, struct socket *s)
 {
     const struct strait_config *config = &all->core->config;
     options_ip_changed(s);
-    if (s->nodelay)
+    if (s->options->nodelay)
         tcp_set_nodelay(all->tcp, s->connection, true);
-    if (s->cork)
+    if (s->options->cork)
         tcp_set_cork(all->tcp, s->connection, true);
-    if (s->keepalive.on)
-        tcp_set_keepalive(all->tcp, s->connection, &s->keepalive);
-    if (s->user_timeout_ms > 0)
-        tcp_set_user_timeout(all->tcp, s->connection, s->user_timeout_ms);
-    if (s->send_buffer_bytes != config->send_buffer_bytes)
-        tcp_set_send_buffer(all->tcp, s->connection, s->send_buffer_bytes);
-    tcp_set_reuse(all->tcp, s->connection, &s->binding);
-    if (s->quick_ack)
+    if (s->options->keepalive.on)
+        tcp_set_keepalive(all->tcp, s->connection, &s->options->keepalive);
+    if (s->options->user_timeout_ms > 0)
+        tcp_set_user_timeout(all->tcp, s->connection, s->options->user_timeout_ms);
+    if (s->options->send_buffer_bytes != config->send_buffer_bytes)
+        tcp_set_send_buffer(all->tcp, s->connection, s->options->send_buffer_bytes);
+    options_reuse_changed(all, s);
+    if (s->options->quick_ack)
         tcp_set_quick_ack(all->tcp, s->connection, true);
-    if (s->unsent_low > 0)
-        tcp_set_unsent_low(all->tcp, s->connection, s->unsent_low);
-    if (s->receive_low > 1)
-        tcp_set_receive_low(s->connection, s->receive_low);
-    if (s->receive_buffer_bytes != config->receive_buffer_bytes)
-        tcp_set_receive_buffer(all->tcp, s->connection, s->receive_buffer_bytes);
+    if (s->options->unsent_low > 0)
+        tcp_set_unsent_low(all->tcp, s->connection, s->options->unsent_low);
+    if (s->options->receive_low > 1)
+        tcp_set_receive_low(s->connection, s->options->receive_low);
+    if (s->options->receive_buffer_bytes != config->receive_buffer_bytes)
+        tcp_set_receive_buffer(all->tcp, s->connection, s->options->receive_buffer_bytes);
 }
 
 /* Makes the socket of a connection that waits. Returns it, or NULL with errno. */
@@ -163,7 +180,7 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
         errno = EAGAIN;
         return NULL;
     }
-    struct socket *s = socket_new(all, nonblocking);
+    struct socket *s = socket_new(all, from, nonblocking);
     if (!s)
         return NULL;
     s->connection = tcp_accept(all->tcp, from->listener, s);
@@ -173,31 +190,6 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
         return NULL;
     }
     s->kind = SOCKET_CONNECTED;
-    s->ttl = from->ttl;
-    s->tos = from->tos;
-    s->mtu_discover = from->mtu_discover;
-    s->tells_failures = from->tells_failures;
-    s->wants_pktinfo = from->wants_pktinfo;
-    s->wants_ttl = from->wants_ttl;
-    s->wants_tos = from->wants_tos;
-    s->nodelay = from->nodelay;
-    s->cork = from->cork;
-    s->keepalive = from->keepalive;
-    s->user_timeout_ms = from->user_timeout_ms;
-    s->binding.reuse_address = from->binding.reuse_address;
-    s->binding.reuse_port = from->binding.reuse_port;
-    s->linger = from->linger;
-    s->linger_s = from->linger_s;
-    s->receive_timeout_ns = from->receive_timeout_ns;
-    s->send_timeout_ns = from->send_timeout_ns;
-    s->receive_low = from->receive_low;
-    s->max_segment = from->max_segment;
-    s->unsent_low = from->unsent_low;
-    s->quick_ack = from->quick_ack;
-    s->held_ack = from->held_ack;
-    s->syn_retries = from->syn_retries;
-    s->send_buffer_bytes = from->send_buffer_bytes;
-    s->receive_buffer_bytes = from->receive_buffer_bytes;
     connection_configure(all, s);
     return s;
 }
@@ -206,7 +198,7 @@ static struct socket *accept_waiting(struct sockets *all, const struct socket *f
 static struct socket *stream_accept(struct sockets *all, int fd, bool nonblocking)
 {
     const struct socket *from = socket_find(all, fd);
-    uint64_t deadline_ns = from ? sockets_deadline(all, from->receive_timeout_ns) : 0;
+    uint64_t deadline_ns = from ? sockets_deadline(all, from->options->receive_timeout_ns) : 0;
     for (;; from = socket_find(all, fd)) {
         if (!from)
             return NULL;
@@ -272,7 +264,7 @@ static int connect_finish(struct sockets *all, struct socket *s)
 static int connect_wait(struct sockets *all, int fd, int late)
 {
     struct socket *s = socket_find(all, fd);
-    uint64_t deadline_ns = s ? sockets_deadline(all, s->send_timeout_ns) : 0;
+    uint64_t deadline_ns = s ? sockets_deadline(all, s->options->send_timeout_ns) : 0;
     for (;; s = socket_find(all, fd)) {
         if (!s)
             return -1;
@@ -304,14 +296,16 @@ static int connect_start(struct sockets *all, struct socket *s, const struct soc
     }
     if (!s->nonblocking && !sockets_may_wait(all))
         return -1;
-    socket_address_complete(&s->binding, &address);
-    const struct binding *local = s->binding.port != 0 ? &s->binding : NULL;
+    const struct binding *local = socket_claim(s);
+    socket_address_complete(local, &address);
+    if (local->port == 0)
+        local = NULL;
     struct connection *connection = tcp_connect(all->tcp, local, &address, port, s);
     if (!connection)
         return -1;
     s->kind = SOCKET_CONNECTING;
     s->connection = connection;
-    tcp_set_opening(connection, s->max_segment, s->syn_retries);
+    tcp_set_opening(connection, s->options->max_segment, s->options->syn_retries);
     connection_configure(all, s);
     if (!s->nonblocking)
         return connect_wait(all, s->fd, EINPROGRESS);
@@ -435,7 +429,7 @@ int strait_getsockname(struct strait *stack, int fd, struct sockaddr *name, sock
         socket_address_write(&names.local, names.local_port, name, length);
         return 0;
     }
-    const struct binding *b = s->kind == SOCKET_DATAGRAM ? &s->endpoint->binding : &s->binding;
+    const struct binding *b = socket_claim(s);
     socket_address_write(&b->address, b->port, name, length);
     return 0;
 }

@@ -61,7 +61,7 @@ static int take_error(struct socket *s)
 
 static int get_linger(const struct socket *s, void *value, socklen_t *length)
 {
-    struct linger linger = {.l_onoff = s->linger, .l_linger = (int)s->linger_s};
+    struct linger linger = {.l_onoff = s->options->linger, .l_linger = (int)s->options->linger_s};
     return option_give(value, length, &linger, sizeof(linger));
 }
 
@@ -98,25 +98,25 @@ static int get_option(struct socket *s, int name, void *value, socklen_t *length
     case SO_ERROR:
         return option_give_int(value, length, take_error(s));
     case SO_REUSEADDR:
-        return option_give_int(value, length, socket_binding(s)->reuse_address);
+        return option_give_int(value, length, s->options->reuse_address);
     case SO_REUSEPORT:
-        return option_give_int(value, length, socket_binding(s)->reuse_port);
+        return option_give_int(value, length, s->options->reuse_port);
     case SO_KEEPALIVE:
-        return option_give_int(value, length, s->keepalive.on);
+        return option_give_int(value, length, s->options->keepalive.on);
     case SO_OOBINLINE:
         return option_give_int(value, length, 1);
     case SO_SNDBUF:
-        return option_give_int(value, length, (int)s->send_buffer_bytes);
+        return option_give_int(value, length, (int)s->options->send_buffer_bytes);
     case SO_RCVBUF:
-        return option_give_int(value, length, (int)s->receive_buffer_bytes);
+        return option_give_int(value, length, (int)s->options->receive_buffer_bytes);
     case SO_LINGER:
         return get_linger(s, value, length);
     case SO_RCVTIMEO:
-        return get_timeout(s->receive_timeout_ns, value, length);
+        return get_timeout(s->options->receive_timeout_ns, value, length);
     case SO_SNDTIMEO:
-        return get_timeout(s->send_timeout_ns, value, length);
+        return get_timeout(s->options->send_timeout_ns, value, length);
     case SO_RCVLOWAT:
-        return option_give_int(value, length, (int)s->receive_low);
+        return option_give_int(value, length, (int)s->options->receive_low);
     case SO_SNDLOWAT:
         return option_give_int(value, length, 1); /* as Linux, which cannot be told another */
     case SO_BROADCAST:
@@ -170,14 +170,14 @@ static uint32_t buffer_bytes(const struct sockets *all, int value)
 
 static void set_send_buffer(struct sockets *all, struct socket *s, uint32_t bytes)
 {
-    s->send_buffer_bytes = bytes;
+    s->options->send_buffer_bytes = bytes;
     if (socket_has_connection(s))
         tcp_set_send_buffer(all->tcp, s->connection, bytes);
 }
 
 static void set_receive_buffer(struct sockets *all, struct socket *s, uint32_t bytes)
 {
-    s->receive_buffer_bytes = bytes;
+    s->options->receive_buffer_bytes = bytes;
     if (socket_has_connection(s))
         tcp_set_receive_buffer(all->tcp, s->connection, bytes);
     else if (s->kind == SOCKET_DATAGRAM)
@@ -190,9 +190,9 @@ static int set_linger(struct socket *s, const void *value, socklen_t length)
     if (length < sizeof(linger))
         return option_refuse(EINVAL);
     memcpy(&linger, value, sizeof(linger));
-    s->linger = linger.l_onoff;
+    s->options->linger = linger.l_onoff;
     if (linger.l_onoff)
-        s->linger_s = (uint32_t)linger.l_linger;
+        s->options->linger_s = (uint32_t)linger.l_linger;
     return 0;
 }
 
@@ -217,18 +217,24 @@ static int set_timeout(uint64_t *timeout_ns, const void *value, socklen_t length
 /* As Linux: 0 is 1, and a negative number the largest there is. */
 static int set_receive_low(struct socket *s, int value)
 {
-    s->receive_low = value < 0 ? INT_MAX : value == 0 ? 1 : (uint32_t)value;
+    s->options->receive_low = value < 0 ? INT_MAX : value == 0 ? 1 : (uint32_t)value;
     if (socket_has_connection(s))
-        tcp_set_receive_low(s->connection, s->receive_low);
+        tcp_set_receive_low(s->connection, s->options->receive_low);
     return 0;
 }
 
-static void reuse_changed(struct sockets *all, struct socket *s)
+void options_reuse_changed(struct sockets *all, struct socket *s)
 {
+    struct binding *b = s->kind == SOCKET_DATAGRAM ? &s->endpoint->binding : s->binding;
+    struct binding none = {0};
+    if (!b)
+        b = &none;
+    b->reuse_address = s->options->reuse_address;
+    b->reuse_port = s->options->reuse_port;
     if (s->kind == SOCKET_LISTENING)
-        tcp_listener_set_reuse(s->listener, &s->binding);
+        tcp_listener_set_reuse(s->listener, b);
     else if (socket_has_connection(s))
-        tcp_set_reuse(all->tcp, s->connection, &s->binding);
+        tcp_set_reuse(all->tcp, s->connection, b);
 }
 
 /* An option of SOL_SOCKET: a number, or what `value` holds. */
@@ -237,15 +243,15 @@ static int set_option(struct sockets *all, struct socket *s, int name, int numbe
 {
     switch (name) {
     case SO_REUSEADDR:
-        socket_binding(s)->reuse_address = number;
-        reuse_changed(all, s);
+        s->options->reuse_address = number;
+        options_reuse_changed(all, s);
         return 0;
     case SO_REUSEPORT:
-        socket_binding(s)->reuse_port = number;
-        reuse_changed(all, s);
+        s->options->reuse_port = number;
+        options_reuse_changed(all, s);
         return 0;
     case SO_KEEPALIVE:
-        s->keepalive.on = number;
+        s->options->keepalive.on = number;
         options_keepalive_changed(all, s);
         return 0;
     case SO_OOBINLINE:
@@ -259,9 +265,9 @@ static int set_option(struct sockets *all, struct socket *s, int name, int numbe
     case SO_LINGER:
         return set_linger(s, value, length);
     case SO_RCVTIMEO:
-        return set_timeout(&s->receive_timeout_ns, value, length);
+        return set_timeout(&s->options->receive_timeout_ns, value, length);
     case SO_SNDTIMEO:
-        return set_timeout(&s->send_timeout_ns, value, length);
+        return set_timeout(&s->options->send_timeout_ns, value, length);
     case SO_RCVLOWAT:
         return set_receive_low(s, number);
     case SO_BROADCAST: /* nothing is sent to everybody */
@@ -281,6 +287,8 @@ int strait_setsockopt(struct strait *stack, int fd, int level, int name, const v
         return -1;
     if (length > INT_MAX)
         return option_refuse(EINVAL);
+    if (!socket_own_options(s))
+        return -1;
     if (level == IPPROTO_IP)
         return options_ip_set(all, s, name, value, length);
     if (level == IPPROTO_TCP && s->kind != SOCKET_DATAGRAM)

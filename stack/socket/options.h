@@ -27,6 +27,10 @@ int option_give_int(void *to, socklen_t *length, int value);
 /* Reads an option that is an int. EINVAL (too short) or EFAULT (NULL). */
 int option_read_int(const void *value, socklen_t length, int *number);
 
+/* Tells the binding of a socket, if there is one, its connection or its listener who shares the
+ * port. */
+void options_reuse_changed(struct sockets *, struct socket *);
+
 /* ---- options_ip.c ---- */
 
 int options_ip_get(struct sockets *, struct socket *, int name, void *value, socklen_t *length);

@@ -9,22 +9,22 @@
 
 static uint8_t ttl_of(const struct socket *s)
 {
-    return s->kind == SOCKET_DATAGRAM ? s->endpoint->ttl : s->ttl;
+    return s->kind == SOCKET_DATAGRAM ? s->endpoint->ttl : s->options->ttl;
 }
 
 static uint8_t tos_of(const struct socket *s)
 {
-    return s->kind == SOCKET_DATAGRAM ? s->endpoint->tos : s->tos;
+    return s->kind == SOCKET_DATAGRAM ? s->endpoint->tos : s->options->tos;
 }
 
 static bool keeps_failures(const struct socket *s)
 {
-    return s->kind == SOCKET_DATAGRAM ? s->endpoint->keeps_failures : s->tells_failures;
+    return s->kind == SOCKET_DATAGRAM ? s->endpoint->keeps_failures : s->options->tells_failures;
 }
 
 static int mtu_discover(const struct socket *s)
 {
-    return s->kind == SOCKET_DATAGRAM ? s->endpoint->mtu_discover : s->mtu_discover;
+    return s->kind == SOCKET_DATAGRAM ? s->endpoint->mtu_discover : s->options->mtu_discover;
 }
 
 /* ---- Reading ---- */
@@ -57,11 +57,11 @@ int options_ip_get(struct sockets *all, struct socket *s, int name, void *value,
     case IP_TOS:
         return give_number(value, length, tos_of(s));
     case IP_PKTINFO:
-        return give_number(value, length, s->wants_pktinfo);
+        return give_number(value, length, s->options->wants_pktinfo);
     case IP_RECVTTL:
-        return give_number(value, length, s->wants_ttl);
+        return give_number(value, length, s->options->wants_ttl);
     case IP_RECVTOS:
-        return give_number(value, length, s->wants_tos);
+        return give_number(value, length, s->options->wants_tos);
     case IP_RECVERR:
         return give_number(value, length, keeps_failures(s));
     case IP_MTU_DISCOVER:
@@ -93,10 +93,10 @@ static int read_number(const void *value, socklen_t length, int *number)
 void options_ip_changed(struct socket *s)
 {
     struct tcp_ip_settings settings = {
-        .ttl = s->ttl,
-        .tos = s->tos,
-        .may_be_cut = s->mtu_discover == IP_PMTUDISC_DONT,
-        .tells_failures = s->tells_failures,
+        .ttl = s->options->ttl,
+        .tos = s->options->tos,
+        .may_be_cut = s->options->mtu_discover == IP_PMTUDISC_DONT,
+        .tells_failures = s->options->tells_failures,
     };
     if (s->kind == SOCKET_LISTENING)
         tcp_listener_set_ip(s->listener, &settings);
@@ -111,8 +111,8 @@ static void set_header(struct socket *s, uint8_t ttl, uint8_t tos)
         s->endpoint->tos = tos;
         return;
     }
-    s->ttl = ttl;
-    s->tos = tos;
+    s->options->ttl = ttl;
+    s->options->tos = tos;
     options_ip_changed(s);
 }
 
@@ -139,7 +139,7 @@ static int set_failures(struct sockets *all, struct socket *s, bool on)
         udp_keep_failures(all->udp, s->endpoint, on);
         return 0;
     }
-    s->tells_failures = on;
+    s->options->tells_failures = on;
     options_ip_changed(s);
     return 0;
 }
@@ -154,7 +154,7 @@ static int set_mtu_discover(struct socket *s, int value)
         s->endpoint->mtu_discover = (uint8_t)value;
         return 0;
     }
-    s->mtu_discover = (uint8_t)value;
+    s->options->mtu_discover = (uint8_t)value;
     options_ip_changed(s);
     return 0;
 }
@@ -171,13 +171,13 @@ int options_ip_set(struct sockets *all, struct socket *s, int name, const void *
     case IP_TOS:
         return set_tos(s, number);
     case IP_PKTINFO:
-        s->wants_pktinfo = number;
+        s->options->wants_pktinfo = number;
         return 0;
     case IP_RECVTTL:
-        s->wants_ttl = number;
+        s->options->wants_ttl = number;
         return 0;
     case IP_RECVTOS:
-        s->wants_tos = number;
+        s->options->wants_tos = number;
         return 0;
     case IP_RECVERR:
         return set_failures(all, s, number);

@@ -41,7 +41,7 @@ static int max_segment(const struct socket *s)
 {
     if (socket_has_connection(s) && !tcp_is_opening(s->connection) && !tcp_is_closed(s->connection))
         return (int)tcp_mss(s->connection);
-    return s->max_segment > 0 ? s->max_segment : TCP_SEGMENT_UNTOLD;
+    return s->options->max_segment > 0 ? s->options->max_segment : TCP_SEGMENT_UNTOLD;
 }
 
 int options_tcp_get(const struct sockets *all, const struct socket *s, int name, void *value,
@@ -49,28 +49,29 @@ int options_tcp_get(const struct sockets *all, const struct socket *s, int name,
 {
     switch (name) {
     case TCP_NODELAY:
-        return option_give_int(value, length, s->nodelay);
+        return option_give_int(value, length, s->options->nodelay);
     case TCP_CORK:
-        return option_give_int(value, length, s->cork);
+        return option_give_int(value, length, s->options->cork);
     case TCP_KEEPIDLE:
-        return option_give_int(value, length, s->keepalive.idle_s);
+        return option_give_int(value, length, s->options->keepalive.idle_s);
     case TCP_KEEPINTVL:
-        return option_give_int(value, length, s->keepalive.interval_s);
+        return option_give_int(value, length, s->options->keepalive.interval_s);
     case TCP_KEEPCNT:
-        return option_give_int(value, length, s->keepalive.count);
+        return option_give_int(value, length, s->options->keepalive.count);
     case TCP_USER_TIMEOUT:
-        return option_give_int(value, length, (int)s->user_timeout_ms);
+        return option_give_int(value, length, (int)s->options->user_timeout_ms);
     case TCP_INFO:
         return get_info(all, s, value, length);
     case TCP_MAXSEG:
         return option_give_int(value, length, max_segment(s));
     case TCP_QUICKACK:
-        return option_give_int(value, length, !s->held_ack);
+        return option_give_int(value, length, !s->options->held_ack);
     case TCP_NOTSENT_LOWAT:
-        return option_give_int(value, length, (int)s->unsent_low);
+        return option_give_int(value, length, (int)s->options->unsent_low);
     case TCP_SYNCNT:
         return option_give_int(value, length,
-                               s->syn_retries ? s->syn_retries : all->core->config.syn_retries);
+                               s->options->syn_retries ? s->options->syn_retries
+                                                       : all->core->config.syn_retries);
     case TCP_CONGESTION:
         return get_congestion(value, length);
     default:
@@ -83,7 +84,7 @@ int options_tcp_get(const struct sockets *all, const struct socket *s, int name,
 void options_keepalive_changed(struct sockets *all, struct socket *s)
 {
     if (socket_has_connection(s))
-        tcp_set_keepalive(all->tcp, s->connection, &s->keepalive);
+        tcp_set_keepalive(all->tcp, s->connection, &s->options->keepalive);
 }
 
 /* One of the three numbers of the keep-alive. */
@@ -93,11 +94,11 @@ static int set_keepalive(struct sockets *all, struct socket *s, int name, int va
     if (value < 1 || value > limit)
         return option_refuse(EINVAL);
     if (name == TCP_KEEPIDLE)
-        s->keepalive.idle_s = (uint16_t)value;
+        s->options->keepalive.idle_s = (uint16_t)value;
     else if (name == TCP_KEEPINTVL)
-        s->keepalive.interval_s = (uint16_t)value;
+        s->options->keepalive.interval_s = (uint16_t)value;
     else
-        s->keepalive.count = (uint8_t)value;
+        s->options->keepalive.count = (uint8_t)value;
     options_keepalive_changed(all, s);
     return 0;
 }
@@ -106,15 +107,15 @@ static int set_user_timeout(struct sockets *all, struct socket *s, int value)
 {
     if (value < 0)
         return option_refuse(EINVAL);
-    s->user_timeout_ms = (uint32_t)value;
+    s->options->user_timeout_ms = (uint32_t)value;
     if (socket_has_connection(s))
-        tcp_set_user_timeout(all->tcp, s->connection, s->user_timeout_ms);
+        tcp_set_user_timeout(all->tcp, s->connection, s->options->user_timeout_ms);
     return 0;
 }
 
 static int set_nodelay(struct sockets *all, struct socket *s, bool on)
 {
-    s->nodelay = on;
+    s->options->nodelay = on;
     if (socket_has_connection(s))
         tcp_set_nodelay(all->tcp, s->connection, on);
     return 0;
@@ -122,7 +123,7 @@ static int set_nodelay(struct sockets *all, struct socket *s, bool on)
 
 static int set_cork(struct sockets *all, struct socket *s, bool on)
 {
-    s->cork = on;
+    s->options->cork = on;
     if (socket_has_connection(s))
         tcp_set_cork(all->tcp, s->connection, on);
     return 0;
@@ -131,22 +132,22 @@ static int set_cork(struct sockets *all, struct socket *s, bool on)
 static void opening_changed(struct socket *s)
 {
     if (s->kind == SOCKET_LISTENING)
-        tcp_listener_set_opening(s->listener, s->max_segment, s->syn_retries);
+        tcp_listener_set_opening(s->listener, s->options->max_segment, s->options->syn_retries);
 }
 
 static int set_max_segment(struct socket *s, int value)
 {
     if (value != 0 && (value < SEGMENT_MIN || value > SEGMENT_MAX))
         return option_refuse(EINVAL);
-    s->max_segment = (uint16_t)value;
+    s->options->max_segment = (uint16_t)value;
     opening_changed(s);
     return 0;
 }
 
 static int set_quick_ack(struct sockets *all, struct socket *s, bool on)
 {
-    s->quick_ack = on;
-    s->held_ack = !on;
+    s->options->quick_ack = on;
+    s->options->held_ack = !on;
     if (socket_has_connection(s))
         tcp_set_quick_ack(all->tcp, s->connection, on);
     return 0;
@@ -154,9 +155,9 @@ static int set_quick_ack(struct sockets *all, struct socket *s, bool on)
 
 static int set_unsent_low(struct sockets *all, struct socket *s, int value)
 {
-    s->unsent_low = (uint32_t)value;
+    s->options->unsent_low = (uint32_t)value;
     if (socket_has_connection(s))
-        tcp_set_unsent_low(all->tcp, s->connection, s->unsent_low);
+        tcp_set_unsent_low(all->tcp, s->connection, s->options->unsent_low);
     return 0;
 }
 
@@ -164,10 +165,10 @@ static int set_syn_retries(struct socket *s, int value)
 {
     if (value < 1 || value > SYN_RETRIES_MAX)
         return option_refuse(EINVAL);
-    s->syn_retries = (uint8_t)value;
+    s->options->syn_retries = (uint8_t)value;
     opening_changed(s);
     if (s->kind == SOCKET_CONNECTING)
-        tcp_set_opening(s->connection, s->max_segment, s->syn_retries);
+        tcp_set_opening(s->connection, s->options->max_segment, s->options->syn_retries);
     return 0;
 }
 

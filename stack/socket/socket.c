@@ -131,29 +131,73 @@ static uint32_t table_take(struct sockets *all, uint32_t *generation)
     return index;
 }
 
-struct socket *socket_new(struct sockets *all, bool nonblocking)
+static struct socket_options *options_new(const struct strait_config *config)
+{
+    struct socket_options *o = malloc(sizeof(*o));
+    if (!o)
+        return NULL;
+    *o = (struct socket_options){
+        .sharers = 1,
+        .receive_timeout_ns = STRAIT_NEVER,
+        .send_timeout_ns = STRAIT_NEVER,
+        .receive_low = 1,
+        .send_buffer_bytes = config->send_buffer_bytes,
+        .receive_buffer_bytes = config->receive_buffer_bytes,
+        .ttl = config->ttl,
+        .mtu_discover = IP_PMTUDISC_WANT,
+        .keepalive = {.idle_s = config->keepalive_idle_s,
+                      .interval_s = config->keepalive_interval_s,
+                      .count = config->keepalive_probes},
+    };
+    return o;
+}
+
+static struct socket_options *options_share(struct socket_options *o)
+{
+    o->sharers++;
+    return o;
+}
+
+static void options_leave(struct socket_options *o)
+{
+    if (--o->sharers == 0)
+        free(o);
+}
+
+bool socket_own_options(struct socket *s)
+{
+    if (s->options->sharers == 1)
+        return true;
+    struct socket_options *own = malloc(sizeof(*own));
+    if (!own)
+        return false;
+    *own = *s->options;
+    own->sharers = 1;
+    options_leave(s->options);
+    s->options = own;
+    return true;
+}
+
+struct socket *socket_new(struct sockets *all, const struct socket *like, bool nonblocking)
 {
     const struct strait_config *config = &all->core->config;
     if (!table_reserve(all))
         return NULL;
     struct socket *s = calloc(1, sizeof(*s));
-    if (!s)
+    struct socket_options *options = like ? options_share(like->options) : options_new(config);
+    if (!s || !options) {
+        if (options)
+            options_leave(options);
+        free(s);
+        errno = ENOMEM;
         return NULL;
+    }
     uint32_t generation, index = table_take(all, &generation);
     all->slots[index] = (uintptr_t)s;
-
     list_init(&s->ready);
     s->fd = config->descriptor_base + (int)(generation << all->index_bits | index);
     s->nonblocking = nonblocking;
-    s->receive_timeout_ns = s->send_timeout_ns = STRAIT_NEVER;
-    s->receive_low = 1;
-    s->send_buffer_bytes = config->send_buffer_bytes;
-    s->receive_buffer_bytes = config->receive_buffer_bytes;
-    s->ttl = config->ttl;
-    s->mtu_discover = IP_PMTUDISC_WANT;
-    s->keepalive = (struct tcp_keepalive){.idle_s = config->keepalive_idle_s,
-                                          .interval_s = config->keepalive_interval_s,
-                                          .count = config->keepalive_probes};
+    s->options = options;
     return s;
 }
 
@@ -166,17 +210,28 @@ static void socket_retire(struct sockets *all, struct socket *s)
     s->watch = NULL;
 }
 
+/* Frees what the socket itself has, once its number is retired. */
+static void socket_release(struct socket *s)
+{
+    if (s->binding) {
+        ports_release(s->binding);
+        free(s->binding);
+    }
+    options_leave(s->options);
+    free(s);
+}
+
 void socket_free(struct sockets *all, struct socket *s)
 {
     socket_retire(all, s);
-    free(s);
+    socket_release(s);
 }
 
 void stream_disconnect(struct sockets *all, struct socket *s, bool reset)
 {
     if (s->kind == SOCKET_LISTENING) {
         tcp_listener_close(all->tcp, s->listener);
-        s->binding.listening = false;
+        s->binding->listening = false;
     } else if (s->kind != SOCKET_FRESH) {
         tcp_close(all->tcp, s->connection, reset);
     }
@@ -194,7 +249,6 @@ static void socket_end(struct sockets *all, struct socket *s, bool reset)
     } else {
         stream_disconnect(all, s, reset);
     }
-    ports_release(&s->binding);
     socket_free(all, s);
 }
 
@@ -330,7 +384,7 @@ int strait_socket(struct strait *stack, int domain, int type, int protocol)
         errno = refused;
         return -1;
     }
-    struct socket *s = socket_new(all, type & SOCK_NONBLOCK);
+    struct socket *s = socket_new(all, NULL, type & SOCK_NONBLOCK);
     if (!s)
         return -1;
     if ((type & TYPE_MASK) == SOCK_STREAM)
@@ -347,7 +401,8 @@ int strait_socket(struct strait *stack, int domain, int type, int protocol)
     else
         udp_open(all->udp, endpoint, s);
     s->kind = SOCKET_DATAGRAM;
-    s->receive_buffer_bytes = all->core->config.udp_receive_buffer_bytes;
+    s->options->receive_buffer_bytes = all->core->config.udp_receive_buffer_bytes;
+    s->options->reuse_address = endpoint->binding.reuse_address; /* some have it on at first */
     s->endpoint = endpoint;
     return s->fd;
 }
@@ -355,7 +410,8 @@ int strait_socket(struct strait *stack, int domain, int type, int protocol)
 /* Whether close waits for the peer to have everything. It cannot inside a callback. */
 static bool close_lingers(const struct sockets *all, const struct socket *s)
 {
-    return s->linger && s->linger_s > 0 && socket_has_connection(s) && sockets_may_wait(all);
+    return s->options->linger && s->options->linger_s > 0 && socket_has_connection(s) &&
+           sockets_may_wait(all);
 }
 
 /*
@@ -364,14 +420,13 @@ static bool close_lingers(const struct sockets *all, const struct socket *s)
  */
 static void socket_linger(struct sockets *all, struct socket *s)
 {
-    uint64_t deadline_ns = sockets_deadline(all, s->linger_s * NS_PER_S);
+    uint64_t deadline_ns = sockets_deadline(all, s->options->linger_s * NS_PER_S);
     socket_retire(all, s);
     tcp_leave(all->tcp, s->connection, false);
     while (tcp_is_leaving(s->connection) && sockets_wait(all, deadline_ns) == 0)
         continue;
     tcp_let_go(all->tcp, s->connection);
-    ports_release(&s->binding);
-    free(s);
+    socket_release(s);
 }
 
 int strait_close(struct strait *stack, int fd)
@@ -383,6 +438,6 @@ int strait_close(struct strait *stack, int fd)
     if (close_lingers(all, s))
         socket_linger(all, s);
     else
-        socket_end(all, s, s->linger && s->linger_s == 0);
+        socket_end(all, s, s->options->linger && s->options->linger_s == 0);
     return 0;
 }

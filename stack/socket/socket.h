@@ -27,24 +27,17 @@ enum socket_kind {
     SOCKET_DATAGRAM,
 };
 
-struct socket {
-    struct list ready; /* on sockets.ready while the watch may have something to be told */
-    void (*watch)(void *argument, int fd, short revents); /* NULL: nobody watches */
-    void *watch_argument;
-    union {
-        struct connection *connection; /* CONNECTING, CONNECTED */
-        struct listener *listener;     /* LISTENING */
-        struct udp_endpoint *endpoint; /* DATAGRAM */
-    };
-    int fd;
-    short watch_events;
-    uint8_t kind; /* enum socket_kind */
-    bool nonblocking : 1;
+/*
+ * What setsockopt sets. Sockets that were accepted from one listener share what it had set then,
+ * until an option of one is set.
+ */
+struct socket_options {
+    uint32_t sharers;
     bool nodelay : 1;
     bool cork : 1;
-    bool linger : 1;       /* close waits for linger_s, or resets if that is 0 */
-    bool receive_shut : 1; /* of a datagram socket; TCP knows it of a stream */
-    bool send_shut : 1;
+    bool linger : 1;        /* close waits for linger_s, or resets if that is 0 */
+    bool reuse_address : 1; /* as in the binding, if there is one */
+    bool reuse_port : 1;
     bool wants_pktinfo : 1; /* in the control data of what is received */
     bool wants_ttl : 1;
     bool wants_tos : 1;
@@ -62,9 +55,26 @@ struct socket {
     uint32_t receive_low;                         /* SO_RCVLOWAT: a receive waits for so much */
     uint64_t receive_timeout_ns, send_timeout_ns; /* of calls that wait; STRAIT_NEVER: none */
     uint32_t send_buffer_bytes, receive_buffer_bytes;
-    struct binding binding; /* of a stream; an endpoint has its own */
 };
-_Static_assert(sizeof(struct socket) <= 152, "an idle connection pays for its socket, too");
+
+struct socket {
+    struct list ready; /* on sockets.ready while the watch may have something to be told */
+    void (*watch)(void *argument, int fd, short revents); /* NULL: nobody watches */
+    void *watch_argument;
+    union {
+        struct connection *connection; /* CONNECTING, CONNECTED */
+        struct listener *listener;     /* LISTENING */
+        struct udp_endpoint *endpoint; /* DATAGRAM */
+    };
+    struct binding *binding;        /* of a stream that was bound; an endpoint has its own */
+    struct socket_options *options; /* written while it is made, and by setsockopt alone */
+    int fd;
+    short watch_events;
+    uint8_t kind; /* enum socket_kind */
+    bool nonblocking : 1;
+    bool receive_shut : 1; /* of a datagram socket; TCP knows it of a stream */
+    bool send_shut : 1;
+};
 
 /*
  * A place in the table of descriptors: the address of a socket, or if it is free an odd number, of
@@ -96,10 +106,10 @@ struct sockets {
     bool dispatching;     /* a callback runs */
 };
 
-/* The claim of a socket on its local port. */
-static inline struct binding *socket_binding(struct socket *s)
+/* Whether a stream holds a local port by itself. */
+static inline bool stream_is_bound(const struct socket *s)
 {
-    return s->kind == SOCKET_DATAGRAM ? &s->endpoint->binding : &s->binding;
+    return s->binding && s->binding->port != 0;
 }
 
 /* ---- For the stack ---- */
@@ -131,8 +141,14 @@ int sockets_dispatch(struct sockets *);
 /* The socket of a descriptor, or NULL with errno EBADF. */
 struct socket *socket_find(const struct sockets *, int fd);
 
-/* A socket with the default settings and a number. NULL with errno EMFILE or ENOMEM. */
-struct socket *socket_new(struct sockets *, bool nonblocking);
+/*
+ * A socket with a number and the options of another, or if that is NULL those of the stack. NULL
+ * with errno EMFILE or ENOMEM.
+ */
+struct socket *socket_new(struct sockets *, const struct socket *like, bool nonblocking);
+
+/* Makes the options of a socket its own, to be set. Returns false with errno ENOMEM. */
+bool socket_own_options(struct socket *);
 
 /* Forgets a socket whose transport is gone, and retires its number. */
 void socket_free(struct sockets *, struct socket *);
