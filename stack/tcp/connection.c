@@ -154,7 +154,6 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
         config->send_buffer_bytes < TCP_SEND_FIRST ? config->send_buffer_bytes : TCP_SEND_FIRST;
     c->receive_limit_bytes = config->receive_buffer_bytes;
     c->ts_offset = isn_timestamp_offset(tcp->core, tuple);
-    list_init(&c->accept_node);
     list_init(&c->output_node);
     list_init(&c->starved_node);
     rtt_init(&c->rtt, config);
@@ -245,7 +244,7 @@ void connection_starve(struct tcp *tcp, struct connection *c)
 
 void connection_wake(struct tcp *tcp, struct connection *c)
 {
-    if (c->owner)
+    if (!c->queued && c->owner)
         tcp->wake(tcp->wake_context, c->owner);
 }
 
@@ -259,7 +258,7 @@ static void release(struct tcp *tcp, struct connection *c)
     buffer_clear(&c->send, &tcp->core->pool);
     receive_forget_out_of_order(tcp, c);
     disorder_free(c);
-    if (c->owner || c->listener) {
+    if (c->queued || c->owner) {
         buffer_drop_above(&c->receive, &tcp->core->pool, c->receive_position);
         return;
     }

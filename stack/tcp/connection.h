@@ -92,9 +92,11 @@ struct disorder {
 
 struct connection {
     struct entry entry;
-    void *owner;               /* the socket; NULL: closed by it, or not accepted yet */
-    struct listener *listener; /* whose accept queue it stands in, or NULL */
-    struct list accept_node, output_node, starved_node;
+    union {
+        void *owner;               /* the socket; NULL: closed by it */
+        struct connection *behind; /* with `queued`: who is accepted next, or NULL */
+    };
+    struct list output_node, starved_node;
     struct strait_timer timer, ack_timer;
     struct interface *interface; /* of the route to the peer, whose ends are those of the tuple */
 
@@ -113,6 +115,7 @@ struct connection {
     bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
     bool sack : 1;                     /* so are selective acknowledgements */
     bool may_be_cut : 1;               /* packets, by routers: DF is not set */
+    bool queued : 1;                   /* in an accept queue, which it leaves from the front only */
     bool nodelay : 1;
     bool corked : 1;         /* TCP_CORK: a short segment waits for what comes behind it */
     bool more : 1;           /* MSG_MORE: so it does until the next send */
@@ -245,8 +248,8 @@ struct listener {
     uint8_t sharing;         /* HOLD_*: with whom it shares its address and port */
     void *owner;
     uint32_t backlog;
-    uint32_t waiting; /* in accept_queue */
-    struct list accept_queue;
+    uint32_t waiting;                              /* to be accepted */
+    struct connection *accept_first, *accept_last; /* of those, NULL if there are none */
     struct list half_open;
     uint32_t half_open_count;
     struct tcp_ip_settings ip; /* of its connections */
@@ -665,9 +668,6 @@ void listener_input(struct tcp *, struct listener *, const struct tuple *, const
 
 void half_open_input(struct tcp *, struct half_open *, const struct segment *);
 void half_open_free(struct tcp *, struct half_open *);
-
-/* The owner is gone or the connection is: takes it out of the accept queue. */
-void listener_forget(struct connection *);
 
 /* ---- timewait.c ---- */
 

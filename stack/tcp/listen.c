@@ -83,7 +83,6 @@ struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int 
     l->sharing = holds_sharing(binding);
     l->ip.ttl = tcp->core->config.ttl;
     tcp_listener_set_backlog(l, backlog);
-    list_init(&l->accept_queue);
     list_init(&l->half_open);
     list_append(bucket(tcp, l->port), &l->node);
     return l;
@@ -110,27 +109,48 @@ void tcp_listener_set_reuse(struct listener *l, const struct binding *binding)
     l->sharing = holds_sharing(binding);
 }
 
+/* Puts a connection at the end of the accept queue. */
+static void join_queue(struct listener *l, struct connection *c)
+{
+    if (l->accept_first)
+        l->accept_last->behind = c;
+    else
+        l->accept_first = c;
+    l->accept_last = c;
+    l->waiting++;
+    c->queued = true;
+    c->behind = NULL;
+}
+
+/* Takes the first connection out, which has no owner then. */
+static struct connection *leave_queue(struct listener *l)
+{
+    struct connection *c = l->accept_first;
+
+    l->accept_first = c->behind;
+    l->waiting--;
+    c->queued = false;
+    c->owner = NULL;
+    return c;
+}
+
 void tcp_listener_close(struct tcp *tcp, struct listener *l)
 {
     for (struct list *n = l->half_open.next, *next; n != &l->half_open; n = next) {
         next = n->next;
         half_open_free(tcp, container_of(n, struct half_open, node));
     }
-    while (!list_empty(&l->accept_queue)) {
-        struct connection *c = container_of(l->accept_queue.next, struct connection, accept_node);
-        listener_forget(c);
-        connection_abort(tcp, c, ECONNABORTED);
-    }
+    while (l->accept_first)
+        connection_abort(tcp, leave_queue(l), ECONNABORTED);
     list_remove(&l->node);
     free(l);
 }
 
 struct connection *tcp_accept(struct tcp *tcp, struct listener *l, void *owner)
 {
-    if (list_empty(&l->accept_queue))
+    if (!l->accept_first)
         return NULL;
-    struct connection *c = container_of(l->accept_queue.next, struct connection, accept_node);
-    listener_forget(c);
+    struct connection *c = leave_queue(l);
     c->owner = owner;
     count(tcp->core, tcp_connections_accepted);
     return c;
@@ -139,13 +159,6 @@ struct connection *tcp_accept(struct tcp *tcp, struct listener *l, void *owner)
 short tcp_listener_events(const struct listener *l)
 {
     return l->waiting > 0 ? POLLIN : 0;
-}
-
-void listener_forget(struct connection *c)
-{
-    list_remove(&c->accept_node);
-    c->listener->waiting--;
-    c->listener = NULL;
 }
 
 static bool queue_is_full(const struct listener *l)
@@ -333,9 +346,7 @@ static struct connection *promote(struct tcp *tcp, const struct half_open *h)
     c->rcv_edge = c->rcv_nxt + h->receive_window;
     c->ts_recent = h->ts_recent;
     c->ts_recent_at_ms = core_ms(tcp->core);
-    c->listener = l;
-    list_append(&l->accept_queue, &c->accept_node);
-    l->waiting++;
+    join_queue(l, c);
     tcp->wake(tcp->wake_context, l->owner);
     return c;
 }
