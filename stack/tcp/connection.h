@@ -63,7 +63,7 @@ enum tcp_state {
     STATE_TIME_WAIT, /* only the record lives on; the connection is kept for its owner to read */
 };
 
-/* What `timer` is running for; these exclude one another. */
+/* What due_ns is for; these exclude one another. */
 enum timer_purpose {
     TIMER_NONE,
     TIMER_RETRANSMIT,
@@ -97,14 +97,14 @@ struct connection {
         struct connection *behind; /* with `queued`: who is accepted next, or NULL */
     };
     struct list output_node, starved_node;
-    struct strait_timer timer, ack_timer;
+    struct strait_timer timer;   /* for due_ns and ack_due_ns, or earlier: timers.c */
     struct interface *interface; /* of the route to the peer, whose ends are those of the tuple */
 
     uint8_t state;         /* enum tcp_state */
     uint8_t timer_purpose; /* enum timer_purpose */
     uint8_t ack_due;       /* enum ack_due */
     uint8_t retries;       /* timeouts since the peer was last heard on what they were for */
-    uint8_t backoff;       /* of `timer`, exponent */
+    uint8_t backoff;       /* of timeouts, exponent */
     uint8_t duplicate_acks;
     uint8_t duplicate_acks_owed; /* for out-of-order segments of this batch */
     uint8_t ttl, tos;            /* of packets */
@@ -150,6 +150,8 @@ struct connection {
     struct tcp_keepalive keepalive;
     uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */
     uint64_t heard_ns;         /* when an acceptable segment came last */
+    uint64_t due_ns;           /* what timer_purpose says; STRAIT_NEVER: nothing is */
+    uint64_t ack_due_ns;       /* the delayed acknowledgement; STRAIT_NEVER: none is */
     uint64_t waiting_since_ns; /* for the peer to take something: RETRANSMIT and PROBE */
     uint64_t retransmit_ns;    /* when RETRANSMIT is due, if patience does not end before */
 
@@ -638,10 +640,10 @@ static inline void trace_changes(struct tcp *tcp, struct connection *c)
 
 /* ---- timers.c ---- */
 
-/* Starts, restarts or stops `timer` for what the connection now waits for. */
+/* Settles what the connection now waits for, and until when. */
 void timers_arm(struct tcp *, struct connection *);
 
-/* Makes `timer` expire in time for a patience with the peer that has become shorter. */
+/* The patience with the peer has become shorter. */
 void timers_hasten(struct tcp *, struct connection *);
 
 /* Starts the delayed acknowledgement if it is due and not running, stops it if not due. */
@@ -649,8 +651,11 @@ void timers_arm_ack(struct tcp *, struct connection *);
 
 void timers_stop(struct tcp *, struct connection *);
 
-/* Gives a new connection's timers their functions. */
+/* A new connection waits for nothing. */
 void timers_init(struct connection *);
+
+/* What timer_purpose says is to be settled anew. */
+void timers_forget(struct connection *);
 
 /* ---- listen.c ---- */
 

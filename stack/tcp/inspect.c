@@ -22,14 +22,15 @@ static struct strait_endpoint endpoint_of(const struct entry *e, enum strait_end
     };
 }
 
-static void tell_timer(const struct tcp *tcp, const struct strait_timer *timer, const char *purpose,
+static void tell_timer(const struct tcp *tcp, uint64_t due_ns, const char *purpose,
                        struct strait_endpoint *endpoint)
 {
-    if (!timer_running(timer))
+    uint64_t now_ns = tcp->core->now_ns;
+
+    if (due_ns == STRAIT_NEVER)
         return;
     endpoint->timer = purpose;
-    endpoint->timer_ns =
-        timer->deadline_ns > tcp->core->now_ns ? timer->deadline_ns - tcp->core->now_ns : 0;
+    endpoint->timer_ns = due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
 static void show_connection(const struct tour *tour, const struct connection *c)
@@ -55,7 +56,7 @@ static void show_connection(const struct tour *tour, const struct connection *c)
     endpoint.receive_window = c->rcv_edge - c->rcv_nxt;
     endpoint.congestion = c->algorithm->name;
     endpoint.info = &info;
-    tell_timer(tour->tcp, &c->timer, purposes[c->timer_purpose], &endpoint);
+    tell_timer(tour->tcp, c->due_ns, purposes[c->timer_purpose], &endpoint);
     tour->visit(tour->context, &endpoint);
 }
 
@@ -64,7 +65,7 @@ static void show_half_open(const struct tour *tour, const struct half_open *h)
     struct strait_endpoint endpoint =
         endpoint_of(&h->entry, STRAIT_ENDPOINT_HALF_OPEN, STATE_SYN_RECEIVED);
 
-    tell_timer(tour->tcp, &h->timer, "retransmit", &endpoint);
+    tell_timer(tour->tcp, h->timer.deadline_ns, "retransmit", &endpoint);
     tour->visit(tour->context, &endpoint);
 }
 
@@ -73,7 +74,7 @@ static void show_time_wait(const struct tour *tour, const struct time_wait *w)
     struct strait_endpoint endpoint =
         endpoint_of(&w->entry, STRAIT_ENDPOINT_TIME_WAIT, STATE_TIME_WAIT);
 
-    tell_timer(tour->tcp, &w->timer, "time-wait", &endpoint);
+    tell_timer(tour->tcp, w->timer.deadline_ns, "time-wait", &endpoint);
     tour->visit(tour->context, &endpoint);
 }
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection has two timers. `ack_timer` is the delayed acknowledgement. `timer` serves one
- * purpose at a time, by what the connection waits for:
+ * A connection waits for two things at most, each with a time: `ack_due_ns` is that of the delayed
+ * acknowledgement, and `due_ns` serves one purpose at a time, by what the connection waits for:
  *
  *   something is in flight                       retransmission
  *   something waits, the cork alone holds it     the end of the cork
  *   something waits, the window is too small     the window probe
  *   nothing but the peer's FIN, for an orphan    the end of the connection
  *   nothing                                      the keep-alive, if there is to be one
+ *
+ * One timer serves both. It is let run out when its time has moved back, as with each
+ * acknowledgement in a stream: then it finds nothing due, and is started for what comes first.
  *
  * Two things end the wait for a peer that takes nothing (RFC 9293 3.8.3, R2): a time, if the user
  * has set one or the connection is an orphan, and otherwise a number of retries. As in Linux no RST
@@ -85,14 +88,27 @@ static void back_off(struct connection *c)
         c->backoff++;
 }
 
-/* ---- What the timer is for ---- */
+/* ---- The timer ---- */
+
+static void schedule(struct tcp *tcp, struct connection *c)
+{
+    uint64_t first_ns = earlier(c->due_ns, c->ack_due_ns);
+
+    if (first_ns == STRAIT_NEVER)
+        timer_stop(&tcp->timers, &c->timer);
+    else if (!timer_running(&c->timer) || first_ns < c->timer.deadline_ns)
+        timer_start(&tcp->timers, &c->timer, first_ns);
+}
+
+/* ---- What is waited for ---- */
 
 static void retransmission_due(struct tcp *tcp, struct connection *c)
 {
     bool over = patience_is_over(tcp, c);
 
     if (!over && tcp->core->now_ns < c->retransmit_ns) { /* the peer has won time since */
-        timer_start(&tcp->timers, &c->timer, earlier(c->retransmit_ns, patience_end_ns(tcp, c)));
+        c->due_ns = earlier(c->retransmit_ns, patience_end_ns(tcp, c));
+        schedule(tcp, c);
         return;
     }
     count(tcp->core, tcp_retransmission_timeouts);
@@ -154,11 +170,10 @@ static void keepalive_due(struct tcp *tcp, struct connection *c)
     output_keepalive(tcp, c);
 }
 
-static void timer_expired(void *owner, struct strait_timer *timer)
+/* `c` may be gone afterwards. Who is not has something to send, or waits anew. */
+static void purpose_due(struct tcp *tcp, struct connection *c)
 {
-    struct tcp *tcp = owner;
-    struct connection *c = container_of(timer, struct connection, timer);
-
+    c->due_ns = STRAIT_NEVER;
     switch ((enum timer_purpose)c->timer_purpose) {
     case TIMER_NONE:
         break;
@@ -181,11 +196,9 @@ static void timer_expired(void *owner, struct strait_timer *timer)
     }
 }
 
-static void ack_timer_expired(void *owner, struct strait_timer *timer)
+static void ack_due(struct tcp *tcp, struct connection *c)
 {
-    struct tcp *tcp = owner;
-    struct connection *c = container_of(timer, struct connection, ack_timer);
-
+    c->ack_due_ns = STRAIT_NEVER;
     if (c->ack_due == ACK_NOT_DUE)
         return;
     count(tcp->core, tcp_delayed_acks);
@@ -193,17 +206,35 @@ static void ack_timer_expired(void *owner, struct strait_timer *timer)
     output_queue(tcp, c);
 }
 
+static void timer_expired(void *owner, struct strait_timer *timer)
+{
+    struct tcp *tcp = owner;
+    struct connection *c = container_of(timer, struct connection, timer);
+
+    if (tcp->core->now_ns >= c->ack_due_ns)
+        ack_due(tcp, c);
+    if (tcp->core->now_ns >= c->due_ns)
+        purpose_due(tcp, c);
+    else
+        schedule(tcp, c);
+}
+
 void timers_init(struct connection *c)
 {
     c->timer.expired = timer_expired;
-    c->ack_timer.expired = ack_timer_expired;
+    c->due_ns = c->ack_due_ns = STRAIT_NEVER;
 }
 
 void timers_stop(struct tcp *tcp, struct connection *c)
 {
     timer_stop(&tcp->timers, &c->timer);
-    timer_stop(&tcp->timers, &c->ack_timer);
+    c->due_ns = c->ack_due_ns = STRAIT_NEVER;
     c->timer_purpose = TIMER_NONE;
+}
+
+void timers_forget(struct connection *c)
+{
+    c->due_ns = STRAIT_NEVER;
 }
 
 /* Something waits to be sent, data or our FIN, that the peer has not got. */
@@ -268,7 +299,7 @@ void timers_arm(struct tcp *tcp, struct connection *c)
     bool restart = c->timer_restart;
 
     c->timer_restart = false;
-    if (purpose == before && !restart && (purpose == TIMER_NONE || timer_running(&c->timer)))
+    if (purpose == before && !restart && (purpose == TIMER_NONE || c->due_ns != STRAIT_NEVER))
         return;
     if ((purpose == TIMER_PROBE) != (before == TIMER_PROBE))
         c->backoff = 0; /* of probes that were answered, or of a loss before them */
@@ -278,24 +309,27 @@ void timers_arm(struct tcp *tcp, struct connection *c)
         c->waiting_since_ns = now_ns;
     c->timer_purpose = purpose;
     c->retransmit_ns = now_ns + rtt_timeout_ns(&c->rtt, &tcp->core->config, c->backoff);
-    timer_start(&tcp->timers, &c->timer, deadline_ns(tcp, c, purpose));
+    c->due_ns = deadline_ns(tcp, c, purpose);
+    schedule(tcp, c);
 }
 
 void timers_hasten(struct tcp *tcp, struct connection *c)
 {
     uint64_t end_ns = patience_end_ns(tcp, c);
 
-    if (waits_for_peer(c->timer_purpose) && timer_running(&c->timer) &&
-        end_ns < c->timer.deadline_ns)
-        timer_start(&tcp->timers, &c->timer, end_ns);
+    if (waits_for_peer(c->timer_purpose) && c->due_ns != STRAIT_NEVER && end_ns < c->due_ns) {
+        c->due_ns = end_ns;
+        schedule(tcp, c);
+    }
 }
 
 void timers_arm_ack(struct tcp *tcp, struct connection *c)
 {
     uint64_t delay_ns = tcp->core->config.delayed_ack_ms * NS_PER_MS;
+    bool due = c->ack_due != ACK_NOT_DUE;
 
-    if (c->ack_due == ACK_NOT_DUE)
-        timer_stop(&tcp->timers, &c->ack_timer);
-    else if (!timer_running(&c->ack_timer))
-        timer_start(&tcp->timers, &c->ack_timer, tcp->core->now_ns + delay_ns);
+    if (due == (c->ack_due_ns != STRAIT_NEVER))
+        return;
+    c->ack_due_ns = due ? tcp->core->now_ns + delay_ns : STRAIT_NEVER;
+    schedule(tcp, c);
 }

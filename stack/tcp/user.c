@@ -491,7 +491,7 @@ void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_k
     if (!connection_is_open(c))
         return;
     if (c->timer_purpose == TIMER_KEEPALIVE)
-        timer_stop(&tcp->timers, &c->timer); /* to be started for the new times */
+        timers_forget(c); /* to be settled for the new times */
     output_queue(tcp, c);
 }
 
