@@ -81,6 +81,7 @@ bool sockets_init(struct sockets *all, struct core *core, struct udp *udp, struc
     *all = (struct sockets){.core = core, .udp = udp, .tcp = tcp, .env = env};
     list_init(&all->ready);
     list_init(&all->released);
+    slab_init(&all->socket_slab, sizeof(struct socket));
     all->free_first = SLOT_NONE;
     while (all->index_bits < INDEX_BITS_MAX && UINT32_C(1) << all->index_bits < config->sockets_max)
         all->index_bits++;
@@ -183,12 +184,13 @@ struct socket *socket_new(struct sockets *all, const struct socket *like, bool n
     const struct strait_config *config = &all->core->config;
     if (!table_reserve(all))
         return NULL;
-    struct socket *s = calloc(1, sizeof(*s));
+    struct socket *s = slab_take(&all->socket_slab);
     struct socket_options *options = like ? options_share(like->options) : options_new(config);
     if (!s || !options) {
         if (options)
             options_leave(options);
-        free(s);
+        if (s)
+            slab_give(&all->socket_slab, s);
         errno = ENOMEM;
         return NULL;
     }
@@ -211,20 +213,20 @@ static void socket_retire(struct sockets *all, struct socket *s)
 }
 
 /* Frees what the socket itself has, once its number is retired. */
-static void socket_release(struct socket *s)
+static void socket_release(struct sockets *all, struct socket *s)
 {
     if (s->binding) {
         ports_release(s->binding);
         free(s->binding);
     }
     options_leave(s->options);
-    free(s);
+    slab_give(&all->socket_slab, s);
 }
 
 void socket_free(struct sockets *all, struct socket *s)
 {
     socket_retire(all, s);
-    socket_release(s);
+    socket_release(all, s);
 }
 
 void stream_disconnect(struct sockets *all, struct socket *s, bool reset)
@@ -260,9 +262,10 @@ void sockets_finish(struct sockets *all)
             socket_end(all, s, true);
     }
     free(all->slots);
+    slab_finish(&all->socket_slab);
     /* Who is told hereafter what was released finds no socket, and makes none. */
     all->slots = NULL;
-    all->slot_count = 0;
+    all->slot_count = all->slot_room = 0;
     all->free_first = SLOT_NONE;
     all->core->config.sockets_max = 0;
 }
@@ -426,7 +429,7 @@ static void socket_linger(struct sockets *all, struct socket *s)
     while (tcp_is_leaving(s->connection) && sockets_wait(all, deadline_ns) == 0)
         continue;
     tcp_let_go(all->tcp, s->connection);
-    socket_release(s);
+    socket_release(all, s);
 }
 
 int strait_close(struct strait *stack, int fd)

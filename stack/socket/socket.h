@@ -13,6 +13,7 @@
 
 #include "base/core.h"
 #include "base/list.h"
+#include "base/slab.h"
 #include "ip/ports.h"
 #include "strait.h"
 #include "tcp/tcp.h"
@@ -94,6 +95,7 @@ struct sockets {
     struct tcp *tcp;
     struct strait_env *env; /* NULL: nothing blocks */
 
+    struct slab socket_slab;
     socket_slot *slots;
     uint32_t slot_count;            /* that have been used */
     uint32_t slot_room;             /* for so many there is memory */

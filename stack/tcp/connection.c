@@ -12,6 +12,9 @@ bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
     timer_wheel_init(&tcp->timers, core->now_ns, tcp);
     for (int i = 0; i < TCP_LISTENER_BUCKETS; i++)
         list_init(&tcp->listeners[i]);
+    slab_init(&tcp->connection_slab, sizeof(struct connection));
+    slab_init(&tcp->half_open_slab, sizeof(struct half_open));
+    slab_init(&tcp->time_wait_slab, sizeof(struct time_wait));
     list_init(&tcp->output);
     list_init(&tcp->starved);
     list_init(&tcp->fed);
@@ -54,6 +57,9 @@ void tcp_finish(struct tcp *tcp)
     table_each(&tcp->entries, free_entry, tcp);
     table_finish(&tcp->entries);
     holds_finish(&tcp->holds);
+    slab_finish(&tcp->connection_slab);
+    slab_finish(&tcp->half_open_slab);
+    slab_finish(&tcp->time_wait_slab);
 }
 
 /* ---- The table of tuples ---- */
@@ -132,9 +138,11 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
         errno = ENOBUFS;
         return NULL;
     }
-    struct connection *c = calloc(1, sizeof(*c));
-    if (!c || !entry_insert(tcp, &c->entry, ENTRY_CONNECTION, tuple)) {
-        free(c);
+    struct connection *c = slab_take(&tcp->connection_slab);
+    if (!c)
+        return NULL;
+    if (!entry_insert(tcp, &c->entry, ENTRY_CONNECTION, tuple)) {
+        slab_give(&tcp->connection_slab, c);
         errno = ENOMEM;
         return NULL;
     }
@@ -263,7 +271,7 @@ static void release(struct tcp *tcp, struct connection *c)
         return;
     }
     buffer_clear(&c->receive, &tcp->core->pool);
-    free(c);
+    slab_give(&tcp->connection_slab, c);
 }
 
 /* Takes the connection out of the table, if it is still there. Its heir may be NULL. */
@@ -305,7 +313,7 @@ void connection_time_wait(struct tcp *tcp, struct connection *c)
         output_ack(tcp, c); /* the record does not know what is due */
 
     bool limited = tcp->time_wait >= tcp->core->config.time_wait_max;
-    struct time_wait *w = limited ? NULL : time_wait_new(c);
+    struct time_wait *w = limited ? NULL : time_wait_new(tcp, c);
 
     if (!w)
         count(tcp->core, tcp_time_wait_limited);

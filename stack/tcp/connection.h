@@ -677,7 +677,7 @@ void half_open_free(struct tcp *, struct half_open *);
 /* ---- timewait.c ---- */
 
 /* A record of what a connection's number spaces look like; NULL when memory is short. */
-struct time_wait *time_wait_new(const struct connection *);
+struct time_wait *time_wait_new(struct tcp *, const struct connection *);
 
 /* Puts it into the table, in the place of its connection, and starts its time of 2 MSL. */
 void time_wait_inherit(struct tcp *, struct time_wait *, struct entry *connection);

@@ -270,7 +270,7 @@ void half_open_free(struct tcp *tcp, struct half_open *h)
     entry_remove(tcp, &h->entry);
     h->listener->half_open_count--;
     tcp->half_open--;
-    free(h);
+    slab_give(&tcp->half_open_slab, h);
 }
 
 /* One listener under a flood leaves the others their records. */
@@ -423,7 +423,7 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
     }
     uint8_t cookies = iss_above ? STRAIT_SYN_COOKIES_OFF : tcp->core->config.syn_cookies;
     bool wanted = cookies != STRAIT_SYN_COOKIES_ALWAYS;
-    struct half_open *h = wanted && record_is_free(tcp, l) ? calloc(1, sizeof(*h)) : NULL;
+    struct half_open *h = wanted && record_is_free(tcp, l) ? slab_take(&tcp->half_open_slab) : NULL;
     if (!h && cookies != STRAIT_SYN_COOKIES_OFF) {
         send_cookie(tcp, l, tuple, s);
         return;

@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "base/list.h"
+#include "base/slab.h"
 #include "base/table.h"
 #include "base/timer.h"
 #include "ip/ip.h"
@@ -29,10 +30,11 @@ struct listener;
 struct tcp {
     struct core *core;
     struct ip *ip;
-    struct ports ports;        /* bound sockets and listeners */
-    struct holds holds;        /* ports of connections and those in TIME-WAIT */
-    struct table entries;      /* connections, half-open ones and those in TIME-WAIT, by tuple */
-    struct timer_wheel timers; /* its owner is this struct */
+    struct ports ports;   /* bound sockets and listeners */
+    struct holds holds;   /* ports of connections and those in TIME-WAIT */
+    struct table entries; /* connections, half-open ones and those in TIME-WAIT, by tuple */
+    struct slab connection_slab, half_open_slab, time_wait_slab;
+    struct timer_wheel timers;                   /* its owner is this struct */
     struct list listeners[TCP_LISTENER_BUCKETS]; /* by port */
     struct list output;                          /* connections that may have something to send */
     struct list starved;                         /* connections that wait for memory */

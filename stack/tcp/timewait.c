@@ -12,9 +12,9 @@ static void expired(void *owner, struct strait_timer *timer)
     time_wait_free(owner, container_of(timer, struct time_wait, timer));
 }
 
-struct time_wait *time_wait_new(const struct connection *c)
+struct time_wait *time_wait_new(struct tcp *tcp, const struct connection *c)
 {
-    struct time_wait *w = calloc(1, sizeof(*w));
+    struct time_wait *w = slab_take(&tcp->time_wait_slab);
     if (!w)
         return NULL;
     w->snd_nxt = c->snd_nxt;
@@ -44,7 +44,7 @@ void time_wait_free(struct tcp *tcp, struct time_wait *w)
     timer_stop(&tcp->timers, &w->timer);
     entry_remove(tcp, &w->entry);
     tcp->time_wait--;
-    free(w);
+    slab_give(&tcp->time_wait_slab, w);
 }
 
 static void acknowledge(struct tcp *tcp, struct time_wait *w)
