@@ -303,7 +303,7 @@ static const struct row table[] = {
           "connections that close after their sockets; more are reset"),
     TIME_MS("tcp.orphan_timeout", orphan_timeout_ms, "2min", "1s", "1h", AT_ONCE,
             "how long a peer may acknowledge nothing, once the socket is closed"),
-    TIME_MS("tcp.time_wait", time_wait_ms, "1min", "1s", "10min", NEW,
+    TIME_MS("tcp.time_wait", time_wait_ms, "1min", "1s", "10min", AT_ONCE,
             "how long a connection stays in TIME-WAIT: 2 MSL (RFC 9293 3.6.1)"),
     COUNT("tcp.time_wait_records", time_wait_max, "records", "65536", "0", COUNT_MAX, AT_ONCE,
           "connections in TIME-WAIT; more are forgotten"),

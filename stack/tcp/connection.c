@@ -15,6 +15,8 @@ bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
     slab_init(&tcp->connection_slab, sizeof(struct connection));
     slab_init(&tcp->half_open_slab, sizeof(struct half_open));
     slab_init(&tcp->time_wait_slab, sizeof(struct time_wait));
+    list_init(&tcp->time_waits);
+    tcp->time_wait_timer.expired = time_wait_expired;
     list_init(&tcp->output);
     list_init(&tcp->starved);
     list_init(&tcp->fed);
@@ -179,21 +181,21 @@ uint16_t connection_mss_offer(const struct interface *interface, uint8_t header_
 }
 
 /* The payload of a full segment, which the peer takes up to `offered` bytes, without options. */
-static uint32_t fitting_mss(const struct connection *c, uint32_t offered)
+static uint16_t fitting_mss(const struct connection *c, uint32_t offered)
 {
     uint32_t fitting = (uint32_t)c->path_mtu - c->network_header_bytes - TCP_HEADER_BYTES;
     uint32_t mss = offered < fitting ? offered : fitting;
 
     /* RFC 6691, now RFC 9293 3.7.1: the MSS option counts payload without options. */
-    return mss - (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0);
+    return (uint16_t)(mss - (c->timestamps ? TCP_TIMESTAMPS_BYTES : 0));
 }
 
 void connection_fit_path(struct connection *c)
 {
-    uint32_t mss = fitting_mss(c, UINT16_MAX);
+    uint16_t mss = fitting_mss(c, UINT16_MAX);
 
     if (mss < c->mss)
-        c->mss = c->congestion.mss = mss;
+        c->congestion.mss = c->mss = mss;
 }
 
 uint8_t connection_scale_offer(uint32_t receive_limit_bytes)

@@ -90,16 +90,23 @@ struct disorder {
     struct sack_report report;
 };
 
+/*
+ * The transmission control block. It stands in the order of its use: in front what a segment needs
+ * whichever way it goes, then what only text that arrives needs, text that is sent and what
+ * acknowledges it, and last what few segments or connections have to do with. Each group is a cache
+ * line of 64 bytes (a block may begin in the middle of one). A byte that comes, is echoed and
+ * acknowledged needs all but the last group and a half, so a lookup asks for them at once
+ * (entry_find). An idle connection needs no memory besides; what most hardly ever need is made when
+ * they do (struct disorder).
+ */
 struct connection {
     struct entry entry;
     union {
         void *owner;               /* the socket; NULL: closed by it */
         struct connection *behind; /* with `queued`: who is accepted next, or NULL */
     };
-    struct list output_node, starved_node;
-    struct strait_timer timer;   /* for due_ns and ack_due_ns, or earlier: timers.c */
-    struct interface *interface; /* of the route to the peer, whose ends are those of the tuple */
 
+    /* Of every segment */
     uint8_t state;         /* enum tcp_state */
     uint8_t timer_purpose; /* enum timer_purpose */
     uint8_t ack_due;       /* enum ack_due */
@@ -107,15 +114,12 @@ struct connection {
     uint8_t backoff;       /* of timeouts, exponent */
     uint8_t duplicate_acks;
     uint8_t duplicate_acks_owed; /* for out-of-order segments of this batch */
-    uint8_t ttl, tos;            /* of packets */
-    uint16_t path_mtu;
-    uint8_t network_header_bytes;
-    uint8_t send_scale, receive_scale; /* RFC 7323 2: shifts of the peer's and of our window */
-    bool scaling : 1;                  /* window scaling is in use (or offered, in SYN-SENT) */
-    bool timestamps : 1;               /* timestamps are in use (or offered, in SYN-SENT) */
-    bool sack : 1;                     /* so are selective acknowledgements */
-    bool may_be_cut : 1;               /* packets, by routers: DF is not set */
-    bool queued : 1;                   /* in an accept queue, which it leaves from the front only */
+    uint8_t rcv_unacked_pieces;  /* segments with data since the last acknowledgement: 2, or more */
+    bool scaling : 1;            /* window scaling is in use (or offered, in SYN-SENT) */
+    bool timestamps : 1;         /* timestamps are in use (or offered, in SYN-SENT) */
+    bool sack : 1;               /* so are selective acknowledgements */
+    bool may_be_cut : 1;         /* packets, by routers: DF is not set */
+    bool queued : 1;             /* in an accept queue, which it leaves from the front only */
     bool nodelay : 1;
     bool corked : 1;         /* TCP_CORK: a short segment waits for what comes behind it */
     bool more : 1;           /* MSG_MORE: so it does until the next send */
@@ -143,77 +147,85 @@ struct connection {
     bool ecn_reduced : 1;    /* cwnd was reduced at ecn_reduced_at, which is not acknowledged yet */
     bool ecn_cwr_due : 1;    /* CWR belongs on the next new text */
     bool ecn_paused : 1;     /* new text waits for the timer: RFC 3168 6.1.2 */
+    uint8_t send_scale, receive_scale; /* RFC 7323 2: shifts of the peer's and of our window */
+    uint8_t syn_retries;               /* how often the SYN is sent again */
+    uint8_t network_header_bytes;
+    uint8_t ttl, tos;
+    uint16_t path_mtu;
+    uint16_t mss;       /* payload bytes of a full segment, options taken off */
+    uint16_t rcv_mss;   /* payload of the largest segment seen, an estimate of the peer's MSS */
+    uint32_t rcv_nxt;   /* receive sequence space (RFC 9293 3.3.1, figure 4) */
+    uint32_t rcv_edge;  /* the right edge of the window that was advertised */
+    uint32_t rcv_acked; /* rcv_nxt when it was last acknowledged (Last.ACK.sent) */
+    uint32_t ts_recent; /* RFC 7323 4.3 */
+    uint32_t ts_recent_at_ms;
+    uint32_t ts_offset;              /* of our timestamp clock */
+    uint64_t heard_ns;               /* when an acceptable segment came last */
+    const struct disorder *disorder; /* to be read; disorder_none while there is none */
 
-    uint8_t error;      /* errno to be reported once */
-    uint8_t soft_error; /* errno that explains a timeout, unless progress or the user comes first */
-
-    struct tcp_keepalive keepalive;
-    uint32_t user_timeout_ms;  /* RFC 5482 3.1, the local one; 0: the retries decide */
-    uint64_t heard_ns;         /* when an acceptable segment came last */
-    uint64_t due_ns;           /* what timer_purpose says; STRAIT_NEVER: nothing is */
+    /* Of text that arrives. Stream positions: 0 is the first byte of data in either direction. */
+    struct buffer receive;     /* from what the user reads next */
+    uint64_t receive_position; /* of rcv_nxt: everything below is in order */
     uint64_t ack_due_ns;       /* the delayed acknowledgement; STRAIT_NEVER: none is */
-    uint64_t waiting_since_ns; /* for the peer to take something: RETRANSMIT and PROBE */
-    uint64_t retransmit_ns;    /* when RETRANSMIT is due, if patience does not end before */
+    uint32_t receive_limit_bytes;
+    uint32_t receive_low; /* SO_RCVLOWAT; 0: any byte is worth a read */
+    uint32_t heard_text_ms, segments_in, text_segments_in, segments_out; /* for TCP_INFO */
 
     /* Send sequence space (RFC 9293 3.3.1, figure 3) */
-    uint32_t iss, snd_una, snd_nxt;
-    uint32_t snd_wnd, snd_wl1, snd_wl2;
+    uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
     uint32_t snd_wnd_max;   /* the largest window that the peer has offered */
     uint32_t snd_resend;    /* the next to send: snd_nxt, or below it while sending again */
     uint32_t snd_small_end; /* end of the last segment that was short of an MSS (Minshall) */
-    uint32_t unsent_low;    /* TCP_NOTSENT_LOWAT; 0: none */
-    uint16_t max_segment;   /* of the user; 0: as the path has it */
-    uint8_t syn_retries;    /* how often the SYN is sent again */
-    uint32_t mss;           /* payload bytes of a full segment, options taken off */
-    uint32_t snd_up;        /* behind the last urgent byte */
+    struct buffer send;     /* from snd_una (or the first byte) to the last byte queued */
+    uint32_t send_limit_bytes;
+    uint32_t text_segments_out;
 
-    /* Receive sequence space (figure 4) */
-    uint32_t irs, rcv_nxt;
-    uint32_t rcv_edge;  /* the right edge of the window that was advertised */
-    uint32_t rcv_acked; /* rcv_nxt when it was last acknowledged (Last.ACK.sent) */
-    uint32_t rcv_mss;   /* payload of the largest segment seen, an estimate of the peer's MSS */
-    uint32_t rcv_unacked_pieces; /* segments with data since the last acknowledgement */
-    uint32_t ts_recent;          /* RFC 7323 4.3 */
-    uint32_t ts_recent_at_ms;
-    uint32_t ts_offset; /* of our timestamp clock */
+    /* What it waits for (timers.c), and its place among those that have something to send */
+    struct strait_timer timer; /* for due_ns, ack_due_ns or the end of the patience, or earlier */
+    uint64_t due_ns;           /* what timer_purpose says; STRAIT_NEVER: nothing is */
+    uint64_t waiting_since_ns; /* for the peer to take something: RETRANSMIT and PROBE */
+    struct list output_node;
 
-    struct rtt rtt;
-    uint32_t rtt_seq; /* acknowledged when the timed segment is */
-    uint64_t rtt_started_ns;
-
+    /* How fast text is sent, and where to */
     struct congestion congestion;
     const struct congestion_algorithm *algorithm;
-    uint32_t recover;        /* RFC 6582 3.2 */
+    uint32_t recover;     /* RFC 6582 3.2 */
+    uint32_t beyond_cwnd; /* bytes that may be outstanding besides cwnd (loss.c) */
+    struct rtt rtt;
+    uint32_t rtt_seq; /* acknowledged when the timed segment is */
+    uint32_t rtt_started_us;
+    struct interface *interface; /* of the route to the peer, whose ends are those of the tuple */
+
+    /* How fast it arrives */
+    struct rate rate;
+    uint32_t sent_text_ms;
+    uint8_t error;      /* errno to be reported once */
+    uint8_t soft_error; /* errno that explains a timeout, unless progress or the user comes first */
+    uint16_t max_segment; /* of the user; 0: as the path has it */
+
+    /* Opening, losses, attacks, urgent data, the end */
+    struct list starved_node;
+    uint32_t iss, irs;
     uint32_t high_rxt;       /* in recovery: all that is lost below was sent again (RFC 6675 2) */
-    uint32_t beyond_cwnd;    /* bytes that may be outstanding besides cwnd (loss.c) */
     uint32_t ecn_reduced_at; /* snd_nxt then */
+    uint32_t challenged_ms;  /* when the last challenge ACK was sent; 0: none yet */
+    uint32_t traced;         /* fingerprint of the values that the trace has told last */
+    uint32_t snd_up;         /* behind the last urgent byte */
+    uint32_t unsent_low;     /* TCP_NOTSENT_LOWAT; 0: none */
+    uint64_t urgent_end;     /* behind the last byte that the peer has called urgent; 0: none */
+    uint64_t fin_position;
 
-    uint32_t challenged_ms; /* when the last challenge ACK was sent; 0: none yet */
-    uint32_t traced;        /* fingerprint of the values that the trace has told last */
-
-    /* For TCP_INFO: what the positions do not tell. */
+    /* The patience of the user, and for TCP_INFO what has gone wrong */
+    uint32_t user_timeout_ms; /* RFC 5482 3.1, the local one; 0: the retries decide */
+    struct tcp_keepalive keepalive;
     uint32_t retransmitted; /* segments, in all */
-    uint32_t segments_in, segments_out, text_segments_in, text_segments_out;
     uint32_t out_of_order_segments, duplicate_reports;
     uint64_t retransmitted_bytes;
-    uint32_t sent_text_ms, heard_text_ms; /* the last time */
-    struct rate rate;
-
-    /* Stream positions: 0 is the first byte of data in either direction. */
-    struct buffer send; /* from snd_una (or the first byte) to the last byte queued */
-    uint32_t send_limit_bytes;
-    struct buffer receive; /* from what the user reads next */
-    uint32_t receive_limit_bytes;
-    uint32_t receive_low;      /* SO_RCVLOWAT; 0: any byte is worth a read */
-    uint64_t receive_position; /* of rcv_nxt: everything below is in order */
-    uint64_t fin_position;
-    uint64_t urgent_end; /* behind the last byte that the peer has called urgent; 0: none */
-    const struct disorder *disorder; /* to be read; disorder_none while there is none */
 };
+_Static_assert(sizeof(struct connection) <= 544, "100,000 idle connections take 62 MB");
 
 struct half_open {
     struct entry entry;
-    struct list node; /* of the listener's */
     struct listener *listener;
     struct strait_timer timer;
     uint32_t iss, irs;
@@ -228,18 +240,23 @@ struct half_open {
     bool timestamps : 1;
     bool sack : 1;
     bool ecn : 1;
-    uint64_t sent_at_ns;    /* of the first SYN-ACK */
+    uint32_t sent_at_us;    /* the first SYN-ACK */
     uint32_t challenged_ms; /* as of a connection */
 };
 
 struct time_wait {
     struct entry entry;
-    struct strait_timer timer;
+    struct list node;  /* of tcp.time_waits */
+    uint32_t since_us; /* its time has begun */
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    bool timestamps;
     uint32_t challenged_ms; /* as of a connection */
+    bool timestamps;
 };
+
+/* A peer can make this host hold very many of both. */
+_Static_assert(sizeof(struct half_open) <= 128, "the record of a SYN");
+_Static_assert(sizeof(struct time_wait) <= 96, "the record of a connection that has ended");
 
 struct listener {
     struct list node;
@@ -252,7 +269,6 @@ struct listener {
     uint32_t backlog;
     uint32_t waiting;                              /* to be accepted */
     struct connection *accept_first, *accept_last; /* of those, NULL if there are none */
-    struct list half_open;
     uint32_t half_open_count;
     struct tcp_ip_settings ip; /* of its connections */
     uint64_t cookies_until_ns; /* before that, an ACK may bring one back that was sent here */
@@ -651,6 +667,9 @@ void timers_arm_ack(struct tcp *, struct connection *);
 
 void timers_stop(struct tcp *, struct connection *);
 
+/* When what timer_purpose says is due, or the patience with the peer ends. */
+uint64_t timers_due_ns(const struct tcp *, const struct connection *);
+
 /* A new connection waits for nothing. */
 void timers_init(struct connection *);
 
@@ -690,5 +709,11 @@ void time_wait_inherit(struct tcp *, struct time_wait *, struct entry *connectio
 bool time_wait_input(struct tcp *, struct time_wait *, const struct segment *, bool may_open,
                      uint32_t *iss_above);
 void time_wait_free(struct tcp *, struct time_wait *);
+
+/* When its time is over. */
+uint64_t time_wait_end_ns(const struct tcp *, const struct time_wait *);
+
+/* What tcp.time_wait_timer does. */
+void time_wait_expired(void *owner, struct strait_timer *);
 
 #endif

@@ -175,10 +175,8 @@ static void sample(struct tcp *tcp, struct connection *c, uint64_t sample_ns)
 
 static void measure(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
-    uint64_t now_ns = tcp->core->now_ns;
-
     if (c->rtt_timing && seq_ge(s->ack, c->rtt_seq)) {
-        sample(tcp, c, now_ns - c->rtt_started_ns);
+        sample(tcp, c, (core_us(tcp->core) - c->rtt_started_us) * NS_PER_US);
         rate_sample(tcp, c, s->ack);
         c->rtt_timing = false;
     } else if (c->retries > 0 && c->timestamps && s->options.has_timestamps) {

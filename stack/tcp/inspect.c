@@ -56,7 +56,7 @@ static void show_connection(const struct tour *tour, const struct connection *c)
     endpoint.receive_window = c->rcv_edge - c->rcv_nxt;
     endpoint.congestion = c->algorithm->name;
     endpoint.info = &info;
-    tell_timer(tour->tcp, c->due_ns, purposes[c->timer_purpose], &endpoint);
+    tell_timer(tour->tcp, timers_due_ns(tour->tcp, c), purposes[c->timer_purpose], &endpoint);
     tour->visit(tour->context, &endpoint);
 }
 
@@ -74,7 +74,7 @@ static void show_time_wait(const struct tour *tour, const struct time_wait *w)
     struct strait_endpoint endpoint =
         endpoint_of(&w->entry, STRAIT_ENDPOINT_TIME_WAIT, STATE_TIME_WAIT);
 
-    tell_timer(tour->tcp, w->timer.deadline_ns, "time-wait", &endpoint);
+    tell_timer(tour->tcp, time_wait_end_ns(tour->tcp, w), "time-wait", &endpoint);
     tour->visit(tour->context, &endpoint);
 }
 

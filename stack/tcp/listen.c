@@ -83,7 +83,6 @@ struct listener *tcp_listen(struct tcp *tcp, const struct binding *binding, int 
     l->sharing = holds_sharing(binding);
     l->ip.ttl = tcp->core->config.ttl;
     tcp_listener_set_backlog(l, backlog);
-    list_init(&l->half_open);
     list_append(bucket(tcp, l->port), &l->node);
     return l;
 }
@@ -134,12 +133,28 @@ static struct connection *leave_queue(struct listener *l)
     return c;
 }
 
+struct records {
+    struct tcp *tcp;
+    const struct listener *of;
+};
+
+static void free_if_of(void *context, struct table_node *node)
+{
+    const struct records *records = context;
+    struct entry *e = container_of(node, struct entry, node);
+    struct half_open *h = container_of(e, struct half_open, entry);
+
+    if (e->kind == ENTRY_HALF_OPEN && h->listener == records->of)
+        half_open_free(records->tcp, h);
+}
+
+/* No list of its records is kept, since a listener ends once. */
 void tcp_listener_close(struct tcp *tcp, struct listener *l)
 {
-    for (struct list *n = l->half_open.next, *next; n != &l->half_open; n = next) {
-        next = n->next;
-        half_open_free(tcp, container_of(n, struct half_open, node));
-    }
+    struct records of = {tcp, l};
+
+    if (l->half_open_count > 0)
+        table_each(&tcp->entries, free_if_of, &of);
     while (l->accept_first)
         connection_abort(tcp, leave_queue(l), ECONNABORTED);
     list_remove(&l->node);
@@ -266,7 +281,6 @@ static void syn_ack_due(void *owner, struct strait_timer *timer)
 void half_open_free(struct tcp *tcp, struct half_open *h)
 {
     timer_stop(&tcp->timers, &h->timer);
-    list_remove(&h->node);
     entry_remove(tcp, &h->entry);
     h->listener->half_open_count--;
     tcp->half_open--;
@@ -436,9 +450,8 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
     h->iss = isn_choose(tcp->core, tuple);
     if (iss_above && seq_le(h->iss, *iss_above)) /* RFC 9293 3.6.1, MAY-2 (1) */
         h->iss = *iss_above + 1;
-    h->sent_at_ns = tcp->core->now_ns;
+    h->sent_at_us = core_us(tcp->core);
     h->timer.expired = syn_ack_due;
-    list_append(&l->half_open, &h->node);
     entry_insert(tcp, &h->entry, ENTRY_HALF_OPEN, tuple);
     l->half_open_count++;
     tcp->half_open++;
@@ -528,7 +541,7 @@ static struct connection *acknowledged(struct tcp *tcp, const struct half_open *
         c->retries = h->retries;
         c->rtt_timing = h->retries == 0;
         c->rtt_seq = h->iss + 1;
-        c->rtt_started_ns = h->sent_at_ns;
+        c->rtt_started_us = h->sent_at_us;
         return c;
     }
     if (may_bring_cookie(tcp, h->listener, s) && cookie_open(tcp->core, tuple, h->irs, s, &syn)) {

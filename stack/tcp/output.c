@@ -108,7 +108,7 @@ static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint3
         rate_start(tcp, c, end);
         c->rtt_timing = true;
         c->rtt_seq = end;
-        c->rtt_started_ns = tcp->core->now_ns;
+        c->rtt_started_us = core_us(tcp->core);
     }
     c->snd_nxt = seq_max(c->snd_nxt, end);
     c->segments_out += pieces;

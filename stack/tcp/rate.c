@@ -43,7 +43,7 @@ void rate_sample(const struct tcp *tcp, struct connection *c, uint32_t ack)
     uint32_t elapsed_us = core_us(tcp->core) - r->delivered_us;
 
     r->timed_before = true;
-    r->timed_before_us = (uint32_t)(c->rtt_started_ns / NS_PER_US);
+    r->timed_before_us = c->rtt_started_us;
     if (elapsed_us < r->sending_us)
         elapsed_us = r->sending_us;
     if (position > c->send.end) /* a FIN, or the SYN, is no byte of it */

@@ -13,6 +13,8 @@
  */
 #define EDGE_SLACK_BYTES 65536
 
+#define UNACKED_MAX 2u /* segments: RFC 5681 4.2 */
+
 /* ---- The window ---- */
 
 uint16_t receive_window_of_syn(uint32_t receive_limit_bytes)
@@ -232,10 +234,11 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
 
     if (taken > 0)
         advance(tcp, c, t->position + taken);
-    c->rcv_mss = c->rcv_mss > t->length / pieces ? c->rcv_mss : t->length / pieces;
-    c->rcv_unacked_pieces += pieces;
+    if (t->length / pieces > c->rcv_mss)
+        c->rcv_mss = (uint16_t)(t->length / pieces);
+    c->rcv_unacked_pieces = (uint8_t)lesser(c->rcv_unacked_pieces + pieces, UNACKED_MAX);
     /* RFC 5681 4.2: every second segment, and at once while a hole is being filled. */
-    if (hole || taken < t->length || c->rcv_unacked_pieces >= 2 || c->quick_ack)
+    if (hole || taken < t->length || c->rcv_unacked_pieces >= UNACKED_MAX || c->quick_ack)
         c->ack_due = ACK_NOW;
     else if (c->ack_due == ACK_NOT_DUE)
         c->ack_due = ACK_DELAYED;

@@ -40,6 +40,8 @@ struct tcp {
     struct list starved;                         /* connections that wait for memory */
     struct list fed;                             /* those whose turn it is to be told of some */
     size_t starved_room;                         /* the least of it since all have been told */
+    struct list time_waits;                      /* in the order in which they end */
+    struct strait_timer time_wait_timer;         /* for the first of them, or earlier */
     uint32_t connections, half_open, time_wait;  /* how many there are */
     uint32_t orphans;                            /* of the connections */
     size_t out_of_order_bytes;                   /* of memory, of all connections */

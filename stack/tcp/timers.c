@@ -90,9 +90,16 @@ static void back_off(struct connection *c)
 
 /* ---- The timer ---- */
 
+uint64_t timers_due_ns(const struct tcp *tcp, const struct connection *c)
+{
+    bool limited = c->due_ns != STRAIT_NEVER && waits_for_peer(c->timer_purpose);
+
+    return limited ? earlier(c->due_ns, patience_end_ns(tcp, c)) : c->due_ns;
+}
+
 static void schedule(struct tcp *tcp, struct connection *c)
 {
-    uint64_t first_ns = earlier(c->due_ns, c->ack_due_ns);
+    uint64_t first_ns = earlier(timers_due_ns(tcp, c), c->ack_due_ns);
 
     if (first_ns == STRAIT_NEVER)
         timer_stop(&tcp->timers, &c->timer);
@@ -106,11 +113,6 @@ static void retransmission_due(struct tcp *tcp, struct connection *c)
 {
     bool over = patience_is_over(tcp, c);
 
-    if (!over && tcp->core->now_ns < c->retransmit_ns) { /* the peer has won time since */
-        c->due_ns = earlier(c->retransmit_ns, patience_end_ns(tcp, c));
-        schedule(tcp, c);
-        return;
-    }
     count(tcp->core, tcp_retransmission_timeouts);
     if (over) {
         give_up(tcp, c, false);
@@ -213,7 +215,7 @@ static void timer_expired(void *owner, struct strait_timer *timer)
 
     if (tcp->core->now_ns >= c->ack_due_ns)
         ack_due(tcp, c);
-    if (tcp->core->now_ns >= c->due_ns)
+    if (tcp->core->now_ns >= timers_due_ns(tcp, c))
         purpose_due(tcp, c);
     else
         schedule(tcp, c);
@@ -279,9 +281,9 @@ static uint64_t deadline_ns(const struct tcp *tcp, const struct connection *c,
     case TIMER_NONE:
         break;
     case TIMER_RETRANSMIT:
-        return earlier(c->retransmit_ns, patience_end_ns(tcp, c));
+        return now_ns + rtt_timeout_ns(&c->rtt, &tcp->core->config, c->backoff);
     case TIMER_PROBE:
-        return earlier(now_ns + probe_interval_ns(tcp, c), patience_end_ns(tcp, c));
+        return now_ns + probe_interval_ns(tcp, c);
     case TIMER_CORK:
         return now_ns + TCP_CORK_NS;
     case TIMER_FIN_WAIT:
@@ -308,19 +310,13 @@ void timers_arm(struct tcp *tcp, struct connection *c)
     if (waits_for_peer(purpose) && (restart || !waits_for_peer(before)))
         c->waiting_since_ns = now_ns;
     c->timer_purpose = purpose;
-    c->retransmit_ns = now_ns + rtt_timeout_ns(&c->rtt, &tcp->core->config, c->backoff);
     c->due_ns = deadline_ns(tcp, c, purpose);
     schedule(tcp, c);
 }
 
 void timers_hasten(struct tcp *tcp, struct connection *c)
 {
-    uint64_t end_ns = patience_end_ns(tcp, c);
-
-    if (waits_for_peer(c->timer_purpose) && c->due_ns != STRAIT_NEVER && end_ns < c->due_ns) {
-        c->due_ns = end_ns;
-        schedule(tcp, c);
-    }
+    schedule(tcp, c);
 }
 
 void timers_arm_ack(struct tcp *tcp, struct connection *c)

@@ -1,15 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TIME-WAIT (RFC 9293 3.6.1) in records of their own: what is left of a connection is two numbers,
- * a timestamp and a timer.
+ * TIME-WAIT (RFC 9293 3.6.1) in records of their own: what is left of a connection is two numbers
+ * and a timestamp. All wait for the same time, so that they stand in a list in the order in which
+ * they began, and one timer serves all. It runs out early if the first has begun anew or is gone.
  */
-#include <stdlib.h>
-
 #include "tcp/connection.h"
 
-static void expired(void *owner, struct strait_timer *timer)
+static uint64_t left_ns(const struct tcp *tcp, const struct time_wait *w)
 {
-    time_wait_free(owner, container_of(timer, struct time_wait, timer));
+    uint64_t duration_us = tcp->core->config.time_wait_ms * UINT64_C(1000);
+    uint32_t past_us = core_us(tcp->core) - w->since_us;
+
+    return past_us < duration_us ? (duration_us - past_us) * NS_PER_US : 0;
+}
+
+uint64_t time_wait_end_ns(const struct tcp *tcp, const struct time_wait *w)
+{
+    return tcp->core->now_ns + left_ns(tcp, w);
+}
+
+/* Starts the timer for the first, if it does not run, or too late since the duration has become
+ * shorter. */
+static void arm(struct tcp *tcp)
+{
+    const struct time_wait *first = container_of(tcp->time_waits.next, struct time_wait, node);
+
+    if (list_empty(&tcp->time_waits))
+        return;
+    uint64_t end_ns = time_wait_end_ns(tcp, first);
+    if (!timer_running(&tcp->time_wait_timer) || end_ns < tcp->time_wait_timer.deadline_ns)
+        timer_start(&tcp->timers, &tcp->time_wait_timer, end_ns);
+}
+
+void time_wait_expired(void *owner, struct strait_timer *timer)
+{
+    struct tcp *tcp = owner;
+
+    (void)timer;
+    while (!list_empty(&tcp->time_waits)) {
+        struct time_wait *w = container_of(tcp->time_waits.next, struct time_wait, node);
+        if (left_ns(tcp, w) > 0)
+            break;
+        time_wait_free(tcp, w);
+    }
+    arm(tcp);
 }
 
 struct time_wait *time_wait_new(struct tcp *tcp, const struct connection *c)
@@ -21,27 +55,31 @@ struct time_wait *time_wait_new(struct tcp *tcp, const struct connection *c)
     w->rcv_nxt = c->rcv_nxt;
     w->timestamps = c->timestamps;
     w->ts_recent = c->ts_recent;
-    w->timer.expired = expired;
+    list_init(&w->node);
     return w;
 }
 
-static void start_timer(struct tcp *tcp, struct time_wait *w)
+/* Its time begins, or begins anew. */
+static void begin(struct tcp *tcp, struct time_wait *w)
 {
-    uint64_t duration_ns = tcp->core->config.time_wait_ms * NS_PER_MS;
-
-    timer_start(&tcp->timers, &w->timer, tcp->core->now_ns + duration_ns);
+    w->since_us = core_us(tcp->core);
+    list_remove(&w->node);
+    list_append(&tcp->time_waits, &w->node);
+    arm(tcp);
 }
 
 void time_wait_inherit(struct tcp *tcp, struct time_wait *w, struct entry *connection)
 {
     entry_replace(tcp, connection, &w->entry, ENTRY_TIME_WAIT);
     tcp->time_wait++;
-    start_timer(tcp, w);
+    begin(tcp, w);
 }
 
 void time_wait_free(struct tcp *tcp, struct time_wait *w)
 {
-    timer_stop(&tcp->timers, &w->timer);
+    list_remove(&w->node);
+    if (list_empty(&tcp->time_waits))
+        timer_stop(&tcp->timers, &tcp->time_wait_timer);
     entry_remove(tcp, &w->entry);
     tcp->time_wait--;
     slab_give(&tcp->time_wait_slab, w);
@@ -88,7 +126,7 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
     }
     bool last_again = (s->flags & TCP_FIN) && s->seq + segment_span(s) == w->rcv_nxt;
     if (last_again) { /* RFC 9293 3.10.7.4: the peer has missed our last ACK */
-        start_timer(tcp, w);
+        begin(tcp, w);
         acknowledge(tcp, w);
         return false;
     }

@@ -82,7 +82,7 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
     c->sack = tcp->core->config.sack;
     c->ecn = tcp->core->config.ecn == STRAIT_ECN_REQUEST;
     c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
-    c->mss = TCP_MSS_UNTOLD;
+    c->mss = TCP_SEGMENT_UNTOLD;
     c->iss = isn_choose(tcp->core, &tuple);
     c->snd_una = c->snd_nxt = c->snd_resend = c->recover = c->iss;
     output_queue(tcp, c);
