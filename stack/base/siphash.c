@@ -31,15 +31,21 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-static inline void compress(uint64_t v[4], uint64_t word)
+static inline void rounds(uint64_t v[4], int count)
+{
+    for (int i = 0; i < count; i++)
+        sip_round(v);
+}
+
+static inline void compress(uint64_t v[4], uint64_t word, int count)
 {
     v[3] ^= word;
-    sip_round(v);
-    sip_round(v);
+    rounds(v, count);
     v[0] ^= word;
 }
 
-uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
+/* SipHash-c-d. */
+static inline uint64_t hash(const uint8_t key[16], const void *bytes, size_t length, int c, int d)
 {
     uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
     /* "somepseudorandomlygeneratedbytes" */
@@ -49,16 +55,25 @@ uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
     size_t left = length;
 
     for (; left >= 8; p += 8, left -= 8)
-        compress(v, load_le64(p));
+        compress(v, load_le64(p), c);
 
     /* The last word holds the rest and, in its top byte, the length modulo 256. */
     uint64_t last = (uint64_t)length << 56;
     for (size_t i = 0; i < left; i++)
         last |= (uint64_t)p[i] << (8 * i);
-    compress(v, last);
+    compress(v, last, c);
 
     v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        sip_round(v);
+    rounds(v, d);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
+{
+    return hash(key, bytes, length, 2, 4);
+}
+
+uint64_t siphash_1_3(const uint8_t key[16], const void *bytes, size_t length)
+{
+    return hash(key, bytes, length, 1, 3);
 }

@@ -61,5 +61,8 @@ uint32_t isn_cookie_hash(const struct core *core, const struct tuple *t, uint32_
 
 uint32_t isn_tuple_hash(const struct core *core, const struct tuple *t)
 {
-    return (uint32_t)hash(core, t, t->local_port, PURPOSE_TABLE);
+    uint8_t bytes[TUPLE_BYTES];
+
+    store_tuple(bytes, t, t->local_port, PURPOSE_TABLE);
+    return (uint32_t)siphash_1_3(core->config.secret, bytes, sizeof(bytes));
 }
