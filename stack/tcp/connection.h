@@ -139,6 +139,7 @@ struct connection {
     bool partial_acked : 1;  /* the first partial acknowledgement of this recovery has come */
     bool quick_ack : 1;      /* TCP_QUICKACK: text is acknowledged at once */
     bool tells_failures : 1; /* IP_RECVERR: ICMP errors are told at once */
+    bool urgent_told : 1;    /* by the peer: urgent_end is set */
     bool urgent : 1;         /* snd_up is ahead of what was acknowledged */
     bool ecn : 1;            /* both sides understand ECN (in SYN-SENT: it is asked for) */
     bool ecn_capable : 1;    /* and what is sent may say so: ECT */
@@ -212,7 +213,7 @@ struct connection {
     uint32_t traced;         /* fingerprint of the values that the trace has told last */
     uint32_t snd_up;         /* behind the last urgent byte */
     uint32_t unsent_low;     /* TCP_NOTSENT_LOWAT; 0: none */
-    uint64_t urgent_end;     /* behind the last byte that the peer has called urgent; 0: none */
+    uint64_t urgent_end;     /* behind the last byte that the peer has called urgent */
     uint64_t fin_position;
 
     /* The patience of the user, and for TCP_INFO what has gone wrong */

@@ -453,6 +453,8 @@ static bool syn_received_ack(struct tcp *tcp, struct connection *c, const struct
 
 void connection_input(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
+    if (s->length > 0)
+        __builtin_prefetch(c->owner); /* which will be told of the text */
     c->segments_in += s->pieces;
     if (c->state == STATE_SYN_SENT) {
         syn_sent_input(tcp, c, s);

@@ -299,11 +299,14 @@ void receive_urgent(struct tcp *tcp, struct connection *c, const struct segment 
     }
     count(tcp->core, tcp_urgent_in);
     c->urgent_end = (uint64_t)end;
+    c->urgent_told = true;
     connection_wake(tcp, c);
 }
 
 bool receive_is_urgent(const struct connection *c)
 {
+    if (!c->urgent_told)
+        return false;
     bool ended = receive_fin_taken(c) || !connection_is_open(c);
     uint64_t comes = ended ? c->receive_position : UINT64_MAX;
 

@@ -234,14 +234,14 @@ static uint64_t mark(const struct connection *c)
 
 bool tcp_is_at_mark(const struct connection *c)
 {
-    return c->urgent_end > 0 && c->receive.start == mark(c);
+    return c->urgent_told && c->receive.start == mark(c);
 }
 
 /* A read stops at the mark, where it can be seen (POSIX 2.10.12). */
 static uint64_t readable_at_once(const struct connection *c)
 {
     uint64_t readable = connection_readable(c);
-    bool ahead = c->urgent_end > 0 && c->receive.start < mark(c);
+    bool ahead = c->urgent_told && c->receive.start < mark(c);
 
     return ahead && mark(c) - c->receive.start < readable ? mark(c) - c->receive.start : readable;
 }
