@@ -10,6 +10,9 @@
  * queue, so that no service waits for another. Where the queue is full, or so long that the
  * deadline would pass before the call's turn, it is refused at once: the client then knows, and no
  * work is done in vain.
+ *
+ * A call of a streaming procedure has a job too, which neither waits nor counts among those that
+ * run: it is a conversation, and may last as long as its client does.
  */
 #include "rpc/dispatch.h"
 
@@ -23,9 +26,10 @@
 TAILQ_HEAD(jobs, rpc_job);
 
 struct served {
+    struct rpc_dispatcher *rpc;
     struct rpc_service service;
-    struct jobs waiting, running;
-    unsigned waiting_count, running_count;
+    struct jobs waiting, running, streaming;
+    unsigned waiting_count, running_count, streaming_count;
     uint64_t mean_ns;  /* of a run; 0: none has ended */
     bool runs_waiting; /* within run_waiting: what ends at once does not begin it again */
 };
@@ -52,16 +56,28 @@ struct rpc_job {
     bool begins;         /* its procedure's `begin` has not returned */
     bool answered_early; /* within it */
     enum rpc_code code;
-    uint8_t arguments[RPC_BYTES_MAX], result[RPC_BYTES_MAX];
+    const struct rpc_reader *reader; /* of a stream */
+    void *state;                     /* of a stream's procedure */
+    struct rpc_result message;       /* of a procedure of messages */
+    uint8_t result[RPC_BYTES_MAX];   /* of another one */
+    size_t argument_bytes;
+    uint8_t arguments[];
 };
 
 /* ---- Services -------------------------------------------------------------------------------- */
 
+static bool has_id(const struct rpc_procedure *p)
+{
+    return p->argument_bytes != RPC_ANY_SIZE;
+}
+
 static const struct rpc_procedure *find_in(const struct rpc_service *service, uint32_t id)
 {
-    for (size_t i = 0; i < service->count; i++)
-        if (service->procedures[i].id == id)
-            return &service->procedures[i];
+    for (size_t i = 0; i < service->count; i++) {
+        const struct rpc_procedure *p = &service->procedures[i];
+        if (p->id == id && has_id(p))
+            return p;
+    }
     return NULL;
 }
 
@@ -77,8 +93,21 @@ static const struct rpc_procedure *find(const struct rpc_dispatcher *rpc, uint32
     return NULL;
 }
 
+/* The service whose table the procedure is of. */
+static struct served *served_of(struct rpc_dispatcher *rpc, const struct rpc_procedure *procedure)
+{
+    for (size_t i = 0; i < rpc->count; i++) {
+        const struct rpc_service *service = &rpc->services[i].service;
+        if (procedure >= service->procedures && procedure < service->procedures + service->count)
+            return &rpc->services[i];
+    }
+    return NULL;
+}
+
 static bool fits(const struct rpc_procedure *p)
 {
+    if (!has_id(p))
+        return p->result_bytes == RPC_ANY_SIZE && !p->identified;
     return p->argument_bytes <= RPC_BYTES_MAX && p->result_bytes <= RPC_BYTES_MAX &&
            p->result_bytes > 0 && (!p->identified || p->argument_bytes >= RPC_IDENTITY_BYTES);
 }
@@ -100,7 +129,7 @@ int rpc_register(struct rpc_dispatcher *rpc, const struct rpc_service *service)
             errno = EINVAL;
             return -1;
         }
-        if (find(rpc, p->id, &other) || find_in(service, p->id) != p) {
+        if (has_id(p) && (find(rpc, p->id, &other) || find_in(service, p->id) != p)) {
             errno = EEXIST;
             return -1;
         }
@@ -110,6 +139,7 @@ int rpc_register(struct rpc_dispatcher *rpc, const struct rpc_service *service)
         return -1;
     }
     struct served *s = &rpc->services[rpc->count++];
+    s->rpc = rpc;
     s->service = *service;
     if (s->service.parallel_max == 0)
         s->service.parallel_max = RPC_PARALLEL;
@@ -117,6 +147,7 @@ int rpc_register(struct rpc_dispatcher *rpc, const struct rpc_service *service)
         s->service.queue_max = RPC_QUEUE;
     TAILQ_INIT(&s->waiting);
     TAILQ_INIT(&s->running);
+    TAILQ_INIT(&s->streaming);
     return 0;
 }
 
@@ -140,6 +171,12 @@ static void free_jobs(struct jobs *jobs)
     }
 }
 
+static void cancel_streams(struct served *s)
+{
+    for (struct rpc_job *job; (job = TAILQ_FIRST(&s->streaming));)
+        rpc_cancel(job);
+}
+
 static void release(struct rpc_dispatcher *rpc)
 {
     for (size_t i = 0; i < rpc->count; i++)
@@ -155,6 +192,7 @@ void rpc_free(struct rpc_dispatcher *rpc)
     rpc->ending = true;
     for (size_t i = 0; i < rpc->count; i++) {
         struct rpc_job *job;
+        cancel_streams(&rpc->services[i]);
         free_jobs(&rpc->services[i].waiting);
         TAILQ_FOREACH(job, &rpc->services[i].running, link)
         job->answered = NULL;
@@ -183,12 +221,26 @@ static void count_answer(struct rpc_dispatcher *rpc, enum rpc_code code)
         rpc->counters.errors++;
 }
 
+/* Tells the answer of a procedure of messages. */
+static void tell_message(rpc_answered *answered, void *owner, enum rpc_code code,
+                         const struct rpc_result *result)
+{
+    const char *text = result->text;
+    if (code == RPC_OK)
+        answered(owner, code, result->bytes, result->length);
+    else
+        answered(owner, code, (const uint8_t *)text, text ? strlen(text) : 0);
+}
+
 /* Ends a job that does not run, or has run. */
 static void answer(struct rpc_job *job, enum rpc_code code)
 {
-    if (job->answered)
+    if (job->answered && job->procedure->handle)
+        tell_message(job->answered, job->owner, code, &job->message);
+    else if (job->answered)
         job->answered(job->owner, code, code == RPC_OK ? job->result : NULL,
                       code == RPC_OK ? job->procedure->result_bytes : 0);
+    free(job->message.bytes);
     free(job);
 }
 
@@ -212,7 +264,12 @@ static void run_waiting(struct served *s);
 static void work_run(struct strait_work *work)
 {
     struct rpc_job *job = (struct rpc_job *)(void *)work;
-    job->code = job->procedure->run(job->served->service.context, job->arguments, job->result);
+    void *context = job->served->service.context;
+    if (job->procedure->handle)
+        job->code =
+            job->procedure->handle(context, job->arguments, job->argument_bytes, &job->message);
+    else
+        job->code = job->procedure->run(context, job->arguments, job->result);
 }
 
 static void note_time(struct served *s, uint64_t took_ns)
@@ -328,11 +385,23 @@ static struct rpc_job *queue_call(struct served *s, struct rpc_job *job, uint64_
     return job;
 }
 
+static void free_stream(struct rpc_job *job)
+{
+    TAILQ_REMOVE(&job->served->streaming, job, link);
+    job->served->streaming_count--;
+    free(job);
+}
+
 void rpc_cancel(struct rpc_job *job)
 {
     struct served *s = job->served;
     job->rpc->counters.cancelled++;
     job->answered = NULL;
+    if (job->reader) {
+        job->procedure->streaming->cancelled(s->service.context, job);
+        free_stream(job);
+        return;
+    }
     if (job->runs)
         return;
     TAILQ_REMOVE(&s->waiting, job, link);
@@ -355,44 +424,139 @@ static void run_here(struct rpc_dispatcher *rpc, const struct served *s,
         answered(owner, code, NULL, 0);
 }
 
-struct rpc_job *call_server_stub(struct rpc_dispatcher *rpc, uint32_t id, const uint8_t *arguments,
-                                 uint64_t deadline_ns, rpc_answered *answered, void *owner)
+static void handle_here(struct rpc_dispatcher *rpc, const struct served *s,
+                        const struct rpc_procedure *procedure, const uint8_t *arguments,
+                        size_t argument_bytes, rpc_answered *answered, void *owner)
 {
-    const struct served *s;
-    const struct rpc_procedure *procedure = find(rpc, id, &s);
+    struct rpc_result result = {0};
+    enum rpc_code code = procedure->handle(s->service.context, arguments, argument_bytes, &result);
+    count_answer(rpc, code);
+    tell_message(answered, owner, code, &result);
+    free(result.bytes);
+}
+
+static struct rpc_job *new_job(struct served *s, const struct rpc_procedure *procedure,
+                               size_t argument_bytes, void *owner)
+{
+    struct rpc_job *job = calloc(1, sizeof(*job) + argument_bytes);
+    if (!job)
+        return NULL;
+    job->rpc = s->rpc;
+    job->served = s;
+    job->procedure = procedure;
+    job->argument_bytes = argument_bytes;
+    job->owner = owner;
+    return job;
+}
+
+static bool is_long(const struct served *s, const struct rpc_procedure *p, const uint8_t *arguments)
+{
+    if (p->handle)
+        return p->handle_is_long;
+    return p->begin || (p->is_long && p->is_long(s->service.context, arguments));
+}
+
+struct rpc_job *rpc_run(struct rpc_dispatcher *rpc, const struct rpc_procedure *procedure,
+                        const uint8_t *arguments, size_t argument_bytes, uint64_t deadline_ns,
+                        rpc_answered *answered, void *owner)
+{
+    struct served *s = served_of(rpc, procedure);
     uint64_t now_ns = rpc->env->now(rpc->env);
     rpc->counters.calls++;
-    if (!procedure) {
-        rpc->counters.unknown++;
-        answered(owner, RPC_UNIMPLEMENTED, NULL, 0);
-        return NULL;
-    }
     if (now_ns >= deadline_ns) {
         rpc->counters.expired++;
         answered(owner, RPC_DEADLINE_EXCEEDED, NULL, 0);
         return NULL;
     }
-    if (!procedure->begin &&
-        (!procedure->is_long || !procedure->is_long(s->service.context, arguments))) {
-        run_here(rpc, s, procedure, arguments, answered, owner);
+    if (!is_long(s, procedure, arguments)) {
+        if (procedure->handle)
+            handle_here(rpc, s, procedure, arguments, argument_bytes, answered, owner);
+        else
+            run_here(rpc, s, procedure, arguments, answered, owner);
         return NULL;
     }
-    struct rpc_job *job = malloc(sizeof(*job));
+    struct rpc_job *job = new_job(s, procedure, argument_bytes, owner);
     if (!job) {
         rpc->counters.shed++;
         answered(owner, RPC_RESOURCE_EXHAUSTED, NULL, 0);
         return NULL;
     }
-    *job = (struct rpc_job){
-        .rpc = rpc,
-        .served = &rpc->services[s - rpc->services],
-        .procedure = procedure,
-        .deadline_ns = deadline_ns,
-        .answered = answered,
-        .owner = owner,
-    };
-    memcpy(job->arguments, arguments, procedure->argument_bytes);
-    return queue_call(job->served, job, now_ns);
+    job->answered = answered;
+    job->deadline_ns = deadline_ns;
+    memcpy(job->arguments, arguments, argument_bytes);
+    return queue_call(s, job, now_ns);
+}
+
+struct rpc_job *call_server_stub(struct rpc_dispatcher *rpc, uint32_t id, const uint8_t *arguments,
+                                 uint64_t deadline_ns, rpc_answered *answered, void *owner)
+{
+    const struct served *s;
+    const struct rpc_procedure *procedure = find(rpc, id, &s);
+    if (procedure)
+        return rpc_run(rpc, procedure, arguments, procedure->argument_bytes, deadline_ns, answered,
+                       owner);
+    rpc->counters.calls++;
+    rpc->counters.unknown++;
+    answered(owner, RPC_UNIMPLEMENTED, NULL, 0);
+    return NULL;
+}
+
+/* ---- Streams --------------------------------------------------------------------------------- */
+
+struct rpc_job *rpc_stream(struct rpc_dispatcher *rpc, const struct rpc_procedure *procedure,
+                           const struct rpc_reader *reader, void *owner)
+{
+    struct served *s = served_of(rpc, procedure);
+    struct rpc_job *job = NULL;
+    if (s->streaming_count < RPC_STREAMS_MAX)
+        job = new_job(s, procedure, 0, owner);
+    if (!job) {
+        rpc->counters.shed++;
+        return NULL;
+    }
+    job->reader = reader;
+    TAILQ_INSERT_TAIL(&s->streaming, job, link);
+    s->streaming_count++;
+    rpc->counters.calls++;
+    rpc->counters.streams++;
+    return job;
+}
+
+void rpc_stream_message(struct rpc_job *job, const uint8_t *bytes, size_t length)
+{
+    job->procedure->streaming->message(job->served->service.context, job, bytes, length);
+}
+
+void rpc_stream_finished(struct rpc_job *job)
+{
+    if (job->procedure->streaming->finished)
+        job->procedure->streaming->finished(job->served->service.context, job);
+}
+
+void rpc_stream_room(struct rpc_job *job)
+{
+    if (job->procedure->streaming->room)
+        job->procedure->streaming->room(job->served->service.context, job);
+}
+
+bool rpc_send(struct rpc_job *job, const uint8_t *bytes, size_t length)
+{
+    job->rpc->counters.messages++;
+    return job->reader->message(job->owner, bytes, length);
+}
+
+void rpc_end(struct rpc_job *job, enum rpc_code code, const char *text)
+{
+    rpc_answered *ended = job->reader->ended;
+    void *owner = job->owner;
+    count_answer(job->rpc, code);
+    free_stream(job);
+    ended(owner, code, (const uint8_t *)text, text ? strlen(text) : 0);
+}
+
+void **rpc_job_state(struct rpc_job *job)
+{
+    return &job->state;
 }
 
 /* ---- Counters -------------------------------------------------------------------------------- */

@@ -14,8 +14,9 @@
 #include "strait.h"
 
 #define RPC_SERVICES_MAX 16
-#define RPC_PARALLEL     2  /* of one service's calls that do not end at once */
-#define RPC_QUEUE        64 /* of one service's calls that wait for their turn */
+#define RPC_PARALLEL     2    /* of one service's calls that do not end at once */
+#define RPC_QUEUE        64   /* of one service's calls that wait for their turn */
+#define RPC_STREAMS_MAX  4096 /* calls of streaming procedures of one service, at a time */
 
 struct rpc_dispatcher;
 
@@ -41,7 +42,15 @@ struct rpc_service {
     X(unheard)            /* of these, those that ran all the same */                              \
     X(requests_cut_off)   /* not whole in time */                                                  \
     X(requests_broken)    /* ended, or failed, before they were whole */                           \
-    X(sessions_displaced) /* without a whole request, by newer ones */
+    X(sessions_displaced) /* without a whole request, by newer ones */                             \
+    X(streams)            /* calls, of streaming procedures */                                     \
+    X(messages)           /* that streaming procedures have sent */                                \
+    X(requests_refused)   /* for what is wrong with their heads or messages */                     \
+    X(streams_refused)    /* of HTTP/2, where there were too many */                               \
+    X(memory_short)       /* calls that ended since messages needed too much memory */             \
+    X(floods)             /* connections that were ended for resets, pings and the like */         \
+    X(silent)             /* connections that did not answer a ping */                             \
+    X(protocol_errors)    /* connections that ended by one of their peer */
 
 struct rpc_counters {
 #define RPC_DECLARE(name) uint64_t name;
@@ -54,8 +63,8 @@ struct rpc_dispatcher *rpc_new(struct strait_env *);
 
 /*
  * Adds a service; it is copied. Returns 0, or -1 with EEXIST (an id that is taken), EINVAL (a size
- * above RPC_BYTES_MAX, no result, or an identity that does not fit) or ENOSPC. The context is
- * released later in all cases but these.
+ * above RPC_BYTES_MAX that is not RPC_ANY_SIZE, no result, or an identity that does not fit) or
+ * ENOSPC. The context is released later in all cases but these.
  */
 int rpc_register(struct rpc_dispatcher *, const struct rpc_service *);
 
@@ -75,7 +84,8 @@ void rpc_crash(struct rpc_dispatcher *);
 bool get_sizes(const struct rpc_dispatcher *, uint32_t id, size_t *argument_bytes,
                size_t *result_bytes);
 
-/* `result` is that of the procedure if the code is RPC_OK, and borrowed; else NULL. */
+/* `result` is that of the procedure if the code is RPC_OK, and borrowed; else what there is to say
+ * of the error, in UTF-8, or NULL. */
 typedef void rpc_answered(void *owner, enum rpc_code, const uint8_t *result, size_t result_bytes);
 
 /*
@@ -86,11 +96,51 @@ typedef void rpc_answered(void *owner, enum rpc_code, const uint8_t *result, siz
 struct rpc_job *call_server_stub(struct rpc_dispatcher *, uint32_t id, const uint8_t *arguments,
                                  uint64_t deadline_ns, rpc_answered *answered, void *owner);
 
-/* Nobody waits for the answer any more: the call does not run if it has not begun to. */
+/* The same for a procedure that is at hand, of a registered table, which is not a streaming one. */
+struct rpc_job *rpc_run(struct rpc_dispatcher *, const struct rpc_procedure *,
+                        const uint8_t *arguments, size_t argument_bytes, uint64_t deadline_ns,
+                        rpc_answered *answered, void *owner);
+
+/* Nobody waits for the answer any more: the call does not run if it has not begun to. A streaming
+ * procedure is told. */
 void rpc_cancel(struct rpc_job *);
 
 /* For `begin` of a procedure: the answer. `result`, if the code is RPC_OK, is copied. */
 void rpc_answer(struct rpc_job *, enum rpc_code, const uint8_t *result);
+
+/* ---- Calls of streaming procedures ---- */
+
+/* Where its messages go. */
+struct rpc_reader {
+    /* Takes a message, borrowed. Returns whether there is room for another one. */
+    bool (*message)(void *owner, const uint8_t *bytes, size_t length);
+    rpc_answered *ended; /* with RPC_OK there is no result: it has been sent in messages */
+};
+
+/*
+ * Begins a call of a procedure of a registered table; it runs once it is told of a message. Returns
+ * NULL, and `ended` is not called, where RPC_STREAMS_MAX are under way or memory is short. The wire
+ * keeps the deadline, and cancels the call then.
+ */
+struct rpc_job *rpc_stream(struct rpc_dispatcher *, const struct rpc_procedure *,
+                           const struct rpc_reader *, void *owner);
+
+/* What the client does. In each of them the call may end, and the job with it. */
+void rpc_stream_message(struct rpc_job *, const uint8_t *bytes, size_t length);
+void rpc_stream_finished(struct rpc_job *);
+void rpc_stream_room(struct rpc_job *);
+
+/* For the procedure: sends a message, borrowed. Returns whether there is room for another one: if
+ * not, `room` tells when. */
+bool rpc_send(struct rpc_job *, const uint8_t *bytes, size_t length);
+
+/* For the procedure: ends the call. `text` is what there is to say of an error, static, or NULL. */
+void rpc_end(struct rpc_job *, enum rpc_code, const char *text);
+
+/* A place where the procedure keeps what it needs for the call; NULL at first. */
+void **rpc_job_state(struct rpc_job *);
+
+/* ---- Counters ---- */
 
 struct rpc_counters *rpc_counters(struct rpc_dispatcher *);
 

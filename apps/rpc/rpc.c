@@ -11,14 +11,24 @@ const char *rpc_code_text(enum rpc_code code)
         return "OK";
     case RPC_CANCELLED:
         return "cancelled";
+    case RPC_UNKNOWN_ERROR:
+        return "unknown error";
     case RPC_INVALID_ARGUMENT:
         return "invalid argument";
     case RPC_DEADLINE_EXCEEDED:
         return "deadline exceeded";
+    case RPC_NOT_FOUND:
+        return "not found";
+    case RPC_ALREADY_EXISTS:
+        return "already exists";
+    case RPC_PERMISSION_DENIED:
+        return "permission denied";
     case RPC_RESOURCE_EXHAUSTED:
         return "resource exhausted";
     case RPC_FAILED_PRECONDITION:
         return "failed precondition";
+    case RPC_ABORTED:
+        return "aborted";
     case RPC_OUT_OF_RANGE:
         return "out of range";
     case RPC_UNIMPLEMENTED:
@@ -27,6 +37,10 @@ const char *rpc_code_text(enum rpc_code code)
         return "internal error";
     case RPC_UNAVAILABLE:
         return "unavailable";
+    case RPC_DATA_LOSS:
+        return "data loss";
+    case RPC_UNAUTHENTICATED:
+        return "unauthenticated";
     }
     return "unknown code";
 }

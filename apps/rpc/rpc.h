@@ -19,7 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RPC_BYTES_MAX 256 /* of the arguments, and of a result */
+#define RPC_BYTES_MAX   256        /* of the arguments, and of a result, whose size is fixed */
+#define RPC_MESSAGE_MAX (4u << 20) /* of those whose size is not, by wires that carry messages */
+#define RPC_ANY_SIZE    SIZE_MAX   /* in place of a size: it is not fixed */
 
 #define RPC_MS UINT64_C(1000000) /* in nanoseconds */
 #define RPC_S  UINT64_C(1000000000)
@@ -39,14 +41,21 @@ enum rpc_outcome { RPC_RESULT, RPC_ERROR, RPC_NOT_EXECUTED, RPC_UNKNOWN };
 enum rpc_code {
     RPC_OK = 0,
     RPC_CANCELLED = 1,
+    RPC_UNKNOWN_ERROR = 2, /* a server has said a code that is none of these */
     RPC_INVALID_ARGUMENT = 3,
     RPC_DEADLINE_EXCEEDED = 4,
-    RPC_RESOURCE_EXHAUSTED = 8,  /* the server has too much to do */
+    RPC_NOT_FOUND = 5,
+    RPC_ALREADY_EXISTS = 6,
+    RPC_PERMISSION_DENIED = 7,
+    RPC_RESOURCE_EXHAUSTED = 8,  /* the server has too much to do, or a message is too long */
     RPC_FAILED_PRECONDITION = 9, /* of `once`: what became of the first attempt is forgotten */
+    RPC_ABORTED = 10,
     RPC_OUT_OF_RANGE = 11,
     RPC_UNIMPLEMENTED = 12, /* no such procedure */
     RPC_INTERNAL = 13,
     RPC_UNAVAILABLE = 14, /* the server cannot be reached, or the connection broke */
+    RPC_DATA_LOSS = 15,
+    RPC_UNAUTHENTICATED = 16,
 };
 
 /* In words, for messages: "out of range". */
@@ -56,10 +65,34 @@ const char *rpc_class_text(enum rpc_class);
 
 struct rpc_job;
 
+/* What a procedure of messages answers. */
+struct rpc_result {
+    uint8_t *bytes; /* of malloc, and freed by whoever has called the procedure; NULL: none */
+    size_t length;
+    const char *text; /* with an error, what there is to say of it, in UTF-8; static, or NULL */
+};
+
+/*
+ * A procedure that answers by any number of messages, each as it comes (dispatch.h: rpc_send), and
+ * ends by rpc_end. All run on the driving thread. After rpc_end, or `cancelled`, the job is no
+ * more.
+ */
+struct rpc_streaming {
+    /* A message of the client; the first begins the call. `bytes` are borrowed. */
+    void (*message)(void *context, struct rpc_job *, const uint8_t *bytes, size_t length);
+    /* The client has sent all its messages. NULL: it sends just one, which `message` has got. */
+    void (*finished)(void *context, struct rpc_job *);
+    /* There is room again, after rpc_send has said that there was none. May be NULL. */
+    void (*room)(void *context, struct rpc_job *);
+    /* The call has ended without an answer: the client has gone away, or time is over. */
+    void (*cancelled)(void *context, struct rpc_job *);
+};
+
 struct rpc_procedure {
     uint32_t id;
     const char *name;
-    /* At most RPC_BYTES_MAX; a result has at least one, which tells it from none. */
+    /* At most RPC_BYTES_MAX, a result has at least one, which tells it from none. Or both are
+     * RPC_ANY_SIZE: the classic wire does not carry it, and the id has no meaning. */
     size_t argument_bytes, result_bytes;
     enum rpc_class class;
     /* The arguments begin with struct rpc_identity, by which the server knows a repetition. */
@@ -81,6 +114,14 @@ struct rpc_procedure {
      * then.
      */
     void (*begin)(void *context, struct rpc_job *, const uint8_t *arguments);
+
+    /* ---- the same for RPC_ANY_SIZE: one of these ---- */
+
+    /* As `run`; what it has allocated for the result is taken over with any code. */
+    enum rpc_code (*handle)(void *context, const uint8_t *arguments, size_t argument_bytes,
+                            struct rpc_result *result);
+    bool handle_is_long; /* on another thread, always */
+    const struct rpc_streaming *streaming;
 };
 
 /* Whether a client may repeat a call whose outcome is not known. */

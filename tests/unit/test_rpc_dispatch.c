@@ -25,6 +25,7 @@ struct bench {
     struct rpc_dispatcher *rpc;
     struct rpc_job *begun; /* the last deferred one */
     int ran;               /* runs of procedures */
+    int cancelled;         /* streams */
     int released;          /* contexts */
 };
 
@@ -93,7 +94,53 @@ static void begin(void *context, struct rpc_job *job, const uint8_t *arguments)
         b->begun = job;
 }
 
-enum { QUICK = 1, LONG, DEFERRED };
+/* Gives the message back; one of no bytes is an error that has something to say. */
+static enum rpc_code repeat(void *context, const uint8_t *arguments, size_t argument_bytes,
+                            struct rpc_result *result)
+{
+    ((struct bench *)context)->ran++;
+    if (argument_bytes == 0) {
+        result->text = "nothing";
+        return RPC_INVALID_ARGUMENT;
+    }
+    result->bytes = malloc(argument_bytes);
+    assert_non_null(result->bytes);
+    memcpy(result->bytes, arguments, argument_bytes);
+    result->length = argument_bytes;
+    return RPC_OK;
+}
+
+/* Sends each message back, and ends with its client. */
+static void echo_message(void *context, struct rpc_job *job, const uint8_t *bytes, size_t length)
+{
+    (void)context;
+    rpc_send(job, bytes, length);
+}
+
+static void echo_finished(void *context, struct rpc_job *job)
+{
+    (void)context;
+    rpc_end(job, RPC_ABORTED, "over");
+}
+
+static void echo_room(void *context, struct rpc_job *job)
+{
+    (void)context;
+    rpc_send(job, (const uint8_t *)"room", 4);
+}
+
+static void echo_cancelled(void *context, struct rpc_job *job)
+{
+    (void)job;
+    ((struct bench *)context)->cancelled++;
+}
+
+static const struct rpc_streaming echoing = {.message = echo_message,
+                                             .finished = echo_finished,
+                                             .room = echo_room,
+                                             .cancelled = echo_cancelled};
+
+enum { QUICK = 1, LONG, DEFERRED, MESSAGES = 3, LONG_MESSAGES, STREAMING, PROCEDURES };
 
 static const struct rpc_procedure procedures[] = {
     {.id = QUICK, .name = "quick", .argument_bytes = 4, .result_bytes = 4, .run = same},
@@ -104,6 +151,19 @@ static const struct rpc_procedure procedures[] = {
      .run = same,
      .is_long = always},
     {.id = DEFERRED, .name = "deferred", .argument_bytes = 4, .result_bytes = 4, .begin = begin},
+    [MESSAGES] = {.name = "messages",
+                  .argument_bytes = RPC_ANY_SIZE,
+                  .result_bytes = RPC_ANY_SIZE,
+                  .handle = repeat},
+    [LONG_MESSAGES] = {.name = "long messages",
+                       .argument_bytes = RPC_ANY_SIZE,
+                       .result_bytes = RPC_ANY_SIZE,
+                       .handle = repeat,
+                       .handle_is_long = true},
+    [STREAMING] = {.name = "streaming",
+                   .argument_bytes = RPC_ANY_SIZE,
+                   .result_bytes = RPC_ANY_SIZE,
+                   .streaming = &echoing},
 };
 
 static void released(void *context)
@@ -122,7 +182,7 @@ static struct bench *bench_new(unsigned parallel_max, unsigned queue_max)
     const struct rpc_service service = {
         .name = "same",
         .procedures = procedures,
-        .count = 3,
+        .count = PROCEDURES,
         .context = b,
         .release = released,
         .parallel_max = parallel_max,
@@ -345,6 +405,129 @@ static void a_crash_does_not_wait(void **state)
     bench_free(b);
 }
 
+/* ---- Messages ---- */
+
+/* What a call of a procedure of messages was answered. */
+struct heard {
+    int messages, ends;
+    enum rpc_code code;
+    char text[16];
+    size_t length;
+    bool full;
+};
+
+static void note(struct heard *h, const uint8_t *bytes, size_t length)
+{
+    assert_true(length < sizeof(h->text));
+    h->length = length;
+    if (length > 0)
+        memcpy(h->text, bytes, length);
+    h->text[length] = '\0';
+}
+
+static void heard_end(void *owner, enum rpc_code code, const uint8_t *result, size_t length)
+{
+    struct heard *h = owner;
+    h->ends++;
+    h->code = code;
+    note(h, result, length);
+}
+
+static bool heard_message(void *owner, const uint8_t *bytes, size_t length)
+{
+    struct heard *h = owner;
+    h->messages++;
+    note(h, bytes, length);
+    return !h->full;
+}
+
+static struct rpc_job *run(struct bench *b, int procedure, const char *text, struct heard *h)
+{
+    *h = (struct heard){0};
+    return rpc_run(b->rpc, &procedures[procedure], (const uint8_t *)text, strlen(text),
+                   b->now_ns + RPC_S, heard_end, h);
+}
+
+static void messages_of_any_size_are_answered(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(1, 0);
+    struct heard h;
+    assert_null(run(b, MESSAGES, "any size", &h));
+    assert_int_equal(h.code, RPC_OK);
+    assert_string_equal(h.text, "any size");
+    assert_null(run(b, MESSAGES, "", &h));
+    assert_int_equal(h.code, RPC_INVALID_ARGUMENT);
+    assert_string_equal(h.text, "nothing");
+    bench_free(b);
+}
+
+static void long_calls_of_messages_run_on_the_executor(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(1, 0);
+    struct heard h, cancelled;
+    assert_non_null(run(b, LONG_MESSAGES, "later", &h));
+    struct rpc_job *job = run(b, LONG_MESSAGES, "never", &cancelled);
+    assert_int_equal(b->ran, 0);
+    rpc_cancel(job);
+    work(b);
+    assert_string_equal(h.text, "later");
+    assert_int_equal(cancelled.ends, 0);
+    assert_int_equal(b->ran, 1);
+    bench_free(b);
+}
+
+static void a_stream_carries_messages_both_ways_until_it_ends(void **state)
+{
+    (void)state;
+    static const struct rpc_reader reader = {.message = heard_message, .ended = heard_end};
+    struct bench *b = bench_new(1, 0);
+    struct heard h = {0};
+    struct rpc_job *job = rpc_stream(b->rpc, &procedures[STREAMING], &reader, &h);
+    assert_non_null(job);
+    rpc_stream_message(job, (const uint8_t *)"one", 3);
+    assert_string_equal(h.text, "one");
+    rpc_stream_room(job);
+    assert_string_equal(h.text, "room");
+    assert_int_equal(h.messages, 2);
+    rpc_stream_finished(job);
+    assert_int_equal(h.ends, 1);
+    assert_int_equal(h.code, RPC_ABORTED);
+    assert_string_equal(h.text, "over");
+    assert_int_equal(b->cancelled, 0);
+    bench_free(b);
+}
+
+static void a_stream_that_is_left_is_told(void **state)
+{
+    (void)state;
+    static const struct rpc_reader reader = {.message = heard_message, .ended = heard_end};
+    struct bench *b = bench_new(1, 0);
+    struct heard h = {0};
+    rpc_cancel(rpc_stream(b->rpc, &procedures[STREAMING], &reader, &h));
+    assert_int_equal(b->cancelled, 1);
+    rpc_stream(b->rpc, &procedures[STREAMING], &reader, &h); /* the end of the dispatcher is its */
+    rpc_free(b->rpc);
+    b->rpc = NULL;
+    assert_int_equal(b->cancelled, 2);
+    assert_int_equal(h.ends, 0);
+    bench_free(b);
+}
+
+static void streams_have_a_bound(void **state)
+{
+    (void)state;
+    static const struct rpc_reader reader = {.message = heard_message, .ended = heard_end};
+    struct bench *b = bench_new(1, 0);
+    struct heard h = {0};
+    for (int i = 0; i < RPC_STREAMS_MAX; i++)
+        assert_non_null(rpc_stream(b->rpc, &procedures[STREAMING], &reader, &h));
+    assert_null(rpc_stream(b->rpc, &procedures[STREAMING], &reader, &h));
+    assert_int_equal(rpc_counters(b->rpc)->shed, 1);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +541,11 @@ int main(void)
         cmocka_unit_test(a_procedure_may_answer_now_or_later),
         cmocka_unit_test(the_end_waits_for_what_runs),
         cmocka_unit_test(a_crash_does_not_wait),
+        cmocka_unit_test(messages_of_any_size_are_answered),
+        cmocka_unit_test(long_calls_of_messages_run_on_the_executor),
+        cmocka_unit_test(a_stream_carries_messages_both_ways_until_it_ends),
+        cmocka_unit_test(a_stream_that_is_left_is_told),
+        cmocka_unit_test(streams_have_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
