@@ -12,6 +12,7 @@ CC ?= cc
 PKG_CONFIG ?= pkg-config
 OUT := build/$(MODE)
 OBJ := $(OUT)/obj
+GEN := build/gen
 
 # ---- Flags ----------------------------------------------------------------------------------------
 
@@ -25,7 +26,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 CFLAGS_fuzz := -O2 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -Wno-implicit-int-conversion
 CFLAGS := $(CFLAGS_$(MODE))
-STRAIT_CFLAGS := -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC -Istack -Iapps -MMD -MP
+STRAIT_CFLAGS := -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC -Istack -Iapps -I$(GEN) -MMD -MP
 STRAIT_LDFLAGS := -pthread
 
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
@@ -37,9 +38,10 @@ SQLITE_LIBS = $(shell $(PKG_CONFIG) --libs sqlite3)
 HTTP_LIBS := -lhttp_parser
 PRIMES_LIBS = $(shell $(PKG_CONFIG) --libs primesieve)
 PROGRAM_LIBS = $(PCAP_LIBS) $(HTTP_LIBS) $(PRIMES_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) \
-	$(SQLITE_LIBS)
+	$(SQLITE_LIBS) $(GRPC_LIBS)
 # Only the benchmark compares with lwIP, and does without where it is not installed.
 LWIP_INCLUDES = $(shell $(PKG_CONFIG) --variable=includedir lwip 2>/dev/null)
+GRPC_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2 libprotobuf-c)
 
 # ---- Where it is installed ------------------------------------------------------------------------
 
@@ -79,9 +81,15 @@ programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(1))
 BORROWED_tests/oracle/ := tests/tcp/packet.c tests/tcp/notation.c
 helpers = $(filter $(dir $(1))%,$(HARNESS_SRC)) $(BORROWED_$(dir $(1)))
 
+# Messages: C by protobuf-c, and all files described in one set of bytes, for reflection.
+PROTO := $(wildcard apps/*/*.proto)
+PROTO_C := $(PROTO:apps/%.proto=$(GEN)/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+PROTO_OBJ := $(PROTO_C:$(GEN)/%.c=$(OBJ)/gen/%.o) $(OBJ)/gen/descriptors.o
+
 LIB_OBJ := $(call objects,$(LIB_SRC))
 BESIDE_OBJ := $(call objects,$(BESIDE_LIB))
-APP_OBJ := $(call objects,$(APP_SRC))
+APP_OBJ := $(call objects,$(APP_SRC)) $(PROTO_OBJ)
 UNIT := $(call programs,$(UNIT_SRC))
 TCP := $(call programs,$(TCP_SRC))
 SIM := $(call programs,$(SIM_SRC))
@@ -138,6 +146,28 @@ $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(STRAIT_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(call objects,apps/strait.c $(APP_SRC) $(TEST_SRC) $(HARNESS_SRC)): | $(PROTO_H)
+
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: apps/%.proto
+	@mkdir -p $(GEN)
+	@echo "  PROTO $<"
+	$(Q)protoc-c --proto_path=apps --c_out=$(GEN) $<
+
+$(GEN)/descriptors.bin: $(PROTO)
+	@mkdir -p $(GEN)
+	$(Q)protoc --proto_path=apps --descriptor_set_out=$@ --include_imports $^
+
+$(GEN)/descriptors.c: $(GEN)/descriptors.bin
+	$(Q){ echo '#include "rpc/reflection.h"'; echo 'const uint8_t rpc_descriptors[] = {'; \
+		od -An -v -tu1 $< | sed 's/\([0-9]\)\( \|$$\)/\1,\2/g'; echo '};'; \
+		echo 'const size_t rpc_descriptors_bytes = sizeof(rpc_descriptors);'; } >$@
+
+# What its asserts would find, a message of another type, is no matter of input.
+$(OBJ)/gen/%.o: $(GEN)/%.c Makefile | $(PROTO_H)
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(STRAIT_CFLAGS) -DNDEBUG $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # ---- Installation ---------------------------------------------------------------------------------
 
@@ -342,5 +372,6 @@ clean: ## removes build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
+-include $(PROTO_OBJ:.o=.d)
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(BESIDE_LIB) $(APP_SRC) apps/strait.c \
 	$(TEST_SRC) $(HARNESS_SRC))

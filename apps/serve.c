@@ -11,14 +11,15 @@
 
 #include "echo/echo.h"
 #include "http/http.h"
-#include "primes/stubs.h"
+#include "offer.h"
 #include "rpc/classic.h"
+#include "rpc/grpc.h"
 #include "shards.h"
 #include "station.h"
 
 #define STOP_NS (2 * UINT64_C(1000000000)) /* for connections to end in order */
 
-enum { SERVERS = 5 };
+enum { SERVERS = 4 };
 
 /* What its own options say. */
 struct settings {
@@ -33,7 +34,7 @@ struct services {
     struct station *station;
     struct server *servers[SERVERS];
     struct echo_udp *echo_udp;
-    struct rpc_dispatcher *rpc;
+    struct offer offer;
     bool log_failed; /* the access log cannot be written any more */
 };
 
@@ -90,8 +91,8 @@ static const struct command command = {
         "Usage: strait serve --addr ADDRESS/BITS [OPTION...]\n"
         "\n"
         "Is a host on a TUN device, until SIGINT or SIGTERM. Services: echo (TCP and UDP port 7),\n"
-        "discard (9), chargen (19), HTTP (80), remote procedures (7000). On the way out it\n"
-        "prints its counters.\n"
+        "discard (9), chargen (19), HTTP (80), remote procedures (7000; by gRPC 7001). On the\n"
+        "way out it prints its counters.\n"
         "\n"
         "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
         "  --access-log FILE  a line for each HTTP request, in the \"combined\" format; - is "
@@ -170,15 +171,17 @@ static struct server *start_http(struct services *s)
     return http_start(s->station->stack, s->station->env, &config);
 }
 
-static struct server *start_rpc(struct services *s)
+static int start_offer(struct services *s)
 {
     const struct stream_host host = stream_host_strait(s->station->stack, s->station->env);
-    const struct classic_config config = {
-        .address = {.sin_family = AF_INET, .sin_port = htons(CLASSIC_PORT)}};
-    s->rpc = rpc_new(s->station->env);
-    if (!s->rpc || primes_serve(s->rpc) < 0)
-        return NULL;
-    return classic_start(&host, s->rpc, &config);
+    if (offer_init(&s->offer, s->station->env) < 0)
+        return complain("cannot serve procedures: %s", strerror(errno));
+    if (offer_classic(&s->offer, &host, CLASSIC_PORT) < 0)
+        return complain("cannot serve procedures on TCP port %d: %s", CLASSIC_PORT,
+                        strerror(errno));
+    if (offer_grpc(&s->offer, &host, GRPC_PORT) < 0)
+        return complain("cannot serve gRPC on TCP port %d: %s", GRPC_PORT, strerror(errno));
+    return 0;
 }
 
 static int start_services(struct services *s)
@@ -194,9 +197,8 @@ static int start_services(struct services *s)
         return complain("cannot serve chargen on TCP port 19: %s", strerror(errno));
     if (!(s->servers[3] = start_http(s)))
         return complain("cannot serve HTTP on TCP port 80: %s", strerror(errno));
-    if (!(s->servers[4] = start_rpc(s)))
-        return complain("cannot serve procedures on TCP port %d: %s", CLASSIC_PORT,
-                        strerror(errno));
+    if (start_offer(s) < 0)
+        return -1;
     if (!(s->echo_udp = echo_udp_start(stack, 7)))
         return complain("cannot serve echo on UDP port 7: %s", strerror(errno));
     return 0;
@@ -220,6 +222,7 @@ static void free_services(struct services *s)
         server_free(s->servers[i]);
         s->servers[i] = NULL;
     }
+    offer_close(&s->offer);
     echo_udp_stop(s->echo_udp);
     s->echo_udp = NULL;
 }
@@ -255,6 +258,7 @@ static int stop(struct services *s)
     struct strait_env *env = s->station->env;
     for (size_t i = 0; i < SERVERS; i++)
         server_stop(s->servers[i]);
+    offer_stop(&s->offer);
     if (station_finish(s->station, env->now(env) + STOP_NS) < 0)
         return -1;
     free_services(s);
@@ -281,7 +285,7 @@ static void print_counters(const struct serve *s)
 {
     struct rpc_counters sum = {0};
     for (uint32_t i = 0; i < s->shards.count; i++) {
-        const struct rpc_counters *c = rpc_counters(s->services[i].rpc);
+        const struct rpc_counters *c = rpc_counters(s->services[i].offer.rpc);
 #define ADD(name) sum.name += c->name;
         RPC_COUNTERS(ADD)
 #undef ADD
@@ -310,7 +314,7 @@ int serve_main(int argc, char *argv[])
     fflush(stdout);
     for (uint32_t i = 0; i < s.shards.count; i++) {
         free_services(&s.services[i]);
-        rpc_free(s.services[i].rpc);
+        offer_free(&s.services[i].offer);
     }
     if (s.access_log > STDOUT_FILENO)
         close(s.access_log);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "primes/primes.h"
+#include "primes/primes.pb-c.h"
 
 #define WORD 4 /* bytes */
 
@@ -45,6 +46,8 @@ const struct rpc_procedure primes_procedures[PRIMES_PROCEDURES] = {
                            .class = RPC_PURE,
                            .run = is_coprime_sstub},
 };
+
+const struct rpc_messages primes_messages = {&strait__primes__descriptor, primes_procedures};
 
 static void release(void *context)
 {

@@ -18,11 +18,15 @@
 
 #include "rpc/client.h"
 #include "rpc/dispatch.h"
+#include "rpc/message.h"
 
 enum { PRIMES_ITH_PRIME, PRIMES_IS_COPRIME, PRIMES_PROCEDURES };
 
 /* For client and server. */
 extern const struct rpc_procedure primes_procedures[PRIMES_PROCEDURES];
+
+/* The same by their names and messages of primes.proto. */
+extern const struct rpc_messages primes_messages;
 
 /* Registers the procedures. Returns 0, or -1 with errno (ENOMEM, and those of rpc_register). */
 int primes_serve(struct rpc_dispatcher *);

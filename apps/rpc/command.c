@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "offer.h"
 #include "primes/stubs.h"
 #include "privilege.h"
 #include "rpc/bench.h"
 #include "rpc/classic.h"
+#include "rpc/grpc.h"
 #include "station.h"
 
 #define LEAVE_NS    (2 * RPC_S) /* for connections to end in order */
@@ -25,7 +27,7 @@
 #define WAIT_MAX_S  3600
 
 struct settings {
-    long port; /* to serve on */
+    long port, grpc_port; /* to serve on */
     long calls, at_once;
     uint64_t wait_ns; /* 0: the default */
     const char *target;
@@ -36,14 +38,21 @@ struct settings {
 
 /* ---- Command lines ---- */
 
+static int take_port(long *port, int option, const char *value, const struct report *report)
+{
+    if (options_number(value, UINT16_MAX, port) && *port >= 1)
+        return 0;
+    return options_fail(report, "-%c %s: a port is a number from 1 to 65535", option, value);
+}
+
 static int take_option(void *settings, int option, const char *value, const struct report *report)
 {
     struct settings *s = settings;
     switch (option) {
     case 'p':
-        if (!options_number(value, UINT16_MAX, &s->port) || s->port < 1)
-            return options_fail(report, "-p %s: a port is a number from 1 to 65535", value);
-        return 0;
+        return take_port(&s->port, option, value, report);
+    case 'g':
+        return take_port(&s->grpc_port, option, value, report);
     case 'n':
         if (!options_number(value, RPC_BENCH_CALLS_MAX, &s->calls) || s->calls < 1)
             return options_fail(report, "-n %s: must be a number from 1 to %d", value,
@@ -146,13 +155,14 @@ static struct rpc_channel *open_channel(const struct settings *s, const struct s
 
 static const struct command serve_command = {
     .name = "rpc serve",
-    .help = "Usage: strait rpc serve [-p PORT] [OPTION...]\n"
+    .help = "Usage: strait rpc serve [-p PORT] [-g PORT] [OPTION...]\n"
             "\n"
             "Offers the procedures that strait rpc list shows, until SIGINT or SIGTERM: on the\n"
             "machine's own sockets, or with --addr as a host on a TUN device.\n"
             "\n"
-            "  -p PORT            the TCP port (default: 7000)\n",
-    .letters = "p:",
+            "  -p PORT            the TCP port of the classic wire (default: 7000)\n"
+            "  -g PORT            that of gRPC (default: 7001)\n",
+    .letters = "p:g:",
     .host_optional = true,
     .controlled = true,
     .take = take_option,
@@ -177,27 +187,35 @@ static void print_counter(void *context, const char *name, uint64_t value)
         printf("%s %" PRIu64 "\n", name, value);
 }
 
-static int serve(struct station *station, const struct settings *s, struct rpc_dispatcher *rpc,
+static int start_wires(struct offer *offer, const struct settings *s,
+                       const struct stream_host *host)
+{
+    if (offer_classic(offer, host, (uint16_t)s->port) < 0)
+        return complain("cannot serve on TCP port %ld: %s", s->port, strerror(errno));
+    if (offer_grpc(offer, host, (uint16_t)s->grpc_port) < 0)
+        return complain("cannot serve gRPC on TCP port %ld: %s", s->grpc_port, strerror(errno));
+    return 0;
+}
+
+static int serve(struct station *station, const struct settings *s, struct offer *offer,
                  const struct stream_host *host)
 {
-    const struct classic_config config = {
-        .address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)}};
-    struct server *server = classic_start(host, rpc, &config);
-    if (!server)
-        return complain("cannot serve on TCP port %ld: %s", s->port, strerror(errno));
-    int result = give_up_the_rest(station);
+    int result = start_wires(offer, s, host);
+    if (result == 0)
+        result = give_up_the_rest(station);
     if (result == 0) {
-        printf("strait: serving procedures on TCP port %ld\n", s->port);
+        printf("strait: serving procedures on TCP port %ld, and by gRPC on %ld\n", s->port,
+               s->grpc_port);
         fflush(stdout);
         result = station_run(station);
     }
     if (result == 0) {
-        server_stop(server);
+        offer_stop(offer);
         result = leave(station);
     }
-    server_free(server);
+    offer_close(offer);
     if (result == 0)
-        rpc_visit_counters(rpc, print_counter, NULL);
+        rpc_visit_counters(offer->rpc, print_counter, NULL);
     return result;
 }
 
@@ -205,13 +223,13 @@ static int run_serve(const struct options *options, const struct settings *s)
 {
     struct station station;
     struct stream_host host;
+    struct offer offer = {0};
     int result = open_station(&station, options, &host);
-    struct rpc_dispatcher *rpc = result == 0 ? rpc_new(station.env) : NULL;
-    if (result == 0 && (!rpc || primes_serve(rpc) < 0))
+    if (result == 0 && offer_init(&offer, station.env) < 0)
         result = complain("%s", strerror(errno));
     if (result == 0)
-        result = serve(&station, s, rpc, &host);
-    rpc_free(rpc);
+        result = serve(&station, s, &offer, &host);
+    offer_free(&offer);
     station_free(&station);
     return result;
 }
@@ -355,7 +373,8 @@ static void print_help(FILE *to)
 int rpc_main(int argc, char *argv[])
 {
     const char *name = argc > 1 ? argv[1] : "";
-    struct settings s = {.port = CLASSIC_PORT, .calls = 10000, .at_once = 16};
+    struct settings s = {
+        .port = CLASSIC_PORT, .grpc_port = GRPC_PORT, .calls = 10000, .at_once = 16};
     struct options options;
     int status;
     if (strcmp(name, "list") == 0 && argc == 2)

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "offer.h"
+
+#include <arpa/inet.h>
+
+#include "primes/stubs.h"
+#include "rpc/classic.h"
+#include "rpc/grpc.h"
+#include "rpc/reflection.h"
+
+const struct rpc_messages *const offer_messages[] = {
+    &primes_messages, &health_messages, &reflection_v1_messages, &reflection_v1alpha_messages, NULL,
+};
+
+int offer_init(struct offer *o, struct strait_env *env)
+{
+    *o = (struct offer){.rpc = rpc_new(env)};
+    if (!o->rpc || primes_serve(o->rpc) < 0)
+        return -1;
+    o->health = health_serve(o->rpc, offer_messages);
+    if (!o->health)
+        return -1;
+    return reflection_serve(o->rpc, offer_messages, rpc_descriptors, rpc_descriptors_bytes);
+}
+
+static struct sockaddr_in any(uint16_t port)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+}
+
+int offer_classic(struct offer *o, const struct stream_host *host, uint16_t port)
+{
+    const struct classic_config config = {.address = any(port)};
+    o->classic = classic_start(host, o->rpc, &config);
+    return o->classic ? 0 : -1;
+}
+
+int offer_grpc(struct offer *o, const struct stream_host *host, uint16_t port)
+{
+    const struct grpc_config config = {.address = any(port), .messages = offer_messages};
+    o->grpc = grpc_start(host, o->rpc, &config);
+    return o->grpc ? 0 : -1;
+}
+
+void offer_stop(struct offer *o)
+{
+    health_set(o->health, false);
+    if (o->classic)
+        server_stop(o->classic);
+    if (o->grpc)
+        server_stop(o->grpc);
+}
+
+void offer_close(struct offer *o)
+{
+    server_free(o->classic);
+    server_free(o->grpc);
+    o->classic = o->grpc = NULL;
+}
+
+void offer_free(struct offer *o)
+{
+    offer_close(o);
+    rpc_free(o->rpc);
+    o->rpc = NULL;
+}
