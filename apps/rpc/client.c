@@ -30,12 +30,15 @@ struct rpc_call {
     struct strait_timer deadline;
     struct strait_timer turn; /* the end of the attempt's time, or of the pause */
     rpc_ended *ended;
+    rpc_message_ended *message_ended; /* one of the two */
     void *context;
-    uint8_t arguments[RPC_BYTES_MAX];
+    struct rpc_detail detail;
+    uint8_t arguments[];
 };
 
 struct rpc_channel {
     struct rpc_channel_config config;
+    void *transport;              /* of the wire */
     uint64_t client;              /* of identities */
     uint64_t sequence;            /* the last one given */
     bool known;                   /* to the server, by this identity: it has answered */
@@ -74,7 +77,10 @@ static void end(struct rpc_call *call, struct rpc_reply reply, const uint8_t *re
     if (call->request.procedure->identified && reply.outcome == RPC_RESULT)
         call->channel->known = true;
     detach(call);
-    call->ended(call->context, reply, result);
+    if (call->message_ended)
+        call->message_ended(call->context, reply, result, &call->detail);
+    else
+        call->ended(call->context, reply, result);
     free(call);
 }
 
@@ -183,6 +189,8 @@ static void try(struct rpc_call *call)
     call->channel->counters.attempts++;
     if (call->request.procedure->identified)
         write_identity(call);
+    call->detail.result_bytes = 0;
+    call->detail.text[0] = '\0';
     call->attempt = call->channel->config.wire->begin(&call->request);
     if (!call->attempt)
         pause_or_end(call, (struct rpc_reply){RPC_NOT_EXECUTED, RPC_UNAVAILABLE});
@@ -231,9 +239,9 @@ static uint64_t next_sequence(struct rpc_channel *channel, uint64_t now_ns)
     return ++channel->sequence;
 }
 
-struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_procedure *procedure,
-                                const uint8_t *arguments, uint64_t deadline_ns, rpc_ended *ended,
-                                void *context)
+/* Begins a call without anybody to tell of its end yet. */
+static struct rpc_call *start(struct rpc_channel *channel, const struct rpc_procedure *procedure,
+                              const uint8_t *arguments, size_t argument_bytes, uint64_t deadline_ns)
 {
     struct strait_env *env = channel->config.host.env;
     uint64_t now_ns = env->now(env);
@@ -241,7 +249,7 @@ struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_pr
     if (channel->call_count == RPC_CALLS_MAX)
         errno = EAGAIN;
     else
-        call = calloc(1, sizeof(*call));
+        call = calloc(1, sizeof(*call) + argument_bytes);
     if (!call)
         return NULL;
     call->channel = channel;
@@ -250,22 +258,50 @@ struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_pr
         .server = &channel->config.server,
         .procedure = procedure,
         .arguments = call->arguments,
+        .argument_bytes = argument_bytes,
         .deadline_ns = limit_deadline(deadline_ns, now_ns),
+        .transport = channel->transport,
+        .detail = &call->detail,
         .ended = attempt_ended,
         .owner = call,
     };
-    memcpy(call->arguments, arguments, procedure->argument_bytes);
+    if (argument_bytes > 0)
+        memcpy(call->arguments, arguments, argument_bytes);
     if (procedure->identified)
         call->sequence = next_sequence(channel, now_ns);
     call->deadline.expired = deadline_expired;
     call->turn.expired = turn_expired;
-    call->ended = ended;
-    call->context = context;
     TAILQ_INSERT_TAIL(&channel->calls, call, link);
     channel->call_count++;
     channel->counters.calls++;
     env->timer_start(env, &call->deadline, call->request.deadline_ns);
     env->timer_start(env, &call->turn, now_ns); /* so that nothing ends before this returns */
+    return call;
+}
+
+struct rpc_call *rpc_call_start(struct rpc_channel *channel, const struct rpc_procedure *procedure,
+                                const uint8_t *arguments, uint64_t deadline_ns, rpc_ended *ended,
+                                void *context)
+{
+    struct rpc_call *call =
+        start(channel, procedure, arguments, procedure->argument_bytes, deadline_ns);
+    if (!call)
+        return NULL;
+    call->ended = ended;
+    call->context = context;
+    return call;
+}
+
+struct rpc_call *rpc_message_start(struct rpc_channel *channel,
+                                   const struct rpc_procedure *procedure, const uint8_t *arguments,
+                                   size_t argument_bytes, uint64_t deadline_ns,
+                                   rpc_message_ended *ended, void *context)
+{
+    struct rpc_call *call = start(channel, procedure, arguments, argument_bytes, deadline_ns);
+    if (!call)
+        return NULL;
+    call->message_ended = ended;
+    call->context = context;
     return call;
 }
 
@@ -328,7 +364,13 @@ struct rpc_channel *rpc_channel_new(const struct rpc_channel_config *config)
     new_identity(channel);
     TAILQ_INIT(&channel->calls);
     rpc_budget_init(&channel->budget, env->now(env));
-    return channel;
+    if (!config->wire->open)
+        return channel;
+    channel->transport = config->wire->open(&channel->config);
+    if (channel->transport)
+        return channel;
+    free(channel);
+    return NULL;
 }
 
 void rpc_channel_free(struct rpc_channel *channel)
@@ -339,6 +381,8 @@ void rpc_channel_free(struct rpc_channel *channel)
         next = TAILQ_NEXT(call, link);
         rpc_call_cancel(call);
     }
+    if (channel->transport)
+        channel->config.wire->close(channel->transport);
     free(channel);
 }
 

@@ -13,7 +13,8 @@
 #include "rpc/rpc.h"
 #include "stream.h"
 
-#define RPC_CALLS_MAX 4096 /* of a channel, at a time */
+#define RPC_CALLS_MAX  4096 /* of a channel, at a time */
+#define RPC_TEXT_BYTES 160  /* of what a server says of an error, with the NUL */
 
 /* A channel that has made no identified call for so long takes a new identity with the next one,
  * much sooner than servers forget it. */
@@ -27,6 +28,13 @@ struct rpc_reply {
 /* ---- Wires ---- */
 
 struct rpc_attempt;
+struct rpc_messages; /* rpc/message.h */
+
+/* What a wire that carries messages says beside the reply. */
+struct rpc_detail {
+    size_t result_bytes;
+    char text[RPC_TEXT_BYTES]; /* of an error, as the server has said it; "" if it has not */
+};
 
 /* What a wire is to carry; borrowed for as long as the attempt lasts. */
 struct rpc_request {
@@ -34,13 +42,22 @@ struct rpc_request {
     const struct sockaddr_in *server;
     const struct rpc_procedure *procedure;
     const uint8_t *arguments;
+    size_t argument_bytes;
     uint64_t deadline_ns;
+    void *transport;           /* of the channel, if the wire has opened one */
+    struct rpc_detail *detail; /* to be filled in before `ended` is called */
     /* How it ended, not before `begin` has returned; `result`, borrowed, if it is one. */
     void (*ended)(void *owner, struct rpc_reply, const uint8_t *result);
     void *owner;
 };
 
+struct rpc_channel_config;
+
 struct rpc_wire {
+    /* What attempts of a channel share, from its beginning to its end. Returns NULL when memory is
+     * short. Both are NULL where there is nothing. */
+    void *(*open)(const struct rpc_channel_config *);
+    void (*close)(void *transport);
     /* Returns NULL with errno if nothing has been sent, nor will be. */
     struct rpc_attempt *(*begin)(const struct rpc_request *);
     /* Ends an attempt that has not ended, and tells the server if it can: not executed, or unknown.
@@ -48,7 +65,8 @@ struct rpc_wire {
     enum rpc_outcome (*abandon)(struct rpc_attempt *);
 };
 
-extern const struct rpc_wire rpc_classic_wire;
+/* A connection for each attempt; a connection for all. The second is to be given messages. */
+extern const struct rpc_wire rpc_classic_wire, rpc_grpc_wire;
 
 /* ---- Channels ---- */
 
@@ -58,7 +76,8 @@ struct rpc_channel_config {
     struct stream_host host;
     struct sockaddr_in server;
     const struct rpc_wire *wire;
-    unsigned attempts_max; /* 0: RPC_ATTEMPTS_MAX; 1: no retry */
+    unsigned attempts_max;                      /* 0: RPC_ATTEMPTS_MAX; 1: no retry */
+    const struct rpc_messages *const *messages; /* of the procedures; ends with NULL */
 };
 
 /* To one server. Returns NULL when memory is short. */
@@ -99,6 +118,14 @@ typedef void rpc_ended(void *context, struct rpc_reply, const uint8_t *result);
 struct rpc_call *rpc_call_start(struct rpc_channel *, const struct rpc_procedure *,
                                 const uint8_t *arguments, uint64_t deadline_ns, rpc_ended *ended,
                                 void *context);
+
+typedef void rpc_message_ended(void *context, struct rpc_reply, const uint8_t *result,
+                               const struct rpc_detail *);
+
+/* The same for arguments and results of any size (RPC_ANY_SIZE), on a wire of messages. */
+struct rpc_call *rpc_message_start(struct rpc_channel *, const struct rpc_procedure *,
+                                   const uint8_t *arguments, size_t argument_bytes,
+                                   uint64_t deadline_ns, rpc_message_ended *ended, void *context);
 
 /* Ends it untold: not executed, or unknown. */
 enum rpc_outcome rpc_call_cancel(struct rpc_call *);

@@ -18,6 +18,7 @@
 #include "rpc/bench.h"
 #include "rpc/classic.h"
 #include "rpc/grpc.h"
+#include "rpc/message_command.h"
 #include "station.h"
 
 #define LEAVE_NS    (2 * RPC_S) /* for connections to end in order */
@@ -32,8 +33,10 @@ struct settings {
     uint64_t wait_ns; /* 0: the default */
     const char *target;
     struct sockaddr_in server;
+    bool grpc; /* else the classic wire */
     const struct rpc_procedure *procedure;
     uint8_t arguments[RPC_BYTES_MAX];
+    struct message_call message; /* by gRPC */
 };
 
 /* ---- Command lines ---- */
@@ -90,7 +93,7 @@ static int read_arguments(struct settings *s, char **words, int count, const str
 /* "HOST" or "HOST:PORT"; the host's name ends up in the word itself. */
 static int read_target(struct settings *s, char *word, const struct report *report)
 {
-    long port = CLASSIC_PORT;
+    long port = s->grpc ? GRPC_PORT : CLASSIC_PORT;
     char *colon = strchr(word, ':');
     if (colon && (!options_number(colon + 1, UINT16_MAX, &port) || port < 1))
         return options_fail(report, "%s: a port is a number from 1 to 65535", word);
@@ -101,12 +104,29 @@ static int read_target(struct settings *s, char *word, const struct report *repo
     return 0;
 }
 
+/* "package.Service/Method" and its arguments in JSON. */
+static int check_message_call(struct settings *s, const struct options *o,
+                              const struct report *report)
+{
+    s->grpc = true;
+    if (o->operand_count > 3)
+        return options_fail(report, "a method takes one argument, an object in JSON");
+    const char *json = o->operand_count == 3 ? o->operands[2] : "{}";
+    if (message_call_read(&s->message, o->operands[1], json, report) < 0)
+        return -1;
+    s->procedure = s->message.method.procedure;
+    memcpy(s->arguments, s->message.words, sizeof(s->arguments));
+    return read_target(s, o->operands[0], report);
+}
+
 static int check_call(void *settings, const struct options *o, const struct report *report)
 {
     struct settings *s = settings;
     if (o->operand_count < 2)
         return options_fail(report, "it needs a host and a procedure; say for example "
                                     "10.7.0.2:7000 ith_prime 5");
+    if (strchr(o->operands[1], '/'))
+        return check_message_call(s, o, report);
     s->procedure = rpc_by_name(primes_procedures, PRIMES_PROCEDURES, o->operands[1]);
     if (!s->procedure)
         return options_fail(report, "there is no procedure \"%s\"; see strait rpc list",
@@ -114,6 +134,42 @@ static int check_call(void *settings, const struct options *o, const struct repo
     if (read_target(s, o->operands[0], report) < 0)
         return -1;
     return read_arguments(s, o->operands + 2, o->operand_count - 2, report);
+}
+
+static int check_bench(void *settings, const struct options *o, const struct report *report)
+{
+    struct settings *s = settings;
+    if (check_call(s, o, report) < 0)
+        return -1;
+    if (s->procedure->argument_bytes == RPC_ANY_SIZE)
+        return options_fail(report, "%s cannot be measured, ith_prime and is_coprime can",
+                            o->operands[1]);
+    return 0;
+}
+
+static int check_list(void *settings, const struct options *o, const struct report *report)
+{
+    struct settings *s = settings;
+    s->grpc = true;
+    if (o->operand_count != 1)
+        return options_fail(report, "it needs a host");
+    return read_target(s, o->operands[0], report);
+}
+
+static int check_health(void *settings, const struct options *o, const struct report *report)
+{
+    struct settings *s = settings;
+    char json[300];
+    s->grpc = true;
+    if (o->operand_count < 1)
+        return options_fail(report, "it needs a host");
+    int n = snprintf(json, sizeof(json), "{\"service\":\"%s\"}",
+                     o->operand_count == 2 ? o->operands[1] : "");
+    if ((size_t)n >= sizeof(json))
+        return options_fail(report, "%s: a name is not so long", o->operands[1]);
+    if (message_call_read(&s->message, "grpc.health.v1.Health/Check", json, report) < 0)
+        return -1;
+    return read_target(s, o->operands[0], report);
 }
 
 /* ---- What the commands share ---- */
@@ -144,7 +200,11 @@ static int leave(struct station *station)
 static struct rpc_channel *open_channel(const struct settings *s, const struct stream_host *host)
 {
     const struct rpc_channel_config config = {
-        .host = *host, .server = s->server, .wire = &rpc_classic_wire};
+        .host = *host,
+        .server = s->server,
+        .wire = s->grpc ? &rpc_grpc_wire : &rpc_classic_wire,
+        .messages = offer_messages,
+    };
     struct rpc_channel *channel = rpc_channel_new(&config);
     if (!channel)
         say("%s", strerror(errno));
@@ -239,9 +299,11 @@ static int run_serve(const struct options *options, const struct settings *s)
 static const struct command call_command = {
     .name = "rpc call",
     .help = "Usage: strait rpc call HOST[:PORT] PROCEDURE ARGUMENT... [OPTION...]\n"
+            "       strait rpc call HOST[:PORT] PACKAGE.SERVICE/METHOD [JSON] [OPTION...]\n"
             "\n"
-            "Calls a procedure and prints its result: over the machine's own sockets, or with\n"
-            "--addr as a host on a TUN device. Exit status: 0 with a result, 1 without.\n"
+            "Calls a procedure and prints its result: on the classic wire, or by gRPC with\n"
+            "arguments and result in JSON; over the machine's own sockets, or with --addr as a\n"
+            "host on a TUN device. Exit status: 0 with a result, 1 without.\n"
             "\n"
             "  -w SECONDS         the deadline (default: 10)\n",
     .letters = "w:",
@@ -272,10 +334,17 @@ static void single_ended(void *context, struct rpc_reply reply, const uint8_t *r
     strait_loop_stop(single->station->loop);
 }
 
+static uint64_t deadline_of(const struct station *station, const struct settings *s)
+{
+    return s->wait_ns ? station->env->now(station->env) + s->wait_ns : 0;
+}
+
 static int make_call(struct station *station, const struct settings *s, struct rpc_channel *channel)
 {
     struct single single = {.station = station, .procedure = s->procedure};
-    uint64_t deadline_ns = s->wait_ns ? station->env->now(station->env) + s->wait_ns : 0;
+    uint64_t deadline_ns = deadline_of(station, s);
+    if (s->grpc)
+        return message_call_make(station, channel, &s->message, deadline_ns);
     if (!rpc_call_start(channel, s->procedure, s->arguments, deadline_ns, single_ended, &single))
         return complain("%s", strerror(errno));
     if (station_run(station) < 0)
@@ -288,9 +357,11 @@ static int make_call(struct station *station, const struct settings *s, struct r
 static const struct command bench_command = {
     .name = "rpc bench",
     .help = "Usage: strait rpc bench HOST[:PORT] PROCEDURE ARGUMENT... [OPTION...]\n"
+            "       strait rpc bench HOST[:PORT] PACKAGE.SERVICE/METHOD JSON [OPTION...]\n"
             "\n"
-            "Calls a procedure again and again, with a connection for each call, and prints how\n"
-            "many calls a second there were and how long they took.\n"
+            "Calls a procedure again and again, on the classic wire with a connection for each\n"
+            "call, by gRPC on one for all, and prints how many calls a second there were and how\n"
+            "long they took.\n"
             "\n"
             "  -n CALLS           in all (default: 10000)\n"
             "  -c CALLS           at once (default: 16)\n",
@@ -298,7 +369,7 @@ static const struct command bench_command = {
     .host_optional = true,
     .operands_max = 2 + WORDS_MAX,
     .take = take_option,
-    .check = check_call,
+    .check = check_bench,
 };
 
 static int make_calls(struct station *station, const struct settings *s,
@@ -325,7 +396,42 @@ static int make_calls(struct station *station, const struct settings *s,
     return r.results == config.calls ? 0 : -1;
 }
 
-/* ---- list ---- */
+/* ---- list and health ---- */
+
+static const struct command list_command = {
+    .name = "rpc list",
+    .help = "Usage: strait rpc list [HOST[:PORT] [OPTION...]]\n"
+            "\n"
+            "Shows the procedures that Strait offers; or the services of a gRPC server, by\n"
+            "reflection.\n"
+            "\n"
+            "  -w SECONDS         the deadline (default: 10)\n",
+    .letters = "w:",
+    .host_optional = true,
+    .operands_max = 1,
+    .take = take_option,
+    .check = check_list,
+};
+
+static int list_services(struct station *station, const struct settings *s,
+                         struct rpc_channel *channel)
+{
+    return message_list(station, channel, deadline_of(station, s));
+}
+
+static const struct command health_command = {
+    .name = "rpc health",
+    .help = "Usage: strait rpc health HOST[:PORT] [SERVICE] [OPTION...]\n"
+            "\n"
+            "Asks a gRPC server how it is, or one of its services.\n"
+            "\n"
+            "  -w SECONDS         the deadline (default: 10)\n",
+    .letters = "w:",
+    .host_optional = true,
+    .operands_max = 2,
+    .take = take_option,
+    .check = check_health,
+};
 
 static int list(void)
 {
@@ -359,16 +465,33 @@ static int run_client(const struct options *options, struct settings *s,
 
 static void print_help(FILE *to)
 {
-    fputs("Usage: strait rpc serve|call|list|bench ...\n"
-          "\n"
-          "Remote procedure calls on the classic wire. strait rpc COMMAND --help says more.\n"
-          "\n"
-          "  serve      offers the procedures\n"
-          "  call       calls one and prints its result\n"
-          "  list       shows them\n"
-          "  bench      measures calls a second\n",
-          to);
+    fputs(
+        "Usage: strait rpc serve|call|list|health|bench ...\n"
+        "\n"
+        "Remote procedure calls, on the classic wire and by gRPC. strait rpc COMMAND --help says\n"
+        "more.\n"
+        "\n"
+        "  serve      offers the procedures\n"
+        "  call       calls one and prints its result\n"
+        "  list       shows them, or the services of a gRPC server\n"
+        "  health     asks a gRPC server how it is\n"
+        "  bench      measures calls a second\n",
+        to);
 }
+
+/* The commands that are clients. */
+static const struct {
+    const char *name;
+    const struct command *command;
+    int (*use)(struct station *, const struct settings *, struct rpc_channel *);
+} clients[] = {
+    {"call", &call_command, make_call},
+    {"bench", &bench_command, make_calls},
+    {"list", &list_command, list_services},
+    {"health", &health_command, make_call},
+};
+
+#define CLIENTS (sizeof(clients) / sizeof(clients[0]))
 
 int rpc_main(int argc, char *argv[])
 {
@@ -388,16 +511,14 @@ int rpc_main(int argc, char *argv[])
             return status;
         return run_serve(&options, &s) == 0 ? 0 : 1;
     }
-    if (strcmp(name, "call") == 0) {
-        if (!options_begin(&call_command, argc - 1, argv + 1, &options, &s, &status))
-            return status;
-        return run_client(&options, &s, make_call) == 0 ? 0 : 1;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        if (strcmp(name, clients[i].name) != 0)
+            continue;
+        if (options_begin(clients[i].command, argc - 1, argv + 1, &options, &s, &status))
+            status = run_client(&options, &s, clients[i].use) == 0 ? 0 : 1;
+        message_call_free(&s.message);
+        return status;
     }
-    if (strcmp(name, "bench") == 0) {
-        if (!options_begin(&bench_command, argc - 1, argv + 1, &options, &s, &status))
-            return status;
-        return run_client(&options, &s, make_calls) == 0 ? 0 : 1;
-    }
-    say("rpc is followed by serve, call, list or bench; see strait rpc --help");
+    say("rpc is followed by serve, call, list, health or bench; see strait rpc --help");
     return EXIT_USAGE;
 }

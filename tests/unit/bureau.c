@@ -73,7 +73,7 @@ static const struct rpc_procedure procedures[] = {
 };
 
 static const struct rpc_messages own_messages = {&strait__primes__descriptor, procedures};
-static const struct rpc_messages *const own_list[] = {&own_messages, NULL};
+const struct rpc_messages *const bureau_messages[] = {&own_messages, NULL};
 
 static void register_own(struct bureau *b)
 {
@@ -86,28 +86,41 @@ static void register_own(struct bureau *b)
 
 /* ---- */
 
+void bureau_start(struct bureau *b)
+{
+    const struct stream_host host = stream_host_strait(pair_stack(b->pair, 1), pair_env(b->pair));
+    b->server = grpc_start(&host, b->offer.rpc, &b->config);
+    assert_non_null(b->server);
+}
+
+void bureau_crash(struct bureau *b)
+{
+    server_free(b->server);
+    b->server = NULL;
+}
+
 struct bureau *bureau_new(bool own, const struct grpc_config *config)
 {
     struct bureau *b = calloc(1, sizeof(*b));
-    struct grpc_config c = config ? *config : (struct grpc_config){0};
     assert_non_null(b);
+    if (config)
+        b->config = *config;
     b->pair = pair_new(&(struct pair_config){0});
     if (own)
         register_own(b);
     else
         assert_int_equal(offer_init(&b->offer, pair_env(b->pair)), 0);
-    const struct stream_host host = stream_host_strait(pair_stack(b->pair, 1), pair_env(b->pair));
-    c.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(BUREAU_PORT)};
-    c.messages = own ? own_list : offer_messages;
-    b->server = grpc_start(&host, b->offer.rpc, &c);
-    assert_non_null(b->server);
+    b->config.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(BUREAU_PORT)};
+    b->config.messages = own ? bureau_messages : offer_messages;
+    bureau_start(b);
     return b;
 }
 
 void bureau_free(struct bureau *b)
 {
     pair_run(b->pair, 200 * PAIR_S);
-    assert_int_equal(server_sessions(b->server), 0);
+    if (b->server)
+        assert_int_equal(server_sessions(b->server), 0);
     assert_true(strait_memory(pair_stack(b->pair, 1)) == 0);
     server_free(b->server);
     offer_free(&b->offer);

@@ -23,16 +23,24 @@ struct bureau {
     struct pair *pair;
     struct offer offer;
     struct server *server;
+    struct grpc_config config;
     /* Of the streaming procedure. */
     size_t sent, to_send; /* messages of 1000 bytes */
     int cancelled;
 };
+
+/* The methods of the service of the tests; for clients. */
+extern const struct rpc_messages *const bureau_messages[];
 
 /* Serves what the program offers, or (`own`) the service of the tests. */
 struct bureau *bureau_new(bool own, const struct grpc_config *);
 
 /* Nothing is left of the sessions, or the test fails. */
 void bureau_free(struct bureau *);
+
+/* Ends the server at once, and begins it again. */
+void bureau_crash(struct bureau *);
+void bureau_start(struct bureau *);
 
 const struct rpc_counters *bureau_counters(struct bureau *);
 
