@@ -18,7 +18,8 @@ int offer_init(struct offer *o, struct strait_env *env)
     if (!o->rpc || primes_serve(o->rpc) < 0)
         return -1;
     o->health = health_serve(o->rpc, offer_messages);
-    if (!o->health)
+    o->connect = connect_new(o->rpc, env, offer_messages);
+    if (!o->health || !o->connect)
         return -1;
     return reflection_serve(o->rpc, offer_messages, rpc_descriptors, rpc_descriptors_bytes);
 }
@@ -61,6 +62,8 @@ void offer_close(struct offer *o)
 void offer_free(struct offer *o)
 {
     offer_close(o);
+    connect_free(o->connect);
     rpc_free(o->rpc);
+    o->connect = NULL;
     o->rpc = NULL;
 }

@@ -6,6 +6,7 @@
 #ifndef APPS_OFFER_H
 #define APPS_OFFER_H
 
+#include "rpc/connect.h"
 #include "rpc/dispatch.h"
 #include "rpc/health.h"
 #include "rpc/message.h"
@@ -17,6 +18,7 @@ extern const struct rpc_messages *const offer_messages[];
 struct offer {
     struct rpc_dispatcher *rpc;
     struct health *health;
+    struct connect *connect;       /* for an HTTP server, which ends before offer_free */
     struct server *classic, *grpc; /* NULL: not started */
 };
 

@@ -91,8 +91,8 @@ static const struct command command = {
         "Usage: strait serve --addr ADDRESS/BITS [OPTION...]\n"
         "\n"
         "Is a host on a TUN device, until SIGINT or SIGTERM. Services: echo (TCP and UDP port 7),\n"
-        "discard (9), chargen (19), HTTP (80), remote procedures (7000; by gRPC 7001). On the\n"
-        "way out it prints its counters.\n"
+        "discard (9), chargen (19), HTTP (80), remote procedures (7000; by gRPC 7001, in JSON\n"
+        "below /rpc/ of HTTP). On the way out it prints its counters.\n"
         "\n"
         "  --root DIR         the directory that HTTP serves (default: one built-in page)\n"
         "  --access-log FILE  a line for each HTTP request, in the \"combined\" format; - is "
@@ -165,6 +165,7 @@ static struct server *start_http(struct services *s)
     const struct http_config config = {
         .port = 80,
         .root = s->serve->settings->root,
+        .gate = connect_gate(s->offer.connect),
         .log = s->serve->access_log >= 0 ? write_access_log : NULL,
         .log_context = s,
     };
@@ -174,8 +175,6 @@ static struct server *start_http(struct services *s)
 static int start_offer(struct services *s)
 {
     const struct stream_host host = stream_host_strait(s->station->stack, s->station->env);
-    if (offer_init(&s->offer, s->station->env) < 0)
-        return complain("cannot serve procedures: %s", strerror(errno));
     if (offer_classic(&s->offer, &host, CLASSIC_PORT) < 0)
         return complain("cannot serve procedures on TCP port %d: %s", CLASSIC_PORT,
                         strerror(errno));
@@ -189,6 +188,8 @@ static int start_services(struct services *s)
     struct strait *stack = s->station->stack;
     struct strait_env *env = s->station->env;
 
+    if (offer_init(&s->offer, env) < 0)
+        return complain("cannot serve procedures: %s", strerror(errno));
     if (!(s->servers[0] = echo_start(stack, env, 7)))
         return complain("cannot serve echo on TCP port 7: %s", strerror(errno));
     if (!(s->servers[1] = discard_start(stack, env, 9)))

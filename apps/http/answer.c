@@ -159,6 +159,12 @@ void http_answer(struct http_answer *a, struct site *site, const struct http_req
     }
 }
 
+void http_answer_status(struct http_answer *a, unsigned status)
+{
+    *a = (struct http_answer){0};
+    answer_status(a, status);
+}
+
 void http_answer_release(struct http_answer *a, struct site *site)
 {
     if (a->file)

@@ -33,6 +33,9 @@ struct http_answer {
  */
 void http_answer(struct http_answer *, struct site *, const struct http_request *, int64_t now);
 
+/* Makes an answer that is nothing but its status. */
+void http_answer_status(struct http_answer *, unsigned status);
+
 void http_answer_release(struct http_answer *, struct site *);
 
 /* Writes the head, with `date` as http_date_format has it. Returns its length. */

@@ -11,6 +11,9 @@
  * read into memory that the sessions share, and copied; what the socket does not take of it is read
  * again.
  *
+ * A POST for the gate may be answered later: until then its session waits, and the next requests
+ * wait in the socket.
+ *
  * Most responses are taken by the socket whole and at once. Then the three phases are one pass
  * through `receive`, and nothing is allocated but the request.
  */
@@ -45,6 +48,9 @@ struct http_session {
     struct in_addr peer;          /* if there is a log */
     struct http_request *request; /* what has arrived of it, and until it is answered; else NULL */
 
+    bool in_gate; /* the gate has the request, and its answer may come */
+    void *asked;  /* what is to be cancelled then; NULL: nothing */
+
     /* The response under way. */
     bool sending;
     bool close_after; /* it is the last one */
@@ -64,6 +70,8 @@ struct http {
     void *log_context;
     struct strait_env *env;
     struct site *site;              /* NULL: the built-in page */
+    struct http_gate gate;          /* without a prefix there is none */
+    size_t posted;                  /* bytes of memory for bodies */
     struct http_sessions waiting;   /* for a request, the longest first */
     struct http_sessions receiving; /* one that has not come whole at once, likewise */
     int64_t date_time;              /* of `date` */
@@ -151,6 +159,8 @@ static void end_response(struct http_session *h)
         http_answer_release(&h->answer, http_of(h)->site);
     }
     h->sending = false;
+    if (h->request)
+        http_request_release(h->request);
     free(h->request);
     free(h->head_rest);
     if (h->block)
@@ -289,15 +299,12 @@ static const char *date_of(struct http *http, int64_t now)
     return http->date;
 }
 
-/* Answers the request, which is done. */
-static enum progress respond(struct http_session *h)
+/* Sends the answer, which is known. */
+static enum progress begin_response(struct http_session *h)
 {
     struct http *http = http_of(h);
     const struct http_request *r = h->request;
     struct http_answer *a = &h->answer;
-    leave_list(h);
-    h->time = http->env->wall_clock(http->env) / (int64_t)NS_PER_S;
-    http_answer(a, http->site, r, h->time);
     h->sending = true;
     h->close_after = h->close_after || !r->keep_alive;
     h->head = http->head;
@@ -322,6 +329,49 @@ static enum progress respond(struct http_session *h)
     return send_response(h);
 }
 
+/* ---- The gate ---- */
+
+void http_post_answer(struct http_post *post, unsigned status, const char *type, char *body,
+                      size_t length)
+{
+    struct http_session *h = (struct http_session *)(void *)post;
+    bool later = h->asked != NULL;
+    h->in_gate = false;
+    h->asked = NULL;
+    if (body)
+        h->answer = (struct http_answer){
+            .status = status, .type = type, .length = length, .text = body, .page = body};
+    else
+        http_answer_status(&h->answer, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    if (later)
+        begin_response(h);
+}
+
+/* Lets the gate answer a post. */
+static enum progress ask(struct http_session *h)
+{
+    struct http *http = http_of(h);
+    h->in_gate = true;
+    void *asked = http->gate.ask(http->gate.context, (struct http_post *)(void *)h, h->request);
+    if (!h->in_gate)
+        return begin_response(h);
+    h->asked = asked;
+    session_watch(&h->session, 0);
+    return PENDING;
+}
+
+/* Answers the request, which is done. */
+static enum progress respond(struct http_session *h)
+{
+    struct http *http = http_of(h);
+    leave_list(h);
+    h->time = http->env->wall_clock(http->env) / (int64_t)NS_PER_S;
+    if (h->request->post && h->request->status == 0)
+        return ask(h);
+    http_answer(&h->answer, http->site, h->request, h->time);
+    return begin_response(h);
+}
+
 /* ---- Receiving ---- */
 
 static bool begin_request(struct http_session *h)
@@ -331,7 +381,10 @@ static bool begin_request(struct http_session *h)
         session_abort(&h->session);
         return false;
     }
+    struct http *http = http_of(h);
     http_request_init(h->request);
+    h->request->gate = http->gate.prefix ? &http->gate : NULL;
+    h->request->memory = &http->posted;
     leave_list(h);
     return true;
 }
@@ -339,6 +392,11 @@ static bool begin_request(struct http_session *h)
 /* Starts the time of a request that is not done when it begins to be read, and when its head is. */
 static void limit_time(struct http_session *h, bool began, bool head_was_done)
 {
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    /* RFC 9110 10.1.1. Whom it does not reach, for want of room, sends the body in a while anyway.
+     */
+    if (h->request->continues && !head_was_done)
+        session_send(&h->session, go_on, sizeof(go_on) - 1);
     if (began)
         join_list(h, &http_of(h)->receiving);
     if (h->request->head_done != head_was_done)
@@ -403,7 +461,9 @@ static void ready(struct session *s, short revents)
 {
     (void)revents;
     struct http_session *h = (struct http_session *)s;
-    if (h->sending)
+    if (h->in_gate)
+        session_close(s); /* it has failed */
+    else if (h->sending)
         send_response(h);
     else
         receive(h);
@@ -413,7 +473,9 @@ static void ready(struct session *s, short revents)
 static void idle(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
-    if (h->sending) {
+    if (h->in_gate) {
+        session_active(s); /* the gate keeps its own time */
+    } else if (h->sending) {
         session_abort(s);
     } else if (h->request) {
         h->request->status = HTTP_STATUS_REQUEST_TIMEOUT;
@@ -429,7 +491,7 @@ static void stop(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
     h->close_after = true;
-    if (h->sending)
+    if (h->sending || h->in_gate)
         return;
     leave_list(h);
     session_finish(s);
@@ -438,7 +500,10 @@ static void stop(struct session *s)
 static void closed(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
+    struct http *http = http_of(h);
     leave_list(h);
+    if (h->asked)
+        http->gate.cancel(h->asked);
     end_response(h);
 }
 
@@ -471,6 +536,8 @@ struct server *http_start(struct strait *stack, struct strait_env *env,
         return NULL;
     http->log = config->log;
     http->log_context = config->log_context;
+    if (config->gate)
+        http->gate = *config->gate;
     http->env = env;
     http->date_time = -1;
     TAILQ_INIT(&http->waiting);

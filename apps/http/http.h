@@ -17,11 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/gate.h"
 #include "server.h"
 
 struct http_config {
     uint16_t port;
     const char *root; /* a directory of the environment; NULL: one built-in page */
+
+    const struct http_gate *gate; /* copied; NULL: POST is not allowed */
 
     /* Takes a line of the access log, with its end, for each request that was answered; or NULL. */
     void (*log)(void *log_context, const char *line, size_t length);

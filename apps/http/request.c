@@ -2,8 +2,13 @@
 #include "http/request.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "http/gate.h"
+
+#define BODY_ROOM ((size_t)1024) /* at first */
 
 /* ---- The callbacks of http-parser: a negative result ends parsing ---- */
 
@@ -51,6 +56,10 @@ static const char *const field_names[HTTP_OTHER] = {
     [HTTP_REFERER] = "referer",
     [HTTP_USER_AGENT] = "user-agent",
     [HTTP_TRANSFER_ENCODING] = "transfer-encoding",
+    [HTTP_CONTENT_TYPE] = "content-type",
+    [HTTP_CONTENT_ENCODING] = "content-encoding",
+    [HTTP_CONNECT_TIMEOUT] = "connect-timeout-ms",
+    [HTTP_ONCE] = "strait-once-bin",
 };
 
 static bool name_is(const struct http_request *r, const char *name)
@@ -137,6 +146,18 @@ static unsigned check_coding(const struct http_request *r)
     return chunked ? 0 : HTTP_STATUS_NOT_IMPLEMENTED;
 }
 
+static size_t body_max(const struct http_request *r)
+{
+    return r->post ? r->gate->body_max : HTTP_BODY_BYTES_MAX;
+}
+
+static bool is_post(const struct http_request *r)
+{
+    size_t length = r->gate ? strlen(r->gate->prefix) : 0;
+    return r->gate && r->parser.method == HTTP_POST && r->target_bytes >= length &&
+           memcmp(r->text, r->gate->prefix, length) == 0;
+}
+
 static int on_headers_complete(http_parser *parser)
 {
     struct http_request *r = parser->data;
@@ -154,22 +175,46 @@ static int on_headers_complete(http_parser *parser)
         return end(r, status);
     if (parser->method == HTTP_CONNECT)
         return end(r, HTTP_STATUS_METHOD_NOT_ALLOWED);
-    if (parser->method != HTTP_GET && parser->method != HTTP_HEAD)
+    r->post = is_post(r);
+    if (parser->method != HTTP_GET && parser->method != HTTP_HEAD && !r->post)
         r->status = HTTP_STATUS_METHOD_NOT_ALLOWED;
     bool has_length = (parser->flags & F_CONTENTLENGTH) != 0;
-    if (has_length && parser->content_length > HTTP_BODY_BYTES_MAX)
+    if (has_length && parser->content_length > body_max(r))
         return end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE);
     /* RFC 9110 10.1.1: the final answer, instead of 100, spares the peer the sending of a body. */
     bool has_body = (has_length && parser->content_length > 0) || (parser->flags & F_CHUNKED);
-    return r->expects && has_body ? end(r, r->status) : 0;
+    r->continues = r->post && r->expects && has_body;
+    return r->expects && has_body && !r->post ? end(r, r->status) : 0;
+}
+
+/* Adds to the body of a post; memory follows what has come. Returns 0 or a status. */
+static unsigned keep_body(struct http_request *r, const char *at, size_t length)
+{
+    size_t room = r->body_room > 0 ? r->body_room : BODY_ROOM;
+    while (room < r->body_bytes + length)
+        room *= 2;
+    if (room > r->body_room) {
+        char *body =
+            *r->memory + room - r->body_room <= HTTP_POSTED_MAX ? realloc(r->body, room) : NULL;
+        if (!body)
+            return HTTP_STATUS_SERVICE_UNAVAILABLE;
+        *r->memory += room - r->body_room;
+        r->body = body;
+        r->body_room = room;
+    }
+    memcpy(r->body + r->body_bytes, at, length);
+    return 0;
 }
 
 static int on_body(http_parser *parser, const char *at, size_t length)
 {
     struct http_request *r = parser->data;
-    (void)at;
+    r->continues = false;
+    if (length > body_max(r) - r->body_bytes)
+        return end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE);
+    unsigned status = r->post ? keep_body(r, at, length) : 0;
     r->body_bytes += length;
-    return r->body_bytes > HTTP_BODY_BYTES_MAX ? end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE) : 0;
+    return status != 0 ? end(r, status) : 0;
 }
 
 static int on_message_complete(http_parser *parser)
@@ -219,6 +264,15 @@ void http_request_init(struct http_request *r)
     memset(r, 0, offsetof(struct http_request, text));
     http_parser_init(&r->parser, HTTP_REQUEST);
     r->parser.data = r;
+}
+
+void http_request_release(struct http_request *r)
+{
+    if (r->body_room > 0)
+        *r->memory -= r->body_room;
+    free(r->body);
+    r->body = NULL;
+    r->body_room = 0;
 }
 
 size_t http_request_feed(struct http_request *r, const char *bytes, size_t length)

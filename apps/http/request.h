@@ -15,6 +15,7 @@
 #define HTTP_HEAD_BYTES_MAX   8192        /* request line and header fields; beyond it 431 */
 #define HTTP_TARGET_BYTES_MAX 8000        /* RFC 9112 3 wants that much at least; beyond it 414 */
 #define HTTP_BODY_BYTES_MAX   (64 * 1024) /* of a body that nobody wants; beyond it 413 */
+#define HTTP_POSTED_MAX       (64u << 20) /* of the bodies of posts, of a server; beyond it 503 */
 #define HTTP_FIELDS_MAX       16          /* field lines that are kept; beyond it 431 */
 
 /* The header fields whose values are kept. */
@@ -29,7 +30,11 @@ enum http_field_name {
     HTTP_REFERER,
     HTTP_USER_AGENT,
     HTTP_TRANSFER_ENCODING,
-    HTTP_OTHER, /* none of these */
+    HTTP_CONTENT_TYPE,
+    HTTP_CONTENT_ENCODING,
+    HTTP_CONNECT_TIMEOUT, /* connect-timeout-ms, of the Connect protocol */
+    HTTP_ONCE,            /* strait-once-bin: rpc/grpc_field.h */
+    HTTP_OTHER,           /* none of these */
 };
 
 /* One field line; its value is a part of http_request.text. */
@@ -38,10 +43,20 @@ struct http_field {
     uint16_t offset, length;
 };
 
+struct http_gate;
+
 struct http_request {
+    /* What POST is allowed for, and where its bytes are counted; set behind http_request_init. */
+    const struct http_gate *gate; /* NULL: for nothing */
+    size_t *memory;
+
     /* The result, once `done`. */
     bool done;
-    unsigned status;  /* the error to answer; 0: a GET or HEAD of `target` that is in order */
+    unsigned status; /* the error to answer; 0: a GET or HEAD of `target`, or a `post`, in order */
+    bool post;       /* POST, for the gate */
+    bool continues;  /* the peer waits for 100 (Continue) before it sends the body */
+    char *body;      /* of a post, `body_bytes` of it */
+    size_t body_bytes;
     bool head;        /* HEAD: the answer has no body */
     bool keep_alive;  /* another request may follow on the connection */
     bool version_1_0; /* the peer takes a connection for closed unless it is told */
@@ -53,7 +68,7 @@ struct http_request {
     /* Private to request.c. */
     http_parser parser;
     size_t head_bytes;
-    size_t body_bytes;
+    size_t body_room;
     unsigned bound_status; /* the status for a bound that the head has passed; 0: none */
     bool in_value;         /* the last thing seen of the header was (a part of) a value */
     bool in_field;         /* and it is kept */
@@ -68,6 +83,9 @@ struct http_request {
 
 /* Makes ready for a request. */
 void http_request_init(struct http_request *);
+
+/* Frees the body. */
+void http_request_release(struct http_request *);
 
 /*
  * Takes bytes of the connection until the request is done; `length` is at least 1. Returns how many
