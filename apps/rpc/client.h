@@ -122,7 +122,8 @@ struct rpc_call *rpc_call_start(struct rpc_channel *, const struct rpc_procedure
 typedef void rpc_message_ended(void *context, struct rpc_reply, const uint8_t *result,
                                const struct rpc_detail *);
 
-/* The same for arguments and results of any size (RPC_ANY_SIZE), on a wire of messages. */
+/* The same on a wire of messages, where more is told; arguments and results may be of any size
+ * (RPC_ANY_SIZE). */
 struct rpc_call *rpc_message_start(struct rpc_channel *, const struct rpc_procedure *,
                                    const uint8_t *arguments, size_t argument_bytes,
                                    uint64_t deadline_ns, rpc_message_ended *ended, void *context);

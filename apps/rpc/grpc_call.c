@@ -7,10 +7,11 @@
  *       |                       `--> error --> status alone
  *       `--> messages ------> rpc_stream --> head, messages as they come, status
  *
- * A stream is answered once, by `answer` or `refuse_http`, and from then on what its client still
- * sends is thrown away. Bytes of a body are given back to HTTP/2's windows when they are taken:
- * when a message is complete or under way within the bounds of memory, and, in a conversation, not
- * while its answers wait for their reader.
+ * A stream is answered once, by `answer` or `refuse_http`. What its client still sends is thrown
+ * away, within the window that it has: for LINGER_NS, since some clients take a reset that comes
+ * while they send for a failure, and lose the answer. Bytes of a body are given back to HTTP/2's
+ * windows when they are taken: when a message is complete or under way within the bounds of memory,
+ * and, in a conversation, not while its answers wait for their reader.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 #include "rpc/grpc_session.h"
 
+#define LINGER_NS        RPC_S
 #define HEAD_FIELD_BYTES 32 /* RFC 9113 6.5.2: what each field counts beside its bytes */
 
 static struct grpc *grpc_of_stream(const struct grpc_stream *s)
@@ -277,6 +279,11 @@ static void deadline_expired(void *owner, struct strait_timer *timer)
     (void)owner;
     struct grpc_stream *s =
         (struct grpc_stream *)(void *)((char *)timer - offsetof(struct grpc_stream, deadline));
+    if (s->answered) {
+        nghttp2_submit_rst_stream(s->of->h2.session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        grpc_wake(s->of);
+        return;
+    }
     if (!s->job)
         rpc_counters(grpc_of_stream(s)->rpc)->requests_cut_off++;
     answer(s, RPC_DEADLINE_EXCEEDED, rpc_code_text(RPC_DEADLINE_EXCEEDED));
@@ -372,7 +379,6 @@ void grpc_stream_head_ends(struct grpc_stream *s)
         return;
     }
     s->deadline_ns = env->now(env) + time_of(s);
-    s->deadline.expired = deadline_expired;
     env->timer_start(env, &s->deadline, s->deadline_ns);
     if (is_conversation(s))
         begin_stream(s);
@@ -418,9 +424,11 @@ static size_t take(struct grpc_stream *s, const uint8_t *bytes, size_t length)
 
 void grpc_stream_data(struct grpc_stream *s, const uint8_t *bytes, size_t length)
 {
+    if (s->answered) {
+        nghttp2_session_consume_connection(s->of->h2.session, length);
+        return;
+    }
     size_t taken = s->held.length == 0 ? take(s, bytes, length) : 0;
-    if (s->answered)
-        taken = length;
     give_window(s, taken);
     if (taken < length && !grpc_bytes_add(&s->held, bytes + taken, length - taken))
         answer_no_memory(s);
@@ -483,6 +491,12 @@ bool grpc_stream_go_on(struct grpc_stream *s)
 
 /* ---- Its life -------------------------------------------------------------------------------- */
 
+void grpc_stream_linger(struct grpc_stream *s)
+{
+    struct strait_env *env = grpc_of_stream(s)->env;
+    env->timer_start(env, &s->deadline, env->now(env) + LINGER_NS);
+}
+
 void grpc_stream_stop(struct grpc_stream *s)
 {
     if (s->answered || !s->method.procedure || !s->method.procedure->streaming)
@@ -500,6 +514,7 @@ struct grpc_stream *grpc_stream_new(struct grpc_session *g, int32_t id)
     s->of = g;
     s->id = id;
     s->in.max = grpc->message_max;
+    s->deadline.expired = deadline_expired;
     TAILQ_INSERT_TAIL(&g->streams, s, link);
     g->stream_count++;
     grpc->streams++;

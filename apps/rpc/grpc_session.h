@@ -68,8 +68,8 @@ struct grpc_stream {
     struct rpc_method method;
     struct grpc_head head;
     uint64_t deadline_ns;
-    struct strait_timer deadline;
-    struct rpc_job *job; /* while it runs */
+    struct strait_timer deadline; /* once it is answered, that of the rest of the request */
+    struct rpc_job *job;          /* while it runs */
     struct grpc_frame in;
     bool message_taken;     /* the one of a call that has one */
     struct grpc_bytes held; /* what has come while there was no room for answers */
@@ -112,6 +112,9 @@ void grpc_stream_ends(struct grpc_stream *);
 /* To be called when something has been sent: goes on with what waited for room, if there is some.
  * Returns whether it has. */
 bool grpc_stream_go_on(struct grpc_stream *);
+
+/* The answer has been sent, and its request is not whole. */
+void grpc_stream_linger(struct grpc_stream *);
 
 /* The server stops: a call that would never end by itself is ended. */
 void grpc_stream_stop(struct grpc_stream *);

@@ -90,20 +90,14 @@ static void message_ended(void *context, struct rpc_reply reply, const uint8_t *
                           const struct rpc_detail *detail)
 {
     struct single *s = context;
-    s->ended = true;
-    s->result =
-        result ? s->print(s, result, detail->result_bytes) : tell_failure(s, reply, detail->text);
-    strait_loop_stop(s->station->loop);
-}
-
-static void words_ended(void *context, struct rpc_reply reply, const uint8_t *result)
-{
-    struct single *s = context;
     uint8_t message[MESSAGE_OF_WORDS_MAX];
+    size_t length = detail->result_bytes;
+    if (result && s->method->procedure->result_bytes != RPC_ANY_SIZE) {
+        length = message_from_words(s->method->output, result, message);
+        result = message;
+    }
     s->ended = true;
-    s->result = result
-                    ? s->print(s, message, message_from_words(s->method->output, result, message))
-                    : tell_failure(s, reply, "");
+    s->result = result ? s->print(s, result, length) : tell_failure(s, reply, detail->text);
     strait_loop_stop(s->station->loop);
 }
 
@@ -122,10 +116,10 @@ int message_call_make(struct station *station, struct rpc_channel *channel,
     struct single s = {
         .station = station, .name = c->name, .method = &c->method, .print = print_json};
     const struct rpc_procedure *p = c->method.procedure;
-    if (p->argument_bytes == RPC_ANY_SIZE)
-        return wait_for(&s, rpc_message_start(channel, p, c->request.bytes, c->request.length,
-                                              deadline_ns, message_ended, &s));
-    return wait_for(&s, rpc_call_start(channel, p, c->words, deadline_ns, words_ended, &s));
+    bool is_words = p->argument_bytes != RPC_ANY_SIZE;
+    return wait_for(&s, rpc_message_start(channel, p, is_words ? c->words : c->request.bytes,
+                                          is_words ? p->argument_bytes : c->request.length,
+                                          deadline_ns, message_ended, &s));
 }
 
 /* ---- The list ---- */
