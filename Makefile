@@ -105,6 +105,7 @@ FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard a
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
+EXAMPLE_GRPC := $(OUT)/tests/readme_grpc/server
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim model same hashes corpus
 .PHONY: fuzzers fuzz interop oracle posix bench asan mutants lint layers requirements settings header
@@ -241,6 +242,18 @@ $(EXAMPLE_RPC): $(EXAMPLE_RPC).c $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	$(Q)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -Istack -Iapps $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ \
 		$(PROGRAM_LIBS)
 
+# And this one on messages of its own; the client beside it is in Python.
+$(EXAMPLE_GRPC): README.md $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)for part in "// greet.proto:greet.proto" "/* A service of one method:server.c" \
+			"# Calls demo.Greeter:client.py"; do \
+		awk -v first="$${part%:*}" '/^```/ { on = 0 } index($$0, first) == 1 { on = 1 } on' $< \
+			>$(@D)/$${part##*:} || exit 1; done
+	$(Q)cd $(@D) && protoc-c --c_out=. greet.proto && protoc --python_out=. greet.proto
+	$(Q)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -Istack -Iapps -I$(@D) $(STRAIT_LDFLAGS) $(LDFLAGS) \
+		-o $@ $(@D)/server.c $(@D)/greet.pb-c.c $(filter %.o,$^) $(PROGRAM_LIBS)
+
 run = @for program in $(1); do echo "== $$program"; $(2) $$program || exit 1; done
 
 unit: $(UNIT) ## the leaves, each alone
@@ -303,8 +316,9 @@ TIME ?= 60
 fuzz: fuzzers ## runs each fuzz target for TIME seconds (60)
 	scripts/fuzz $(TIME)
 
-interop: $(INTEROP) $(EXAMPLE) $(EXAMPLE_RPC) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
-	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) EXAMPLE_RPC=$(EXAMPLE_RPC) scripts/sandbox)
+interop: $(INTEROP) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
+	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) EXAMPLE_RPC=$(EXAMPLE_RPC) \
+		EXAMPLE_GRPC=$(EXAMPLE_GRPC) scripts/sandbox)
 
 oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
@@ -320,7 +334,7 @@ install-test: all ## programs in C and C++ build against what `make install` ins
 posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
 	$(call run,$(POSIX),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(KV) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(KV) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.

@@ -127,6 +127,15 @@ static void a_browser_fetches_json(void **state)
     assert_int_equal(run_command(output, sizeof(output), "rm -rf %s", root), 0);
 }
 
+static void the_example_of_the_readme_greets(void **state)
+{
+    (void)state;
+    expect(0, "Hello, Ada!\n",
+           "\"$EXAMPLE_GRPC\" & pid=$!; "
+           "for i in $(seq 200); do nc -z 127.0.0.1 7001 && break; sleep 0.05; done; "
+           "timeout 20 /usr/bin/python3 \"$(dirname \"$EXAMPLE_GRPC\")/client.py\"; kill $pid");
+}
+
 /* ---- Strait calls ---- */
 
 #define CALL "timeout 20 \"$STRAIT\" rpc "
@@ -175,6 +184,7 @@ int main(void)
         GRPC_TEST(h2load_and_curl_call),
         GRPC_TEST(curl_calls_in_json),
         GRPC_TEST(a_browser_fetches_json),
+        GRPC_TEST(the_example_of_the_readme_greets),
         GRPC_TEST(the_command_calls_lists_and_asks_for_health),
         GRPC_TEST(a_server_of_grpcio_is_called),
     };
