@@ -84,7 +84,10 @@ helpers = $(filter $(dir $(1))%,$(HARNESS_SRC)) $(BORROWED_$(dir $(1)))
 # Messages: C by protobuf-c, and all files described in one set of bytes, for reflection.
 PROTO := $(wildcard apps/*/*.proto)
 PROTO_C := $(PROTO:apps/%.proto=$(GEN)/%.pb-c.c)
-PROTO_H := $(PROTO_C:.c=.h)
+# That of the worlds' counter, which only tests have.
+TEST_PROTO_C := $(GEN)/sim/counter.pb-c.c
+TEST_PROTO_OBJ := $(TEST_PROTO_C:$(GEN)/%.c=$(OBJ)/gen-tests/%.o)
+PROTO_H := $(PROTO_C:.c=.h) $(TEST_PROTO_C:.c=.h)
 PROTO_OBJ := $(PROTO_C:$(GEN)/%.c=$(OBJ)/gen/%.o) $(OBJ)/gen/descriptors.o
 
 LIB_OBJ := $(call objects,$(LIB_SRC))
@@ -155,6 +158,11 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: apps/%.proto
 	@echo "  PROTO $<"
 	$(Q)protoc-c --proto_path=apps --c_out=$(GEN) $<
 
+$(TEST_PROTO_C) $(TEST_PROTO_C:.c=.h) &: tests/sim/counter.proto
+	@mkdir -p $(GEN)
+	@echo "  PROTO $<"
+	$(Q)protoc-c --proto_path=tests --c_out=$(GEN) $<
+
 $(GEN)/descriptors.bin: $(PROTO)
 	@mkdir -p $(GEN)
 	$(Q)protoc --proto_path=apps --descriptor_set_out=$@ --include_imports $^
@@ -165,10 +173,17 @@ $(GEN)/descriptors.c: $(GEN)/descriptors.bin
 		echo 'const size_t rpc_descriptors_bytes = sizeof(rpc_descriptors);'; } >$@
 
 # What its asserts would find, a message of another type, is no matter of input.
-$(OBJ)/gen/%.o: $(GEN)/%.c Makefile | $(PROTO_H)
+define compile_messages
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(STRAIT_CFLAGS) -DNDEBUG $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+endef
+
+$(OBJ)/gen/%.o: $(GEN)/%.c Makefile | $(PROTO_H)
+	$(compile_messages)
+
+$(OBJ)/gen-tests/%.o: $(GEN)/%.c Makefile | $(PROTO_H)
+	$(compile_messages)
 
 # ---- Installation ---------------------------------------------------------------------------------
 
@@ -212,7 +227,7 @@ uninstall: ## takes away what install, of the same PREFIX and DESTDIR, has put t
 # A test program is its own file, its helpers, and everything but main.
 .SECONDEXPANSION:
 $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
-		$(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
+		$(TEST_PROTO_OBJ) $(APP_OBJ) $(BESIDE_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PROGRAM_LIBS)
@@ -386,6 +401,6 @@ clean: ## removes build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
--include $(PROTO_OBJ:.o=.d)
+-include $(PROTO_OBJ:.o=.d) $(TEST_PROTO_OBJ:.o=.d)
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(BESIDE_LIB) $(APP_SRC) apps/strait.c \
 	$(TEST_SRC) $(HARNESS_SRC))

@@ -11,6 +11,7 @@
 #include "check_calls.h"
 #include "primes/stubs.h"
 #include "rpc/classic.h"
+#include "rpc/grpc.h"
 #include "sim/world.h"
 
 #define MS UINT64_C(1000000)
@@ -24,13 +25,16 @@
 
 #define TROUBLE_NS (20 * S) /* in which calls begin and faults strike */
 #define FINISH_NS  (15 * S) /* the longest deadline, and some more; the last calls are in it */
-#define REST_NS    (90 * S) /* until the last connection is gone: TIME-WAIT, and its retries */
+/* Until the last connection is gone: TIME-WAIT, and its retries; or the ping that finds out that
+ * a client has crashed. */
+#define REST_NS (200 * S)
 
 struct client {
     struct call_world *world;
     struct world_host *host;
     struct world_link *link;
     struct rpc_channel *channel; /* NULL: down */
+    bool grpc;                   /* else the classic wire */
 };
 
 /* What is to be called, and what became of it. */
@@ -171,9 +175,10 @@ static void client_start(void *app, struct strait *stack, struct strait_env *env
     const struct rpc_channel_config config = {
         .host = stream_host_strait(stack, env),
         .server = {.sin_family = AF_INET,
-                   .sin_port = htons(CLASSIC_PORT),
+                   .sin_port = htons(c->grpc ? GRPC_PORT : CLASSIC_PORT),
                    .sin_addr = address_of(index, 1)},
-        .wire = &rpc_classic_wire,
+        .wire = c->grpc ? &rpc_grpc_wire : &rpc_classic_wire,
+        .messages = counter_messages,
     };
     c->channel = rpc_channel_new(&config);
     CHECK(c->channel);
@@ -181,7 +186,8 @@ static void client_start(void *app, struct strait *stack, struct strait_env *env
 
 static void note_attempts(struct client *c)
 {
-    c->world->totals.attempts += rpc_channel_counters(c->channel)->attempts;
+    if (c->channel)
+        c->world->totals.attempts += rpc_channel_counters(c->channel)->attempts;
 }
 
 static void client_crash(void *app)
@@ -329,6 +335,7 @@ static void add_client(struct call_world *w)
     struct client *c = &w->clients[i];
     const struct world_app app = {client_start, client_crash, c};
     c->world = w;
+    c->grpc = chance(w, 50);
     c->host = world_add_host(w->world, names[i], NULL, &app);
     CHECK(c->host);
     const struct world_end ends[2] = {{w->server, address_of(i, 1)}, {c->host, address_of(i, 2)}};
@@ -432,9 +439,6 @@ static void check_rest(struct call_world *w)
 static void sum_up(struct call_world *w)
 {
     struct call_world_totals *t = &w->totals;
-    for (size_t i = 0; i < w->client_count; i++)
-        if (w->clients[i].channel)
-            note_attempts(&w->clients[i]);
     for (size_t i = 0; i < w->call_count; i++) {
         const struct call_record *r = &w->records[i];
         bool ended = r->fate == CALL_ENDED;
@@ -446,12 +450,25 @@ static void sum_up(struct call_world *w)
     t->virtual_ns = world_now(w->world);
 }
 
+/* Connections that calls share do not end by themselves. */
+static void close_channels(void *argument)
+{
+    struct call_world *w = argument;
+    for (size_t i = 0; i < w->client_count; i++) {
+        struct client *c = &w->clients[i];
+        note_attempts(c);
+        rpc_channel_free(c->channel);
+        c->channel = NULL;
+    }
+}
+
 uint32_t call_world_run(struct call_world *w, FILE *file)
 {
     w->told = file;
     if (world_run(w->world, TROUBLE_NS + S) == WORLD_NO_PROGRESS)
         violate(w, "nothing goes on");
     heal(w);
+    CHECK(world_at(w->world, TROUBLE_NS + FINISH_NS, close_channels, w) == 0);
     if (world_run(w->world, TROUBLE_NS + FINISH_NS) == WORLD_NO_PROGRESS ||
         world_run(w->world, TROUBLE_NS + FINISH_NS + REST_NS) == WORLD_NO_PROGRESS)
         violate(w, "nothing goes on in the end");

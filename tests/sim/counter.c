@@ -10,7 +10,9 @@
 #include "base/check.h"
 #include "primes/stubs.h"
 #include "rpc/classic.h"
+#include "rpc/grpc.h"
 #include "rpc/once.h"
+#include "sim/counter.pb-c.h"
 #include "store.h"
 
 #define APPLICATION  0x636f756e
@@ -27,7 +29,7 @@ struct counter {
     struct store *store;
     struct once *once;
     struct rpc_dispatcher *rpc;
-    struct server *server;
+    struct server *server, *grpc;
     sqlite3_stmt *add, *note, *set, *get;
     LIST_HEAD(, deed) deeds;
 };
@@ -236,6 +238,10 @@ const struct rpc_procedure counter_procedures[COUNTER_PROCEDURES] = {
         {.id = 12, .name = "get", .result_bytes = WORD, .class = RPC_PURE, .begin = get_sstub},
 };
 
+static const struct rpc_messages messages = {&counter__counter__descriptor, counter_procedures};
+
+const struct rpc_messages *const counter_messages[] = {&messages, &primes_messages, NULL};
+
 /* ---- Lives ---- */
 
 static void open_store(struct counter *c)
@@ -274,14 +280,19 @@ static void start(void *app, struct strait *stack, struct strait_env *env)
     open_store(c);
     c->rpc = rpc_new(env);
     CHECK(c->rpc && rpc_register(c->rpc, &service) == 0 && primes_serve(c->rpc) == 0);
+    const struct grpc_config grpc_config = {
+        .address = {.sin_family = AF_INET, .sin_port = htons(GRPC_PORT)},
+        .messages = counter_messages};
     c->server = classic_start(&host, c->rpc, &config);
-    CHECK(c->server);
+    c->grpc = grpc_start(&host, c->rpc, &grpc_config);
+    CHECK(c->server && c->grpc);
 }
 
 static void crash(void *app)
 {
     struct counter *c = app;
     server_free(c->server);
+    server_free(c->grpc);
     rpc_crash(c->rpc);
     for (struct deed *d; (d = LIST_FIRST(&c->deeds));) {
         LIST_REMOVE(d, link);
@@ -315,7 +326,7 @@ struct world_app counter_app(struct counter *c)
 
 size_t counter_sessions(const struct counter *c)
 {
-    return c->env ? server_sessions(c->server) : 0;
+    return c->env ? server_sessions(c->server) + server_sessions(c->grpc) : 0;
 }
 
 const struct rpc_counters *counter_counters(const struct counter *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A server for worlds: a counter that is kept in a store, the prime procedures beside it, and the
- * classic wire. A life opens the store with whatever the crash before has left.
+ * classic wire and gRPC. A life opens the store with whatever the crash before has left.
  */
 #ifndef TESTS_SIM_COUNTER_H
 #define TESTS_SIM_COUNTER_H
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "rpc/dispatch.h"
+#include "rpc/message.h"
 #include "sim/world.h"
 
 #define COUNTER_FILE "counter.db" /* tables counter and audit: a row for each addition */
@@ -21,6 +22,9 @@ enum { COUNTER_ADD, COUNTER_SET, COUNTER_GET, COUNTER_PROCEDURES };
  * get(): the counter (pure).
  */
 extern const struct rpc_procedure counter_procedures[COUNTER_PROCEDURES];
+
+/* The same by gRPC, with the primes; ends with NULL. */
+extern const struct rpc_messages *const counter_messages[];
 
 /* What can be wrong with it, to show what it is good for. */
 enum counter_fault {
