@@ -104,7 +104,9 @@ POSIX := $(call programs,$(POSIX_SRC))
 BENCH := $(call programs,$(BENCH_SRC))
 LWIP := $(OUT)/tests/bench/lwip
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c) \
-	apps/rpc/classic.c apps/rpc/dispatch.c apps/rpc/rpc.c)
+	apps/offer.c apps/primes/primes.c apps/primes/stubs.c \
+	$(filter-out apps/rpc/command.c apps/rpc/message_command.c apps/rpc/once.c,\
+	$(wildcard apps/rpc/*.c))) $(PROTO_OBJ)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
@@ -316,7 +318,7 @@ corpus: $(CORPUS) ## the committed inputs of the fuzz targets
 $(OUT)/fuzz_%: $(call objects,$(filter tests/fuzz/%,$(HARNESS_SRC))) $(FUZZED_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -fsanitize=fuzzer \
-		-Wl,--defsym=LLVMFuzzerTestOneInput=$(@F) -o $@ $^ $(HTTP_LIBS)
+		-Wl,--defsym=LLVMFuzzerTestOneInput=$(@F) -o $@ $^ $(PROGRAM_LIBS)
 
 fuzzers: ## builds the fuzz targets, with clang
 ifeq ($(MODE),fuzz)

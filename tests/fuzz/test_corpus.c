@@ -97,6 +97,18 @@ static void requests_to_the_rpc_server(void **state)
 }
 
 /* The fuzzer begins with a way into each state: an input that is named after it. */
+static void bytes_as_a_client_of_grpc(void **state)
+{
+    (void)state;
+    run_all("grpc", fuzz_grpc);
+}
+
+static void bytes_as_messages(void **state)
+{
+    (void)state;
+    run_all("message", fuzz_message);
+}
+
 static void the_corpus_has_a_way_into_every_state(void **state)
 {
     static const struct {
@@ -133,6 +145,8 @@ int main(void)
         cmocka_unit_test(requests_to_the_http_server),
         cmocka_unit_test(requests_to_the_rpc_server),
         cmocka_unit_test(the_corpus_has_a_way_into_every_state),
+        cmocka_unit_test(bytes_as_a_client_of_grpc),
+        cmocka_unit_test(bytes_as_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
