@@ -288,8 +288,6 @@ static void free_streams(struct grpc_session *g)
 /* Whether nothing will be read or sent any more. */
 static bool is_over(const struct grpc_session *g)
 {
-    if (g->flooded)
-        return true;
     return (!g->draining || g->drained) && nghttp2_session_want_read(g->h2.session) == 0 &&
            nghttp2_session_want_write(g->h2.session) == 0;
 }
@@ -307,7 +305,7 @@ static void session_flush(struct grpc_session *g)
     if (progress == H2_FAILED ||
         nghttp2_session_get_outbound_queue_size(g->h2.session) > H2_QUEUE_MAX) {
         session_abort(&g->session);
-    } else if (is_over(g)) {
+    } else if (g->flooded || (progress == H2_SENT && is_over(g))) {
         free_streams(g);
         set_idle(g, false);
         session_finish(&g->session);
