@@ -398,7 +398,7 @@ static void the_server_is_confined_with_every_option(void **state)
     expect_served("/");
     int status = run_command(output, sizeof(output), "\"$STRAIT\" stat | grep -c LISTEN");
     assert_int_equal(status, 0);
-    assert_string_equal(output, "5\n");
+    assert_string_equal(output, "6\n");
     program_stop(p, SIGTERM);
     status = run_command(output, sizeof(output),
                          "tcpdump -r /run/strait-confine.pcap 2>/dev/null | head -1 | wc -l;"
