@@ -2,23 +2,27 @@
 /*
  * What the nodes of the key-value store say to each other: two-phase commit (2PC).
  *
- *   Message         From, to                 Durable before it is sent           Carries
- *   --------------  -----------------------  ----------------------------------
- * -------------------- VOTE-REQUEST    coordinator, worker      PREPARE (txid, operations,
- * operations, all participants) in the journal of     participants, epoch, the coordinator (client,
- * sequence) VOTE-COMMIT     worker, coordinator      PREPARE in the journal of the       values
- * read worker, which holds the locks VOTE-ABORT      worker, coordinator      nothing; or, if it
- * has answered an  the reason inquiry, an ABORT tombstone GLOBAL-COMMIT,  coordinator, workers the
- * decision, in the journal of     txid GLOBAL-ABORT                             the coordinator ACK
- * worker, coordinator      the decision, with the values and   txid the (client, sequence, outcome)
- *                                            row, in one transaction of the
- *                                            journal; locks are then released
- *   INQUIRE         worker in doubt, to      nothing                             participants
- *                   coordinator or
- *                   participant
- *   ANSWER          to the worker in doubt   an ABORT tombstone before a         committed,
- * aborted, participant answers "aborted"       pending, ended or unknown MARK coordinator, workers
- * nothing                             the low-water mark
+ *     Message         From, to                Durable before it is sent     Carries
+ *     --------------  ----------------------  ----------------------------  ----------------------
+ *     VOTE-REQUEST    coordinator, worker     PREPARE (txid, operations,    txid, operations, all
+ *                                             participants), in the         participants, epoch,
+ *                                             coordinator's journal         (client, sequence)
+ *     VOTE-COMMIT     worker, coordinator     PREPARE, in the worker's      values read
+ *                                             journal; locks are held
+ *     VOTE-ABORT      worker, coordinator     nothing; after an inquiry     the reason
+ *                                             was answered: a tombstone
+ *     GLOBAL-COMMIT,  coordinator, workers    the decision, in the          txid
+ *     GLOBAL-ABORT                            coordinator's journal
+ *     ACK             worker, coordinator     decision, values and the      txid
+ *                                             (client, sequence, outcome)
+ *                                             row, in one transaction; the
+ *                                             locks are released then
+ *     INQUIRE         worker in doubt, to     nothing                       participants
+ *                     coordinator or
+ *                     participant
+ *     ANSWER          to the worker in doubt  an ABORT tombstone, before a  committed, aborted,
+ *                                             participant says "aborted"    pending, ended, unknown
+ *     MARK            coordinator, workers    nothing                       the low-water mark
  *
  * A transaction is known by its txid = (coordinator, incarnation, sequence). The incarnation grows
  * durably at each start of the coordinator, so that no txid is used twice.
