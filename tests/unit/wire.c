@@ -44,6 +44,12 @@ void wire_run(struct wire *w)
     pair_run(w->pair, 20 * PAIR_MS);
 }
 
+struct sockaddr_in wire_address(uint32_t host, uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(host)};
+}
+
 int wire_stream(struct strait *stack, int flags)
 {
     int fd = strait_socket(stack, AF_INET, SOCK_STREAM | flags, 0);
@@ -81,6 +87,28 @@ int wire_connect(struct wire *w, int fd, uint16_t port)
     return strait_connect(w->left, fd, (struct sockaddr *)&server, sizeof(server));
 }
 
+int wire_connect_to(struct strait *stack, int fd, uint32_t host, uint16_t port)
+{
+    struct sockaddr_in name = wire_address(host, port);
+    return strait_connect(stack, fd, (struct sockaddr *)&name, sizeof(name));
+}
+
+struct sockaddr_in wire_name(struct strait *stack, int fd)
+{
+    struct sockaddr_in name;
+    socklen_t length = sizeof(name);
+    assert_int_equal(strait_getsockname(stack, fd, (struct sockaddr *)&name, &length), 0);
+    assert_int_equal(length, sizeof(name));
+    assert_int_equal(name.sin_family, AF_INET);
+    return name;
+}
+
+int wire_peer(struct strait *stack, int fd, struct sockaddr_in *name)
+{
+    socklen_t length = sizeof(*name);
+    return strait_getpeername(stack, fd, (struct sockaddr *)name, &length);
+}
+
 void wire_established(struct wire *w, int listener, int *client, int *server)
 {
     *client = wire_stream(w->left, SOCK_NONBLOCK);
@@ -89,6 +117,15 @@ void wire_established(struct wire *w, int listener, int *client, int *server)
     assert_int_equal(wire_connect(w, *client, WIRE_PORT), 0);
     *server = strait_accept4(w->right, listener, NULL, NULL, SOCK_NONBLOCK);
     assert_true(*server >= 0);
+}
+
+void wire_assert_carries(struct wire *w, int client, int server)
+{
+    char bytes[8];
+    assert_int_equal(strait_send(w->left, client, "hi", 2, 0), 2);
+    wire_run(w);
+    assert_int_equal(strait_recv(w->right, server, bytes, sizeof(bytes), 0), 2);
+    assert_memory_equal(bytes, "hi", 2);
 }
 
 void wire_reset(struct wire *w, struct strait *stack, int fd)
@@ -114,6 +151,12 @@ int wire_option(struct strait *stack, int fd, int level, int name)
     assert_int_equal(strait_getsockopt(stack, fd, level, name, &value, &length), 0);
     assert_int_equal(length, sizeof(value));
     return value;
+}
+
+void wire_set_option(struct strait *stack, int fd, int level, int name, int value)
+{
+    assert_int_equal(strait_setsockopt(stack, fd, level, name, &value, sizeof(value)), 0);
+    assert_int_equal(wire_option(stack, fd, level, name), value);
 }
 
 static int interrupted(struct strait_env *env, uint64_t deadline_ns)

@@ -39,6 +39,9 @@ void wire_free(struct wire *);
 /* Lets everything that is under way arrive and be answered: 10 round trips. */
 void wire_run(struct wire *);
 
+/* An address of IPv4; `host` in host order. */
+struct sockaddr_in wire_address(uint32_t host, uint16_t port);
+
 /* A TCP socket, and a UDP socket bound to a port (0: unbound). flags: 0 or SOCK_NONBLOCK. */
 int wire_stream(struct strait *, int flags);
 int wire_datagram(struct strait *, uint16_t port, int flags);
@@ -52,8 +55,18 @@ int wire_listener(struct wire *);
 /* Connects to a port of the server; returns what strait_connect does. */
 int wire_connect(struct wire *, int fd, uint16_t port);
 
+/* Connects to any address; returns what strait_connect does. */
+int wire_connect_to(struct strait *, int fd, uint32_t host, uint16_t port);
+
+/* The name of a socket, and that of its peer: returns what strait_getpeername does. */
+struct sockaddr_in wire_name(struct strait *, int fd);
+int wire_peer(struct strait *, int fd, struct sockaddr_in *name);
+
 /* A connection to the listener with non-blocking sockets at both ends. */
 void wire_established(struct wire *, int listener, int *client, int *server);
+
+/* Fails unless 2 bytes that the client sends arrive at the server. */
+void wire_assert_carries(struct wire *, int client, int server);
 
 /* Resets a connection from one end: closes the socket with SO_LINGER 0. */
 void wire_reset(struct wire *, struct strait *, int fd);
@@ -63,6 +76,9 @@ short wire_events(struct strait *, int fd, short events);
 
 /* An option that is an int. */
 int wire_option(struct strait *, int fd, int level, int name);
+
+/* Sets one, and fails unless it then has that value. */
+void wire_set_option(struct strait *, int fd, int level, int name, int value);
 
 /* From now on waits are interrupted at once, or not (the beginning). */
 void wire_interrupt(struct wire *, bool on);
