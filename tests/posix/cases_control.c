@@ -8,33 +8,6 @@
 #define LO_NUMBER 1 /* of the loopback interface */
 #define FOREIGN   0xc0000201u
 
-/* A message of one part with room for control data, aligned as a header of it. */
-struct message {
-    struct msghdr header;
-    struct iovec part;
-    struct sockaddr_in name;
-    char bytes[64];
-    union {
-        struct cmsghdr first;
-        char control[256];
-    };
-};
-
-static struct msghdr *to_receive(struct message *m)
-{
-    memset(m, 0, sizeof(*m));
-    m->part = (struct iovec){.iov_base = m->bytes, .iov_len = sizeof(m->bytes)};
-    m->header = (struct msghdr){
-        .msg_name = &m->name,
-        .msg_namelen = sizeof(m->name),
-        .msg_iov = &m->part,
-        .msg_iovlen = 1,
-        .msg_control = m->control,
-        .msg_controllen = sizeof(m->control),
-    };
-    return &m->header;
-}
-
 /* A message of one byte with one piece of control data. */
 static struct msghdr *to_send(struct message *m, int level, int type, const void *data, size_t size)
 {

@@ -22,40 +22,13 @@ static void ask(const struct posix *p, int fd)
     expect(BYTES, p->sendto(fd, REQUEST, BYTES, 0, name_of(&to), sizeof(to)));
 }
 
-/* A message that has come, with control data of one type. */
-struct message {
-    struct msghdr header;
-    struct iovec part;
-    struct sockaddr_in name;
-    uint8_t bytes[64];
-    union {
-        struct cmsghdr first;
-        char control[64];
-    };
-};
-
-static struct msghdr *empty(struct message *m)
-{
-    memset(m, 0, sizeof(*m));
-    m->part = (struct iovec){.iov_base = m->bytes, .iov_len = sizeof(m->bytes)};
-    m->header = (struct msghdr){
-        .msg_name = &m->name,
-        .msg_namelen = sizeof(m->name),
-        .msg_iov = &m->part,
-        .msg_iovlen = 1,
-        .msg_control = m->control,
-        .msg_controllen = sizeof(m->control),
-    };
-    return &m->header;
-}
-
 /* What comes with a reply, if the socket wants this. */
 static const void *asked_for(const struct posix *p, int fd, struct message *m, int name, int type,
                              size_t size)
 {
     expect(0, set_option(p, fd, IPPROTO_IP, name, 1));
     ask(p, fd);
-    expect(BYTES, p->recvmsg(fd, empty(m), 0));
+    expect(BYTES, p->recvmsg(fd, to_receive(m), 0));
     expect(0, set_option(p, fd, IPPROTO_IP, name, 0));
     assert_int_equal(m->first.cmsg_level, IPPROTO_IP);
     assert_int_equal(m->first.cmsg_type, type);
@@ -70,7 +43,7 @@ static void a_reply_comes_whole_and_from_no_port(const struct posix *p)
 
     expect(IPPROTO_ICMP, option(p, fd, SOL_SOCKET, SO_PROTOCOL));
     ask(p, fd);
-    expect(BYTES, p->recvmsg(fd, empty(&m), 0));
+    expect(BYTES, p->recvmsg(fd, to_receive(&m), 0));
     assert_int_equal(m.bytes[0], 0); /* echo reply */
     assert_int_equal(m.bytes[4] << 8 | m.bytes[5], port_of(p, fd));
     assert_memory_equal(m.bytes + 6, "\0\x07strait", 8);
@@ -98,7 +71,7 @@ static void a_request_takes_control_data(const struct posix *p)
     struct message m;
 
     expect(0, set_option(p, fd, IPPROTO_IP, IP_RECVTOS, 1));
-    empty(&m);
+    to_receive(&m);
     m.name = to;
     memcpy(m.bytes, REQUEST, BYTES);
     m.part.iov_len = BYTES;
@@ -110,7 +83,7 @@ static void a_request_takes_control_data(const struct posix *p)
     m.first.cmsg_type = IP_TTL;
     memcpy(CMSG_DATA(&m.first), &none, sizeof(none));
     expect_error(EINVAL, p->sendmsg(fd, &m.header, 0));
-    expect(BYTES, p->recvmsg(fd, empty(&m), 0));
+    expect(BYTES, p->recvmsg(fd, to_receive(&m), 0));
     assert_int_equal(*CMSG_DATA(&m.first), 0xb8);
 }
 
@@ -122,7 +95,7 @@ static void failures_can_be_kept_and_there_are_none_at_first(const struct posix 
     expect(0, option(p, fd, IPPROTO_IP, IP_RECVERR));
     expect(0, set_option(p, fd, IPPROTO_IP, IP_RECVERR, 1));
     expect(1, option(p, fd, IPPROTO_IP, IP_RECVERR));
-    expect_error(EAGAIN, p->recvmsg(fd, empty(&m), MSG_ERRQUEUE));
+    expect_error(EAGAIN, p->recvmsg(fd, to_receive(&m), MSG_ERRQUEUE));
 }
 
 static void an_identifier_is_no_port(const struct posix *p)
@@ -141,8 +114,8 @@ static void an_identifier_is_shared_unless_that_is_turned_off(const struct posix
     expect(1, option(p, first, SOL_SOCKET, SO_REUSEADDR));
     expect(0, p->bind(second, name_of(&in), sizeof(in)));
     ask(p, first);
-    expect(BYTES, p->recvmsg(second, empty(&m), MSG_DONTWAIT)); /* which was bound last */
-    expect_error(EAGAIN, p->recvmsg(first, empty(&m), MSG_DONTWAIT));
+    expect(BYTES, p->recvmsg(second, to_receive(&m), MSG_DONTWAIT)); /* which was bound last */
+    expect_error(EAGAIN, p->recvmsg(first, to_receive(&m), MSG_DONTWAIT));
     expect(0, set_option(p, alone, SOL_SOCKET, SO_REUSEADDR, 0));
     expect_error(EADDRINUSE, p->bind(alone, name_of(&in), sizeof(in)));
 }

@@ -102,3 +102,18 @@ short events(const struct posix *p, int fd, short wanted)
     p->poll(&one, 1, 0);
     return one.revents;
 }
+
+struct msghdr *to_receive(struct message *m)
+{
+    memset(m, 0, sizeof(*m));
+    m->part = (struct iovec){.iov_base = m->bytes, .iov_len = sizeof(m->bytes)};
+    m->header = (struct msghdr){
+        .msg_name = &m->name,
+        .msg_namelen = sizeof(m->name),
+        .msg_iov = &m->part,
+        .msg_iovlen = 1,
+        .msg_control = m->control,
+        .msg_controllen = sizeof(m->control),
+    };
+    return &m->header;
+}

@@ -135,4 +135,19 @@ int set_option(const struct posix *, int fd, int level, int name, int value);
 /* What poll says at once, of `wanted`. */
 short events(const struct posix *, int fd, short wanted);
 
+/* A message of one part with room for control data, aligned as a header of it. */
+struct message {
+    struct msghdr header;
+    struct iovec part;
+    struct sockaddr_in name;
+    uint8_t bytes[64];
+    union {
+        struct cmsghdr first;
+        char control[256];
+    };
+};
+
+/* Empties it, with room for all that may come. */
+struct msghdr *to_receive(struct message *);
+
 #endif
