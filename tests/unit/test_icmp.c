@@ -12,14 +12,6 @@
 #include "base/bytes.h"
 #include "lan.h"
 
-/* A datagram from 10.7.0.1 port 40000 to port 7, "hello", and one that goes the other way. */
-#define DATAGRAM_IN                                                                                \
-    "45 00 00 21 12 34 00 00 40 11 54 88 0a 07 00 01 0a 07 00 02"                                  \
-    "9c 40 00 07 00 0d 0b aa 68 65 6c 6c 6f"
-#define DATAGRAM_OUT                                                                               \
-    "45 00 00 21 00 00 40 00 40 11 26 bc 0a 07 00 02 0a 07 00 01"                                  \
-    "00 07 9c 40 00 0d 0b aa 68 65 6c 6c 6f"
-
 /* An echo request, identifier beef, sequence number 7, "strait", and its reply. */
 #define ECHO                                                                                       \
     "45 00 00 22 12 34 00 00 40 01 54 97 0a 07 00 01 0a 07 00 02"                                  \
@@ -253,7 +245,7 @@ static void an_error_is_told_to_the_transport_rfc1122_3_2_2(void **state)
     struct fixture *f = *state;
 
     lan_input_hex(f->lan, "45 00 00 3d 12 34 00 00 40 01 54 7c 0a 07 00 01 0a 07 00 02"
-                          "03 03 11 2c 00 00 00 00" DATAGRAM_OUT);
+                          "03 03 11 2c 00 00 00 00" LAN_DATAGRAM_OUT);
     assert_int_equal(f->errors, 1);
     assert_int_equal(f->last.type, 3);
     assert_int_equal(f->last.code, 3);
@@ -280,11 +272,12 @@ static void fragmentation_needed_tells_the_next_mtu_rfc1191_4(void **state)
     assert_int_equal(f->last.quote_bytes, 8);
 }
 
-/* Lets an error arrive that quotes DATAGRAM_OUT, its byte `at` changed, cut to `quoted` bytes. */
+/* Lets an error arrive that quotes LAN_DATAGRAM_OUT, its byte `at` changed, cut to `quoted` bytes.
+ */
 static void input_error(struct fixture *f, uint8_t type, size_t at, uint8_t value, size_t quoted)
 {
     uint8_t message[8 + 64] = {type, 0, 0, 0, 0, 0, 5, 0};
-    lan_hex(message + 8, 64, DATAGRAM_OUT);
+    lan_hex(message + 8, 64, LAN_DATAGRAM_OUT);
     message[8 + at] = value;
     mend_icmp(message, 8 + quoted);
     input_icmp(f, LAN_HOST, message, 8 + quoted);
@@ -339,7 +332,7 @@ static void an_error_sent_to_all_is_ignored(void **state)
     struct fixture *f = *state;
     uint8_t message[8 + 33] = {3, 3};
 
-    lan_hex(message + 8, 33, DATAGRAM_OUT);
+    lan_hex(message + 8, 33, LAN_DATAGRAM_OUT);
     mend_icmp(message, sizeof(message));
     input_icmp(f, INADDR_BROADCAST, message, sizeof(message));
     assert_int_equal(f->errors, 0);
@@ -352,9 +345,9 @@ static void an_error_quotes_the_packet_rfc1122_3_2_2(void **state)
 {
     struct fixture *f = *state;
 
-    lan_input_hex(f->lan, DATAGRAM_IN);
+    lan_input_hex(f->lan, LAN_DATAGRAM_IN);
     lan_expect_hex(f->lan, "45 00 00 3d 00 00 40 00 40 01 26 b0 0a 07 00 02 0a 07 00 01"
-                           "03 03 11 2c 00 00 00 00" DATAGRAM_IN);
+                           "03 03 11 2c 00 00 00 00" LAN_DATAGRAM_IN);
     assert_int_equal(counter(f, COUNTER_icmp_errors_out), 1);
 }
 
@@ -362,7 +355,7 @@ static void an_error_quotes_the_packet_rfc1122_3_2_2(void **state)
 static void input_long(struct fixture *f, size_t length)
 {
     uint8_t packet[1500] = {0};
-    lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
     store_be16(packet + 2, (uint16_t)length);
     lan_mend(packet);
     lan_input(f->lan, packet, length, NULL);
@@ -395,7 +388,7 @@ static void no_error_about_what_was_sent_to_all_rfc1122_3_2_2(void **state)
 {
     struct fixture *f = *state;
     uint8_t packet[64];
-    size_t length = lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    size_t length = lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     store_be32(packet + 16, INADDR_BROADCAST);
     lan_mend(packet);
@@ -463,7 +456,7 @@ static void no_error_about_a_later_fragment_rfc1122_3_2_2(void **state)
 static unsigned answers_to(struct fixture *f, uint32_t source, unsigned datagrams)
 {
     uint8_t packet[64];
-    size_t length = lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    size_t length = lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     store_be32(packet + 12, source);
     lan_mend(packet);

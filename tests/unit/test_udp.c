@@ -137,7 +137,7 @@ static void a_datagram_is_sent_rfc768(void **state)
 
     udp_lan_bind(f, 7);
     assert_int_equal(udp_lan_send(f, "hello", &f->peer, PEER_PORT), 0);
-    lan_expect_hex(f->lan, DATAGRAM_OUT);
+    lan_expect_hex(f->lan, LAN_DATAGRAM_OUT);
     assert_int_equal(udp_lan_counter(f, COUNTER_udp_datagrams_out), 1);
 }
 
@@ -150,7 +150,7 @@ static void a_connected_endpoint_sends_to_its_peer(void **state)
     udp_lan_bind(f, 7);
     assert_int_equal(udp_connect(&f->udp, &f->endpoint, &f->peer, PEER_PORT), 0);
     assert_int_equal(udp_lan_send(f, "hello", NULL, 0), 0);
-    lan_expect_hex(f->lan, DATAGRAM_OUT);
+    lan_expect_hex(f->lan, LAN_DATAGRAM_OUT);
 }
 
 static void the_first_datagram_binds_a_port(void **state)

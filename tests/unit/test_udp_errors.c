@@ -20,7 +20,7 @@ static void input_error(struct udp_lan *f, uint8_t type, uint8_t code, uint16_t 
     uint8_t packet[20 + 8 + 33];
     lan_hex(packet, sizeof(packet),
             "45 00 00 3d 12 34 00 00 40 01 54 7c 0a 07 00 01 0a 07 00 02"
-            "00 00 00 00 00 00 00 00" DATAGRAM_OUT);
+            "00 00 00 00 00 00 00 00" LAN_DATAGRAM_OUT);
     packet[20] = type;
     packet[21] = code;
     store_be16(packet + 48, port);
@@ -149,7 +149,7 @@ static void input_too_big(struct udp_lan *f, uint16_t mtu, uint16_t port, uint16
     uint8_t packet[20 + 8 + 33];
     lan_hex(packet, sizeof(packet),
             "45 00 00 3d 12 34 00 00 40 01 54 7c 0a 07 00 01 0a 07 00 02"
-            "03 04 00 00 00 00 00 00" DATAGRAM_OUT);
+            "03 04 00 00 00 00 00 00" LAN_DATAGRAM_OUT);
     store_be16(packet + 26, mtu);
     store_be16(packet + 30, 1028);
     store_be16(packet + 48, port);

@@ -24,7 +24,7 @@ static void a_datagram_is_received_with_its_sender(void **state)
 
     udp_lan_bind(f, 7);
     assert_int_equal(udp_events(&f->endpoint), POLLOUT);
-    lan_input_hex(f->lan, DATAGRAM_IN);
+    lan_input_hex(f->lan, LAN_DATAGRAM_IN);
     assert_int_equal(f->woken, 1);
     assert_int_equal(udp_events(&f->endpoint), POLLIN | POLLOUT);
     assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, false, &arrival), 5);
@@ -48,7 +48,7 @@ static void a_peek_leaves_the_datagram(void **state)
     struct iovec part = {bytes, sizeof(bytes)};
 
     udp_lan_bind(f, 7);
-    lan_input_hex(f->lan, DATAGRAM_IN);
+    lan_input_hex(f->lan, LAN_DATAGRAM_IN);
     assert_int_equal(udp_receive(&f->udp, &f->endpoint, &part, 1, true, NULL), 5);
     assert_string_equal(bytes, "hello");
     assert_int_equal(udp_lan_receive(f, bytes), 5);
@@ -62,7 +62,7 @@ static void a_datagram_is_spread_over_parts_and_cut_at_their_end(void **state)
     struct iovec parts[] = {{first, 2}, {NULL, 0}, {second, 2}};
 
     udp_lan_bind(f, 7);
-    lan_input_hex(f->lan, DATAGRAM_IN);
+    lan_input_hex(f->lan, LAN_DATAGRAM_IN);
     assert_int_equal(udp_receive(&f->udp, &f->endpoint, parts, 3, false, NULL), 5);
     assert_memory_equal(first, "he", 2);
     assert_memory_equal(second, "ll", 2);
@@ -97,7 +97,7 @@ static void a_wrong_checksum_is_dropped_rfc1122_4_1_3_4(void **state)
 {
     struct udp_lan *f = *state;
     uint8_t packet[64];
-    size_t length = lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    size_t length = lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     udp_lan_bind(f, 7);
     packet[length - 1] ^= 1;
@@ -112,7 +112,7 @@ static void a_datagram_without_checksum_is_received_rfc768(void **state)
     struct udp_lan *f = *state;
     uint8_t packet[64];
     char bytes[64];
-    size_t length = lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    size_t length = lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     udp_lan_bind(f, 7);
     store_be16(packet + 26, 0);
@@ -125,7 +125,7 @@ static void a_length_that_lies_is_dropped(void **state)
 {
     struct udp_lan *f = *state;
     uint8_t packet[64];
-    size_t length = lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    size_t length = lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     udp_lan_bind(f, 7);
     store_be16(packet + 26, 0);
@@ -146,7 +146,7 @@ static void a_header_cut_short_is_dropped(void **state)
 {
     struct udp_lan *f = *state;
     uint8_t packet[64];
-    lan_hex(packet, sizeof(packet), DATAGRAM_IN);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     udp_lan_bind(f, 7);
     for (uint8_t length = 20; length < 28; length++) {
@@ -197,9 +197,9 @@ static void a_port_that_nobody_has_is_unreachable_rfc1122_4_1_3_1(void **state)
 {
     struct udp_lan *f = *state;
 
-    lan_input_hex(f->lan, DATAGRAM_IN);
+    lan_input_hex(f->lan, LAN_DATAGRAM_IN);
     lan_expect_hex(f->lan, "45 00 00 3d 00 00 40 00 40 01 26 b0 0a 07 00 02 0a 07 00 01"
-                           "03 03 11 2c 00 00 00 00" DATAGRAM_IN);
+                           "03 03 11 2c 00 00 00 00" LAN_DATAGRAM_IN);
     assert_int_equal(udp_lan_counter(f, COUNTER_udp_no_socket), 1);
 }
 

@@ -15,14 +15,6 @@
 
 #define PEER_PORT 40000
 
-/* A datagram from 10.7.0.1 port 40000 to port 7, "hello", and one that goes the other way. */
-#define DATAGRAM_IN                                                                                \
-    "45 00 00 21 12 34 00 00 40 11 54 88 0a 07 00 01 0a 07 00 02"                                  \
-    "9c 40 00 07 00 0d 0b aa 68 65 6c 6c 6f"
-#define DATAGRAM_OUT                                                                               \
-    "45 00 00 21 00 00 40 00 40 11 26 bc 0a 07 00 02 0a 07 00 01"                                  \
-    "00 07 9c 40 00 0d 0b aa 68 65 6c 6c 6f"
-
 struct udp_lan {
     struct lan *lan;
     struct udp udp;
