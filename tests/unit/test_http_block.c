@@ -139,16 +139,6 @@ static void when_all_memory_is_lent_files_are_copied(void **state)
 
 /* ---- Ends ---- */
 
-static void expect_reset(struct web *w)
-{
-    talker_be_deaf(w->client, false);
-    talker_hear_end(w->client);
-    assert_int_not_equal(w->client->error, 0);
-    assert_false(w->client->ended);
-    assert_int_equal(server_sessions(w->server), 0);
-    web_free(w);
-}
-
 /* RFC 9112 8: a body that is shorter than its Content-Length is known to be incomplete. */
 static void a_file_that_changes_on_the_way_ends_in_a_reset_rfc9112_8(void **state)
 {
@@ -156,7 +146,7 @@ static void a_file_that_changes_on_the_way_ends_in_a_reset_rfc9112_8(void **stat
     struct web *w = web_new("/srv");
     ask_deaf(w, w->client, REQUEST("/bulk"));
     pair_file(w->pair, "/srv/bulk", web_bulk, WEB_BULK_BYTES); /* written to a second later */
-    expect_reset(w);
+    web_expect_reset(w);
 }
 
 /* As a log is: what was promised is still there. */

@@ -86,3 +86,13 @@ void web_expect(const char *request, const char *status_line, const char *line)
                  line);
     web_free(w);
 }
+
+void web_expect_reset(struct web *w)
+{
+    talker_be_deaf(w->client, false);
+    talker_hear_end(w->client);
+    assert_int_not_equal(w->client->error, 0);
+    assert_false(w->client->ended);
+    assert_int_equal(server_sessions(w->server), 0);
+    web_free(w);
+}

@@ -41,4 +41,10 @@ const char *web_body(const struct talker *client);
 /* One server on /srv, one request: the answer begins so, and contains the line. */
 void web_expect(const char *request, const char *status_line, const char *line);
 
+/*
+ * Lets the client read again: fails unless what it gets ends in a reset and its session is over.
+ * Frees it all.
+ */
+void web_expect_reset(struct web *);
+
 #endif
