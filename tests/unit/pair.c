@@ -16,6 +16,7 @@
 
 #include "base/prng.h"
 #include "base/timer.h"
+#include "stack_counter.h"
 
 #define HOSTS       2
 #define FILES_MAX   160
@@ -511,26 +512,7 @@ uint64_t pair_packets(const struct pair *pair, int host)
     return pair->hosts[host].sent;
 }
 
-struct wanted {
-    const char *name;
-    uint64_t value;
-    bool found;
-};
-
-static void visit_counter(void *context, const char *name, uint64_t value)
-{
-    struct wanted *wanted = context;
-    if (strcmp(wanted->name, name) != 0)
-        return;
-    wanted->value = value;
-    wanted->found = true;
-}
-
 uint64_t pair_counter(struct pair *pair, int host, const char *name)
 {
-    struct wanted wanted = {.name = name};
-    strait_counters(pair->hosts[host].stack, visit_counter, &wanted);
-    if (!wanted.found)
-        fail_msg("there is no counter %s", name);
-    return wanted.value;
+    return stack_counter(pair->hosts[host].stack, name);
 }

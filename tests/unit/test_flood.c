@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/bytes.h"
+#include "stack_counter.h"
 #include "strait.h"
 
 #define MS UINT64_C(1000000)
@@ -195,27 +196,9 @@ static int accept_now(struct flood *f)
     return strait_accept4(f->stack, f->listener, NULL, NULL, SOCK_NONBLOCK);
 }
 
-struct wanted {
-    const char *name;
-    uint64_t value;
-    bool found;
-};
-
-static void visit(void *context, const char *name, uint64_t value)
-{
-    struct wanted *wanted = context;
-    if (strcmp(name, wanted->name) != 0)
-        return;
-    wanted->value = value;
-    wanted->found = true;
-}
-
 static uint64_t counter(const struct flood *f, const char *name)
 {
-    struct wanted wanted = {.name = name};
-    strait_counters(f->stack, visit, &wanted);
-    assert_true(wanted.found);
-    return wanted.value;
+    return stack_counter(f->stack, name);
 }
 
 /* Bytes of the heap that are in use (0 under a sanitizer with an allocator of its own). */

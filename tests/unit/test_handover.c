@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/shard.h"
 #include "lan.h"
+#include "stack_counter.h"
 #include "strait.h"
 
 #define SHARDS      2
@@ -112,24 +113,9 @@ static int teardown(void **state)
     return 0;
 }
 
-struct wanted {
-    const char *name;
-    uint64_t value;
-};
-
-static void look(void *context, const char *name, uint64_t value)
-{
-    struct wanted *wanted = context;
-    if (strcmp(name, wanted->name) == 0)
-        wanted->value = value;
-}
-
 static uint64_t counter(struct fixture *f, uint32_t shard, const char *name)
 {
-    struct wanted wanted = {.name = name, .value = UINT64_MAX};
-    strait_counters(f->shards[shard].stack, look, &wanted);
-    assert_int_not_equal(wanted.value, UINT64_MAX);
-    return wanted.value;
+    return stack_counter(f->shards[shard].stack, name);
 }
 
 static void input(struct fixture *f, uint32_t shard, const uint8_t *packet, size_t length)

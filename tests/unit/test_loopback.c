@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "stack_counter.h"
 #include "wire.h"
 
 #define OWN_ADDRESS 0x0a000001u
@@ -136,7 +136,10 @@ static uint32_t address_of(struct host *h, int fd, bool peer)
     return ntohl(at.sin_addr.s_addr);
 }
 
-static uint64_t counter(struct host *h, const char *wanted);
+static uint64_t counter(struct host *h, const char *name)
+{
+    return stack_counter(h->stack, name);
+}
 
 /* Byte n of all streams here. */
 static uint8_t byte_at(size_t n)
@@ -449,29 +452,6 @@ static void what_waits_is_freed_with_the_host(void **state)
     struct host *h = *state;
     int fd = make(h, SOCK_DGRAM, INADDR_ANY, PORT);
     assert_int_equal(send_to(h, fd, INADDR_LOOPBACK, PORT, 1000), 1000);
-}
-
-struct wanted {
-    const char *name;
-    uint64_t value;
-    unsigned found;
-};
-
-static void look(void *context, const char *counter_name, uint64_t value)
-{
-    struct wanted *wanted = context;
-    if (strcmp(counter_name, wanted->name) == 0) {
-        wanted->value = value;
-        wanted->found++;
-    }
-}
-
-static uint64_t counter(struct host *h, const char *wanted_name)
-{
-    struct wanted wanted = {.name = wanted_name};
-    strait_counters(h->stack, look, &wanted);
-    assert_int_equal(wanted.found, 1);
-    return wanted.value;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lan.h"
+#include "stack_counter.h"
 #include "strait.h"
 
 /* A datagram from 10.7.0.1 port 40000 to port 7, "hello". */
@@ -66,27 +67,9 @@ static int teardown(void **state)
     return 0;
 }
 
-struct wanted {
-    const char *name;
-    uint64_t value;
-    unsigned found;
-};
-
-static void look(void *context, const char *name, uint64_t value)
-{
-    struct wanted *wanted = context;
-    if (strcmp(name, wanted->name) == 0) {
-        wanted->value = value;
-        wanted->found++;
-    }
-}
-
 static uint64_t counter(struct fixture *f, const char *name)
 {
-    struct wanted wanted = {.name = name};
-    strait_counters(f->stack, look, &wanted);
-    assert_int_equal(wanted.found, 1);
-    return wanted.value;
+    return stack_counter(f->stack, name);
 }
 
 static void input(struct fixture *f, uint64_t now_ns)
