@@ -16,11 +16,7 @@
 #include "stack_counter.h"
 #include "strait.h"
 
-/* A datagram from 10.7.0.1 port 40000 to port 7, "hello". */
-#define DATAGRAM                                                                                   \
-    "45 00 00 21 12 34 00 00 40 11 54 88 0a 07 00 01 0a 07 00 02"                                  \
-    "9c 40 00 07 00 0d 0b aa 68 65 6c 6c 6f"
-#define DATAGRAM_BYTES 33
+#define DATAGRAM_BYTES 33 /* of LAN_DATAGRAM_IN */
 
 #define SECOND UINT64_C(1000000000)
 
@@ -75,7 +71,7 @@ static uint64_t counter(struct fixture *f, const char *name)
 static void input(struct fixture *f, uint64_t now_ns)
 {
     uint8_t packet[DATAGRAM_BYTES];
-    lan_hex(packet, sizeof(packet), DATAGRAM);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
     strait_input(f->stack, &f->link, packet, sizeof(packet), NULL, now_ns);
 }
 
@@ -193,7 +189,7 @@ static void a_packet_comes_in_through_the_links_receive(void **state)
 {
     struct fixture *f = *state;
     uint8_t packet[DATAGRAM_BYTES];
-    lan_hex(packet, sizeof(packet), DATAGRAM);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     f->link.receive(&f->link, packet, sizeof(packet), NULL, SECOND);
     assert_int_equal(counter(f, "link_packets_in"), 1);
@@ -207,7 +203,7 @@ static void a_packet_of_a_strange_link_is_dropped(void **state)
     struct fixture *f = *state;
     struct strait_link strange = f->link;
     uint8_t packet[DATAGRAM_BYTES];
-    lan_hex(packet, sizeof(packet), DATAGRAM);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     strait_input(f->stack, &strange, packet, sizeof(packet), NULL, SECOND);
     assert_int_equal(counter(f, "link_unknown"), 1);
@@ -219,7 +215,7 @@ static void what_is_not_ipv4_is_dropped(void **state)
 {
     struct fixture *f = *state;
     uint8_t packet[DATAGRAM_BYTES];
-    lan_hex(packet, sizeof(packet), DATAGRAM);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     strait_input(f->stack, &f->link, packet, 0, NULL, SECOND);
     for (unsigned version = 0; version < 16; version++) {
@@ -236,7 +232,7 @@ static void a_link_may_go_on_when_its_host_has_gone(void **state)
 {
     struct fixture *f = *state;
     uint8_t packet[DATAGRAM_BYTES];
-    lan_hex(packet, sizeof(packet), DATAGRAM);
+    lan_hex(packet, sizeof(packet), LAN_DATAGRAM_IN);
 
     strait_free(f->stack);
     f->stack = NULL;
