@@ -178,11 +178,13 @@ int shards_run(struct shards *s, int (*run)(void *context, uint32_t number), voi
         runners[i] = (struct runner){&s->shard[i], &processors, run, context, -1};
 
     uint32_t running = start_threads(s, runners, threads);
-    if (running == s->count)
+    int result = -1;
+    if (running == s->count) {
         run_shard(&runners[0]);
-    else
+        result = runners[0].result;
+    } else {
         interrupt_others(&s->shard[0]);
-    int result = runners[0].result;
+    }
     for (uint32_t i = 1; i < running; i++) {
         pthread_join(threads[i], NULL);
         if (runners[i].result != 0)

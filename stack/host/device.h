@@ -26,7 +26,7 @@ struct device {
  * that. What the kernel refuses and one can do without is told through `notice`. Returns the number
  * of queues, or -1 with errno and one line in `error`.
  */
-int device_open(struct device queues[], const struct strait_tun_config *, const struct shard_rule *,
+int device_open(struct device device[], const struct strait_tun_config *, const struct shard_rule *,
                 char *error, size_t error_bytes);
 
 #endif

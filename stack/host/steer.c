@@ -51,17 +51,24 @@ static void with_register(struct steer_program *p, uint8_t operation, uint8_t to
     emit(p, BPF_ALU64 | BPF_X | operation, to, from, 0);
 }
 
+/* A load in a mode: of the value itself, or from the packet. */
+static void load(struct steer_program *p, uint8_t mode, uint8_t size, uint8_t to, uint8_t from,
+                 int32_t value)
+{
+    emit(p, BPF_LD | mode | size, to, from, value);
+}
+
 /* SCRATCH = value, which takes two instructions. */
 static void load_number(struct steer_program *p, uint64_t value)
 {
-    emit(p, BPF_LD | BPF_DW | BPF_IMM, SCRATCH, 0, (int32_t)(uint32_t)value);
+    load(p, BPF_IMM, BPF_DW, SCRATCH, 0, (int32_t)(uint32_t)value);
     emit(p, 0, 0, 0, (int32_t)(uint32_t)(value >> 32));
 }
 
 /* RESULT = the number at `offset` of the packet, in host order. Beyond its end: returns 0. */
 static void load_packet(struct steer_program *p, uint8_t size, int32_t offset)
 {
-    emit(p, BPF_LD | BPF_ABS | size, 0, 0, offset);
+    load(p, BPF_ABS, size, 0, 0, offset);
 }
 
 /* A jump to wherever `land` says later; without a condition the operation is BPF_JA. */
@@ -101,7 +108,7 @@ static void read_ports(struct steer_program *p)
     size_t neither = jump_if(p, BPF_JNE, RESULT, IPPROTO_UDP);
 
     land(p, tcp);
-    emit(p, BPF_LD | BPF_IND | BPF_W, 0, PORTS, 0);
+    load(p, BPF_IND, BPF_W, 0, PORTS, 0);
     with_register(p, BPF_MOV, PORTS, RESULT);
     size_t done = jump_if(p, BPF_JA, 0, 0);
 

@@ -35,7 +35,7 @@ pid_t program_pid(const struct program *);
 void program_stop(struct program *, int signal_number);
 
 /* Waits until it has ended by itself, which has to be with this exit status. */
-void program_ends(struct program *, int status);
+void program_ends(struct program *, int expected);
 
 /* A counter out of what it printed when it ended: programs print those that are not 0. */
 uint64_t program_counter(const struct program *, const char *name);

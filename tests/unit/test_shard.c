@@ -28,7 +28,7 @@ static struct strait_config config_of(uint16_t shards)
 {
     struct strait_config config;
     strait_config_init(&config);
-    for (uint8_t i = 0; i < sizeof(config.secret); i++)
+    for (size_t i = 0; i < sizeof(config.secret); i++)
         config.secret[i] = (uint8_t)(17 * i + 3);
     config.shards = shards;
     return config;
