@@ -114,7 +114,7 @@ EXAMPLE_GRPC := $(OUT)/tests/readme_grpc/server
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim model same hashes corpus
 .PHONY: fuzzers fuzz interop oracle posix bench asan mutants lint layers requirements settings header
-.PHONY: fmt clean help
+.PHONY: messages fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -390,6 +390,9 @@ header: ## strait.h is C++ as well
 			done; exit; \
 		fi; \
 	done; echo "header: skipped, there is no C++ compiler"
+
+# What .proto files become, which clang-tidy reads too.
+messages: $(PROTO_H)
 
 lint: layers requirements ## format, static analysis, shell scripts
 	scripts/lint
