@@ -563,8 +563,10 @@ static void close_transport(void *transport)
 {
     struct transport *t = transport;
     env_of(t)->timer_stop(env_of(t), &t->reconnect);
-    for (struct connection *c; (c = TAILQ_FIRST(&t->connections));)
+    for (struct connection *c = TAILQ_FIRST(&t->connections), *next; c; c = next) {
+        next = TAILQ_NEXT(c, link);
         free_connection(c);
+    }
     t->closing = true;
     if (t->busy == 0)
         free_transport(t);

@@ -161,15 +161,14 @@ static void put_field(nghttp2_nv *fields, size_t *count, nghttp2_nv field)
 int32_t caller_ask(struct caller *c, const char *path, const void *body, size_t body_bytes,
                    bool ends, const nghttp2_nv *extra, size_t extra_count)
 {
-    nghttp2_nv fields[FIELDS_MAX] = {
-        caller_field(":method", "POST"),
-        caller_field(":scheme", "http"),
-        caller_field(":authority", "10.0.0.2"),
-        caller_field(":path", path),
-        caller_field("content-type", "application/grpc"),
-        caller_field("te", "trailers"),
-    };
-    size_t count = 6;
+    nghttp2_nv fields[FIELDS_MAX];
+    size_t count = 0;
+    put_field(fields, &count, caller_field(":method", "POST"));
+    put_field(fields, &count, caller_field(":scheme", "http"));
+    put_field(fields, &count, caller_field(":authority", "10.0.0.2"));
+    put_field(fields, &count, caller_field(":path", path));
+    put_field(fields, &count, caller_field("content-type", "application/grpc"));
+    put_field(fields, &count, caller_field("te", "trailers"));
     for (size_t i = 0; i < extra_count; i++)
         put_field(fields, &count, extra[i]);
     int32_t id = (int32_t)nghttp2_session_get_next_stream_id(c->session);

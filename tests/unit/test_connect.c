@@ -76,10 +76,11 @@ static void expect(struct desk *d, const char *path, const char *fields, const c
     struct talker *t = post(d, path, all, request);
     talker_hear_end(t);
     snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
-    const char *end = t->received ? strstr(t->received, "\r\n\r\n") : NULL;
-    if (!end || strncmp(t->received, line, strlen(line)) != 0 || strcmp(end + 4, body) != 0)
-        fail_msg("%s %s: %s", path, request, t->received ? t->received : "nothing");
-    assert_non_null(strstr(t->received, "Content-Type: application/json\r\n"));
+    const char *received = t->received ? t->received : "nothing";
+    const char *end = strstr(received, "\r\n\r\n");
+    if (!end || strncmp(received, line, strlen(line)) != 0 || strcmp(end + 4, body) != 0)
+        fail_msg("%s %s: %s", path, request, received);
+    assert_non_null(strstr(received, "Content-Type: application/json\r\n"));
     talker_close(t);
 }
 

@@ -145,9 +145,10 @@ static void a_message_of_four_mebibytes_is_taken_and_a_longer_one_is_not(void **
     struct caller *c = call_on(b);
     size_t length = 5 + RPC_MESSAGE_MAX;
     /* An unknown field of almost all bytes; key 2 << 3 | 2, and the length in four. */
+    static const uint8_t head[] = {0, 0, 0x40, 0, 0, 0x12, 0xfb, 0xff, 0xff, 1};
     uint8_t *body = calloc(1, length);
     assert_non_null(body);
-    memcpy(body, "\0\0\x40\0\0\x12\xfb\xff\xff\1", 10);
+    memcpy(body, head, sizeof(head));
     bureau_expect(caller_hear(c, ask(c, ITH_PRIME, body, length)), "\0\0\0\0\2\x08\2", 7);
     body[4] = 1;
     int32_t id = caller_ask(c, ITH_PRIME, body, length, false, NULL, 0);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,7 @@ static void message_ended(void *context, struct rpc_reply reply, const uint8_t *
     assert_true(e->length <= sizeof(e->bytes));
     if (e->length > 0)
         memcpy(e->bytes, result, e->length);
-    strcpy(e->text, detail->text);
+    snprintf(e->text, sizeof(e->text), "%s", detail->text);
 }
 
 static struct rpc_channel *open_channel(struct bureau *b, unsigned attempts_max)

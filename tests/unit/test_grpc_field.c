@@ -170,10 +170,10 @@ static void a_message_that_needs_too_much_memory_is_none(void **state)
 {
     (void)state;
     size_t length = RPC_MESSAGE_MAX;
-    uint8_t *bytes = malloc(length);
+    uint8_t *bytes = calloc(1, length);
     assert_non_null(bytes);
     for (size_t i = 0; i < length; i += 2)
-        memcpy(bytes + i, "\x3a\0", 2); /* an unknown field, 7, of no bytes */
+        bytes[i] = 0x3a; /* an unknown field, 7, of no bytes */
     assert_false(reads(&strait__ith_prime_request__descriptor, bytes, length));
     assert_true(reads(&strait__ith_prime_request__descriptor, bytes, 20000));
     free(bytes);
