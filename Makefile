@@ -71,8 +71,9 @@ ORACLE_SRC := tests/oracle/test_oracle.c
 POSIX_SRC := tests/posix/test_posix.c
 BENCH_SRC := tests/bench/cell.c
 KV_SRC := tests/kv/model.c $(wildcard tests/kv/test_*.c)
+HISTORY_SRC := $(wildcard tests/history/test_*.c)
 TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC) \
-	$(BENCH_SRC) $(KV_SRC)
+	$(BENCH_SRC) $(KV_SRC) $(HISTORY_SRC)
 HARNESS_SRC := $(filter-out $(TEST_SRC) tests/bench/lwip.c,$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -98,6 +99,7 @@ TCP := $(call programs,$(TCP_SRC))
 SIM := $(call programs,$(SIM_SRC))
 CORPUS := $(call programs,$(FUZZ_SRC))
 KV := $(call programs,$(KV_SRC))
+HISTORY := $(call programs,$(HISTORY_SRC))
 INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
 POSIX := $(call programs,$(POSIX_SRC))
@@ -112,9 +114,9 @@ EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
 EXAMPLE_GRPC := $(OUT)/tests/readme_grpc/server
 
-.PHONY: all lib install uninstall install-test tests test unit tcp sim model same hashes corpus
-.PHONY: fuzzers fuzz interop oracle posix bench asan mutants lint layers requirements settings header
-.PHONY: messages fmt clean help
+.PHONY: all lib install uninstall install-test tests test unit tcp sim model history same hashes
+.PHONY: corpus fuzzers fuzz interop oracle posix bench asan mutants lint layers requirements settings
+.PHONY: header messages fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -311,6 +313,9 @@ model: $(KV) ## two-phase commit: the textbook's cases, then every order of mess
 	$(call run,$(filter-out %/model,$(KV)))
 	$(OUT)/tests/kv/model $(MODEL_STATES)
 
+history: $(HISTORY) ## the checkers of recorded histories, apart from any workload
+	$(call run,$(HISTORY))
+
 corpus: $(CORPUS) ## the committed inputs of the fuzz targets
 	$(call run,$(CORPUS))
 
@@ -351,14 +356,14 @@ install-test: all ## programs in C and C++ build against what `make install` ins
 posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
 	$(call run,$(POSIX),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(KV) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(KV) $(HISTORY) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.
 ifeq ($(MODE),release)
 test: layers requirements settings header install-test
 endif
-test: unit tcp sim model corpus interop oracle posix ## all tests of this MODE
+test: unit tcp sim model history corpus interop oracle posix ## all tests of this MODE
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
