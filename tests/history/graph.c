@@ -10,11 +10,11 @@
 
 #define EDGES_MIN 256
 
-/* How many nodes of a component are asked for the shortest cycle through them. */
+/* Of so many cycles the shortest one is given. */
 #define ASKED_MAX 64
 
-/* The edges looked at in a search for a cycle with one edge of a kind. */
-#define STEPS_MAX (UINT64_C(1) << 26)
+/* The edges looked at in a search for cycles with one edge of a kind. */
+#define STEPS_MAX (UINT64_C(1) << 25)
 
 static uint32_t *numbers(uint32_t count, uint32_t value)
 {
@@ -250,6 +250,15 @@ static uint32_t smallest(const struct graph *g, const uint32_t *component, uint3
     return best;
 }
 
+static void keep_shorter(uint32_t *path, uint32_t *count, const uint32_t *other,
+                         uint32_t other_count)
+{
+    if (*count > 0 && other_count >= *count)
+        return;
+    *count = other_count;
+    memcpy(path, other, other_count * sizeof(path[0]));
+}
+
 uint32_t graph_cycle(const struct graph *g, uint32_t kinds, uint32_t *path)
 {
     uint32_t *component = numbers(g->nodes, 0);
@@ -263,11 +272,7 @@ uint32_t graph_cycle(const struct graph *g, uint32_t kinds, uint32_t *path)
         if (component[node] != s.floor)
             continue;
         asked++;
-        uint32_t count = search_path(&s, node, node, candidate);
-        if (best > 0 && count >= best)
-            continue;
-        best = count;
-        memcpy(path, candidate, count * sizeof(path[0]));
+        keep_shorter(path, &best, candidate, search_path(&s, node, node, candidate));
     }
     search_free(&s);
     free(component);
@@ -278,21 +283,26 @@ uint32_t graph_cycle(const struct graph *g, uint32_t kinds, uint32_t *path)
 uint32_t graph_cycle_with_one(const struct graph *g, uint32_t once, uint32_t kinds, uint32_t *path)
 {
     uint32_t *component = numbers(g->nodes, 0);
+    uint32_t *candidate = numbers(g->nodes, 0);
     struct search s = search_new(g, kinds, component);
-    uint32_t count = 0;
+    uint32_t found = 0, best = 0;
 
     /* Each node is a component, and their numbers are an order against the edges. */
     graph_components(g, kinds, component);
-    for (uint32_t i = 0; i < g->edge_count && count == 0 && s.steps < STEPS_MAX; i++) {
+    for (uint32_t i = 0; i < g->edge_count && found < ASKED_MAX && s.steps < STEPS_MAX; i++) {
         const struct edge *e = &g->edges[i];
         if (!(e->kind & once) || component[e->to] < component[e->from])
             continue;
         s.floor = component[e->from];
         s.ceiling = component[e->to];
-        count = search_path(&s, e->to, e->from, path + 1);
-        path[0] = i;
+        uint32_t count = search_path(&s, e->to, e->from, candidate + 1);
+        candidate[0] = i;
+        found += count > 0;
+        if (count > 0)
+            keep_shorter(path, &best, candidate, count + 1);
     }
     search_free(&s);
     free(component);
-    return count > 0 ? count + 1 : 0;
+    free(candidate);
+    return best;
 }

@@ -47,8 +47,8 @@ uint32_t graph_components(const struct graph *, uint32_t kinds, uint32_t *compon
 uint32_t graph_cycle(const struct graph *, uint32_t kinds, uint32_t *path);
 
 /*
- * A cycle of one edge of the kind `once` and else edges of `kinds`, which has no cycle of its own.
- * Gives up, with 0, after some work. `path` is as above.
+ * A short cycle of one edge of the kind `once` and else edges of `kinds`, which has no cycle of its
+ * own. Gives up, with 0, after some work. `path` is as above.
  */
 uint32_t graph_cycle_with_one(const struct graph *, uint32_t once, uint32_t kinds, uint32_t *path);
 

@@ -51,8 +51,8 @@ struct state {
 };
 
 /*
- * A configuration in 128 bits, of which 64 say where it is kept. That two share them is as good as
- * impossible: with the most that are kept, a chance of one in 2^86.
+ * A configuration in 127 bits. That two of them share theirs is as good as impossible: with the
+ * most that are kept, a chance of one in 2^86.
  */
 struct fingerprint {
     uint64_t high, low;

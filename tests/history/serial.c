@@ -407,8 +407,6 @@ static void add_edges_of_time(struct check *c)
     for (uint64_t i = 0; i < c->history->event_count; i++) {
         uint32_t now = event[i] / 2;
         uint32_t kept = 0;
-        if (!c->effective[now])
-            continue;
         if (event[i] % 2 == 0) {
             for (uint32_t j = 0; j < count; j++)
                 graph_add(&c->graph, (struct edge){.from = frontier[j], .to = now, .kind = RT});
@@ -426,10 +424,11 @@ static void add_edges_of_time(struct check *c)
 
 static void add_edges(struct check *c, bool strict)
 {
-    for (uint32_t list = 0; list < c->history->key_count; list++)
-        add_edges_of_list(c, list);
+    /* First those that are few: they stay in if the graph becomes too large. */
     if (strict)
         add_edges_of_time(c);
+    for (uint32_t list = 0; list < c->history->key_count; list++)
+        add_edges_of_list(c, list);
     graph_seal(&c->graph);
 }
 
@@ -455,16 +454,40 @@ static void tell_edge(struct check *c, const struct edge *e)
                     edges[e->kind].name, e->to, edges[e->kind].what, o->key, o->value);
 }
 
+/*
+ * The edges of the cycle from one on that is not of time, since there is one; what leads in time
+ * over others becomes one edge. Returns how many they are.
+ */
+static uint32_t straighten(const struct graph *g, const uint32_t *path, uint32_t count,
+                           struct edge *cycle)
+{
+    uint32_t start = 0, length = 0;
+
+    while (g->edges[path[start]].kind == RT)
+        start++;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct edge *e = &g->edges[path[(start + i) % count]];
+        if (e->kind == RT && cycle[length - 1].kind == RT)
+            cycle[length - 1].to = e->to;
+        else
+            cycle[length++] = *e;
+    }
+    return length;
+}
+
 static void tell_cycle(struct check *c, const uint32_t *path, uint32_t count)
 {
     struct history_text *why = &c->result->why;
+    struct edge *cycle = zeros(count, sizeof(cycle[0]));
+    uint32_t length = straighten(&c->graph, path, count, cycle);
 
     history_say(why, "%s%s: a cycle of %u transactions\n", names[c->result->anomaly],
-                c->result->realtime ? "-realtime" : "", count);
-    for (uint32_t i = 0; i < count; i++)
-        tell_edge(c, &c->graph.edges[path[i]]);
-    for (uint32_t i = 0; i < count; i++)
-        history_tell(why, c->history, c->graph.edges[path[i]].from);
+                c->result->realtime ? "-realtime" : "", length);
+    for (uint32_t i = 0; i < length; i++)
+        tell_edge(c, &cycle[i]);
+    for (uint32_t i = 0; i < length; i++)
+        history_tell(why, c->history, cycle[i].from);
+    free(cycle);
 }
 
 /* The worst cycle of dependencies, or of those and of edges of time. */
