@@ -14,7 +14,8 @@
  * - An operation of unknown outcome is placed only right before one that needs it, that is, that
  *   would not be possible without it. In any order it can be moved back, as long as its successor
  *   is possible without it, too: until one comes that needs it; or one that writes, or the end
- *   comes, where it has no effect left and can be taken out.
+ *   comes, where it has no effect left and can be taken out. So one whose value nobody asks for
+ *   is left out from the start.
  *
  * A search that fails has met every configuration there is. The latest of the ends at which it was
  * stuck is therefore the end of the shortest prefix of the history that has no order.
@@ -213,20 +214,17 @@ static void grow(struct seen *seen)
     free(old.list);
 }
 
-/* Whether this configuration was met before; from now on it was. */
-static bool seen_before(struct search *s)
+/* Returns false if it was there before. */
+static bool add(struct seen *seen, struct fingerprint f)
 {
-    struct seen *seen = &s->seen;
-
     if (4 * (seen->count + 1) > 3 * seen->size)
         grow(seen);
-    struct fingerprint f = fingerprint(s);
     struct fingerprint *place = place_of(seen, f);
     if (place->low)
-        return true;
+        return false;
     *place = f;
     seen->count++;
-    return false;
+    return true;
 }
 
 /* ---- The search ---- */
@@ -312,7 +310,7 @@ static void choose(struct search *s, struct cursor *c)
     s->choices[s->depth++] = (struct choice){.placed = s->placed, .state = s->state, .cursor = *c};
     place(s, c->at, &after);
     place_reads(s);
-    *c = seen_before(s) ? go_back(s) : start(s);
+    *c = add(&s->seen, fingerprint(s)) ? start(s) : go_back(s);
 }
 
 static void note_dead_end(struct search *s, uint64_t bound)
@@ -405,15 +403,57 @@ static void link_ring(struct search *s, uint32_t head, uint32_t from, uint32_t t
     s->previous[head] = last;
 }
 
+/* The values that others ask for. */
+struct wanted {
+    struct seen values;
+    bool others; /* some ask that it be another value, or any, or none */
+};
+
+/* Exact, since mix() gives no two numbers the same. */
+static struct fingerprint exactly(uint64_t value)
+{
+    return (struct fingerprint){.high = mix(value), .low = 1};
+}
+
+static struct wanted what_is_wanted(const struct history *h, const uint32_t *parts, uint32_t count)
+{
+    struct wanted w = {0};
+
+    grow(&w.values);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct history_operation *part = &h->operations[parts[i]];
+        if (part->kind == HISTORY_READ || part->kind == HISTORY_IF)
+            add(&w.values, exactly(part->value));
+        w.others |= part->kind == HISTORY_UNLESS || (part->kind == HISTORY_DELETE && part->value);
+    }
+    return w;
+}
+
+/* Whether what the operation leaves may be needed by another one, as an open one must be. */
+static bool is_wanted(const struct history *h, const struct operation *o, const struct wanted *w)
+{
+    uint64_t value = HISTORY_NONE;
+
+    for (uint32_t i = 0; i < o->count; i++)
+        if (h->operations[o->parts[i]].kind == HISTORY_WRITE)
+            value = h->operations[o->parts[i]].value;
+        else if (h->operations[o->parts[i]].kind == HISTORY_DELETE)
+            value = HISTORY_NONE;
+    return w->others || place_of(&w->values, exactly(value))->low;
+}
+
 /* Those that are open, or those that have ended, of the transactions with these parts. */
 static void gather(struct search *s, const uint32_t *parts, uint32_t count, bool open)
 {
+    struct wanted w = what_is_wanted(s->history, parts, count);
+
     for (uint32_t i = 0; i < count;) {
         struct operation o = operation_of(s->history, parts + i, count - i);
         i += o.count;
-        if (o.open == open && counts(s->history, &o))
+        if (o.open == open && counts(s->history, &o) && (!open || is_wanted(s->history, &o, &w)))
             s->operations[s->count++] = o;
     }
+    free(w.values.list);
 }
 
 static void search_new(struct search *s, const struct history *h, const uint32_t *parts,
