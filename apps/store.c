@@ -27,7 +27,7 @@ STAILQ_HEAD(store_jobs, store_job);
 struct store {
     struct strait_env *env;
     struct store_config config;
-    sqlite3 *db;
+    sqlite3 *db, *reader;
     sqlite3_stmt *begin, *commit, *savepoint, *undo, *release;
     bool broken; /* as the thread that runs the batch knows */
     char failure[STORE_MESSAGE_BYTES];
@@ -299,16 +299,37 @@ static bool ask(struct store *s, const char *sql, int64_t *number, char *text, s
     return answered;
 }
 
-/* How a connection is to be used; before it has read anything. */
+/* Opens a connection that knows row_sum. */
+static bool open_connection(const struct store *s, int flags, sqlite3 **db)
+{
+    int properties = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
+    flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(s->config.path, db, flags, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_busy_timeout(*db, BUSY_TIMEOUT_MS);
+    return sqlite3_create_function(*db, "row_sum", -1, properties, NULL, row_sum, NULL, NULL) ==
+           SQLITE_OK;
+}
+
+sqlite3 *store_reader(struct store *s)
+{
+    static const char settings[] = "PRAGMA query_only=1; PRAGMA temp_store=MEMORY;"
+                                   "PRAGMA mmap_size=0; PRAGMA cache_size=-16384";
+    if (s->reader)
+        return NULL;
+    if (open_connection(s, 0, &s->reader) &&
+        sqlite3_exec(s->reader, settings, NULL, NULL, NULL) == SQLITE_OK)
+        return s->reader;
+    sqlite3_close(s->reader);
+    s->reader = NULL;
+    return NULL;
+}
+
+/* How the connection of the jobs is to be used; before it has read anything. */
 static bool connect_to(struct store *s)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(s->config.path, &s->db, flags, NULL) != SQLITE_OK)
+    if (!open_connection(s, SQLITE_OPEN_CREATE, &s->db))
         return fail(s, "%s", s->db ? sqlite3_errmsg(s->db) : "no memory");
-    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
-    int properties = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
-    if (sqlite3_create_function(s->db, "row_sum", -1, properties, NULL, row_sum, NULL, NULL))
-        return fail(s, "%s", sqlite3_errmsg(s->db));
     return run_sql(s, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-65536;"
                       "PRAGMA synchronous=FULL");
 }
@@ -404,12 +425,19 @@ struct store *store_open(struct strait_env *env, const struct store_config *conf
     return NULL;
 }
 
+static void disconnect(sqlite3 *db)
+{
+    for (sqlite3_stmt *statement; db && (statement = sqlite3_next_stmt(db, NULL));)
+        sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+/* Who writes goes last: the last one moves the log into the database. */
 void store_free(struct store *s)
 {
     if (!s)
         return;
-    for (sqlite3_stmt *statement; s->db && (statement = sqlite3_next_stmt(s->db, NULL));)
-        sqlite3_finalize(statement);
-    sqlite3_close(s->db);
+    disconnect(s->reader);
+    disconnect(s->db);
     free(s);
 }

@@ -104,6 +104,13 @@ enum store_outcome store_run(struct store *, struct store_job *);
 /* Why the store has failed, or NULL. */
 const char *store_failure(const struct store *);
 
+/*
+ * A second connection, which only reads, for the driving thread: while jobs run it sees what the
+ * commits before have left, and waits for none of them. It ends with the store, and so do its
+ * statements. NULL: it cannot be had, or one is there already.
+ */
+sqlite3 *store_reader(struct store *);
+
 /* Prepares a statement, to be kept; it ends with the store. NULL: the SQL is wrong, or no memory.
  */
 sqlite3_stmt *store_prepare(struct store *, const char *sql);
