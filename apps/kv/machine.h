@@ -63,6 +63,12 @@ struct kv_row {
 
 const char *kv_row_name(enum kv_row_kind);
 
+/* Whose it is: the worker's, or the coordinator's. */
+static inline bool kv_row_is_worker(enum kv_row_kind kind)
+{
+    return kind >= KV_WORKER_PREPARE;
+}
+
 /* ---- Events ---- */
 
 enum kv_event_kind {
@@ -145,7 +151,13 @@ struct kv_sink {
 
 /* ---- What a worker reads ---- */
 
-enum kv_past { KV_PAST_NONE, KV_PAST_COMMITTED, KV_PAST_RETIRED, KV_PAST_DAMAGED };
+enum kv_past {
+    KV_PAST_NONE,
+    KV_PAST_COMMITTED,
+    KV_PAST_RETIRED,
+    KV_PAST_FULL, /* nothing, and nothing more is kept for this client until it retires some */
+    KV_PAST_DAMAGED,
+};
 
 /*
  * The values as of the rows that are durable. Of a key under a lock they do not change, so that

@@ -231,6 +231,8 @@ static enum kv_reason look_back(const struct step *s, const struct kv_request *r
         return KV_REASON_ALREADY;
     case KV_PAST_RETIRED:
         return KV_REASON_RETIRED;
+    case KV_PAST_FULL:
+        return KV_REASON_BUSY;
     case KV_PAST_DAMAGED:
         return KV_REASON_DAMAGED;
     default:
