@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The durable side of a node: the journal of both machines, the values and the rows of "exactly
- * once", in one SQLite database (store.h). Rows are durable in the order in which they were
- * handed over; those that come while a sync runs share the next one.
+ * once", in one SQLite database (store.h). Rows are durable in the order in which they were handed
+ * over; those that come in one turn, or while a sync runs, share the next one.
  *
- * The tables, which `sqlite3 node.db` shows while the node runs (each row has a checksum `sum`):
+ * The tables, which `sqlite3 node.db` shows while the node runs. Each row has a checksum `sum`.
  *
- *     journal   number, kind, coordinator, incarnation, sequence, time_ms, and what the kind
- * carries value     key, version, value (NULL: deleted; the version remains) once      client,
- * sequence, coordinator, incarnation, txn_sequence, results client    client, retired mark
- * coordinator, incarnation, sequence
+ *     journal   id (tables.h), coordinator, incarnation, sequence (the transaction), kind (enum
+ *               kv_row_kind), number (in the order of writing), time_ms (since 1970); and of a
+ *               PREPARE: participants, client, request (its sequence), retired, epoch, operations
+ *               (packing.h)
+ *     mark      kind, coordinator, incarnation, sequence: 1 (START) the incarnation of this node's
+ *               coordinator, and a sequence that none before it has reached; 5 (END) all of its
+ *               transactions below have ended; 19 (MARK) so have those of another coordinator
+ *     value     key, version, value (NULL: it was deleted; the version remains)
+ *     once      client, sequence, and of the transaction that has committed it: coordinator,
+ *               incarnation, txn_sequence, results (packing.h)
+ *     client    client, retired (what is below it will not be asked for again), results (how many
+ *               rows of `once` it has)
+ *     total     keys (how many have a value)
+ *
+ * The rows of a worker go with the mark. Of those of the coordinator the last 1000 transactions
+ * below the mark are kept, to be explained.
  */
 #ifndef KV_JOURNAL_H
 #define KV_JOURNAL_H
@@ -18,7 +30,11 @@
 #include "kv/worker.h"
 #include "store.h"
 
-#define KV_JOURNAL_FILE "node.db" /* in the node's directory */
+#define KV_JOURNAL_FILE      "node.db" /* in the node's directory */
+#define KV_JOURNAL_QUEUE_MAX 65536     /* rows that wait */
+
+/* A transaction's sequence: beyond what one node begins in a lifetime. */
+#define KV_JOURNAL_SEQUENCE_MAX ((UINT64_C(1) << 53) - 2)
 
 struct kv_journal;
 
@@ -26,6 +42,7 @@ struct kv_journal_config {
     const char *directory; /* exists */
     const char *cluster;   /* whose, and which node's data it is: another's is refused */
     uint32_t node;
+    int checkpoint_pages; /* as in struct store_config */
 
     /* A forced row, and all before it, is durable. On the driving thread. */
     void (*durable)(void *context, enum kv_row_kind, struct kv_txid);
@@ -40,7 +57,12 @@ struct kv_journal_config {
  */
 struct kv_journal *kv_journal_open(struct strait_env *, const struct kv_journal_config *,
                                    char error[STORE_MESSAGE_BYTES]);
-void kv_journal_free(struct kv_journal *); /* as store_free; NULL is allowed */
+
+/*
+ * As store_free: when it is idle, or when the environment has lost its work and its timers. NULL is
+ * allowed.
+ */
+void kv_journal_free(struct kv_journal *);
 
 /*
  * Gives the durable rows to both machines of a new life, before anything is written. Returns false
@@ -50,15 +72,17 @@ bool kv_journal_load(struct kv_journal *, struct coordinator *, struct worker *,
                      char error[STORE_MESSAGE_BYTES]);
 
 /*
- * Takes a row, of which it keeps what it needs by reference. Returns 0, or -1 with EAGAIN (too many
- * wait) or EIO (failed): the node then has to stop, since a machine counts on its rows.
+ * Takes a row, of which it keeps what it needs by reference. One that is not forced waits for the
+ * next that is, but not for long. Returns 0, or -1 with EAGAIN (KV_JOURNAL_QUEUE_MAX wait), EINVAL
+ * (a sequence beyond KV_JOURNAL_SEQUENCE_MAX), ENOMEM or EIO (failed): the node then has to stop,
+ * since a machine counts on its rows.
  */
 int kv_journal_write(struct kv_journal *, const struct kv_row *);
 
 /* What the worker reads, as of the rows that are durable; lives as long as the journal. */
 const struct kv_store *kv_journal_store(struct kv_journal *);
 
-/* Whether no row waits or is being written. */
+/* Whether no row waits or is being written, and no copy made. */
 bool kv_journal_is_idle(const struct kv_journal *);
 
 /* How many keys have a value. */
@@ -74,13 +98,25 @@ void kv_journal_visit(struct kv_journal *, struct kv_txid,
                       void (*visit)(void *context, const struct kv_journal_entry *), void *context);
 
 /*
- * Writes a consistent copy of the database to a new file, on the executor, while the node goes on.
- * `done` is told on the driving thread: NULL, or why there is none. Returns -1 with errno when it
- * cannot begin.
+ * Writes a consistent copy of the database to a new file, on the executor, while the node goes on;
+ * one at a time. `done` is told on the driving thread: NULL, or why there is none. Returns -1 with
+ * errno when it cannot begin: EBUSY (one is being made), EEXIST (that file), EAGAIN, and so on.
  */
 int kv_journal_backup(struct kv_journal *, const char *path,
                       void (*done)(void *context, const char *error), void *context);
 
-const struct store_counters *kv_journal_counters(const struct kv_journal *);
+/* Why it has failed, or NULL. */
+const char *kv_journal_failure(const struct kv_journal *);
+
+struct kv_journal_counters {
+    uint64_t rows;                     /* that are durable */
+    uint64_t batches;                  /* commits, each with one sync */
+    uint64_t full;                     /* rows that were refused, since too many waited */
+    uint64_t damaged;                  /* rows that were read and did not match their checksum */
+    uint64_t backups;                  /* copies that were begun */
+    uint64_t cache_hits, cache_misses; /* values that were read */
+};
+
+void kv_journal_counters(const struct kv_journal *, struct kv_journal_counters *);
 
 #endif

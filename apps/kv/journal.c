@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rows wait in a queue. A batch of them is one job of the store, and one runs at a time: the next
+ * is submitted when it is done, before what was in it is told, so that the disk is kept busy.
+ *
+ *     driving thread   turn: rows a, b     rows c, d       done: submit c, d; tell a, b
+ *     executor                        [ a, b, sync ......... ][ c, d, sync ...
+ *
+ * While none runs, a forced row starts one at the end of the turn, by a timer that is due at once:
+ * what else comes in this turn shares the sync. Rows that are not forced wait for one that is, or
+ * for IDLE_NS.
+ *
+ * While a job runs, `batch`, `tables` and `keys` belong to the executor's thread. References are
+ * counted on the driving thread alone: the other one reads what a row refers to.
+ */
+#include "kv/journal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kv/backup.h"
+#include "kv/cache.h"
+#include "kv/reader.h"
+#include "kv/tables.h"
+
+#define APPLICATION     0x73746b76 /* "stkv" */
+#define PATH_BYTES      4096
+#define OWNER_BYTES     128
+#define BATCH_ROWS_MAX  1024
+#define BATCH_BYTES_MAX (16u << 20) /* of keys and values, but for the last row of a batch */
+#define IDLE_ROWS_MAX   256         /* that wait although none is forced */
+#define IDLE_NS         UINT64_C(10000000)
+#define MS_NS           1000000
+
+enum plan { NOTHING, LATER, NOW };
+
+struct kv_journal {
+    struct strait_env *env;
+    struct kv_journal_config config;
+    char path[PATH_BYTES], owner[OWNER_BYTES];
+    struct store *store;
+    struct kv_reader reader;
+    struct kv_cache cache;
+    struct kv_store view;
+    int64_t number; /* of the last row */
+    uint64_t keys;  /* as of the rows that have been told */
+
+    struct kv_queue queued;
+    size_t queued_count, forced_count;
+    enum plan plan; /* what the timer waits for */
+    struct strait_timer timer;
+
+    struct store_job job;
+    bool running;
+    struct kv_queue batch;
+    struct kv_tables tables;
+
+    bool failed;
+    struct kv_journal_counters counters;
+    struct kv_backup backup;
+};
+
+/* ---- Rows that wait ---- */
+
+static struct kv_queued *queued_new(const struct kv_row *row)
+{
+    struct kv_queued *q = malloc(sizeof(*q));
+
+    if (!q)
+        return NULL;
+    *q = (struct kv_queued){.row = *row};
+    kv_request_hold(q->row.request);
+    kv_results_hold(q->row.results);
+    return q;
+}
+
+static void queued_free(struct kv_queued *q)
+{
+    kv_request_release(q->row.request);
+    kv_results_release(q->row.results);
+    free(q);
+}
+
+static void drop(struct kv_queue *queue)
+{
+    struct kv_queued *q;
+
+    while ((q = STAILQ_FIRST(queue))) {
+        STAILQ_REMOVE_HEAD(queue, link);
+        queued_free(q);
+    }
+}
+
+static size_t bytes_of(const struct kv_row *row)
+{
+    const struct kv_request *request = row->request;
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; request && i < request->count; i++) {
+        const struct kv_operation *o = &request->operations[i];
+        bytes += o->key->length + (o->value ? o->value->length : 0);
+    }
+    return bytes;
+}
+
+/* Moves the first rows of the queue into the batch. */
+static void fill_batch(struct kv_journal *j)
+{
+    struct kv_queued *q;
+    size_t rows = 0, bytes = 0;
+
+    while ((q = STAILQ_FIRST(&j->queued)) && rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX) {
+        STAILQ_REMOVE_HEAD(&j->queued, link);
+        STAILQ_INSERT_TAIL(&j->batch, q, link);
+        j->queued_count--;
+        j->forced_count -= q->row.forced;
+        rows++;
+        bytes += bytes_of(&q->row);
+    }
+}
+
+/* ---- Batches, one after the other ---- */
+
+static void fail(struct kv_journal *j)
+{
+    if (j->failed)
+        return;
+    j->failed = true;
+    drop(&j->queued);
+    j->queued_count = j->forced_count = 0;
+    j->config.failed(j->config.context, kv_journal_failure(j));
+}
+
+static void start_batch(struct kv_journal *j)
+{
+    j->plan = NOTHING;
+    j->env->timer_stop(j->env, &j->timer);
+    fill_batch(j);
+    j->running = store_submit(j->store, &j->job) == 0;
+    if (!j->running)
+        fail(j);
+}
+
+/* Starts a batch at once, or the timer that does. */
+static void plan(struct kv_journal *j, bool at_once)
+{
+    if (j->running || j->queued_count == 0)
+        return;
+    enum plan next = j->forced_count > 0 || j->queued_count >= IDLE_ROWS_MAX ? NOW : LATER;
+    if (next == NOW && at_once) {
+        start_batch(j);
+        return;
+    }
+    if (j->plan >= next)
+        return;
+    j->plan = next;
+    uint64_t now_ns = j->env->now(j->env);
+    j->env->timer_start(j->env, &j->timer, next == NOW ? now_ns : now_ns + IDLE_NS);
+}
+
+static void timer_expired(void *owner, struct strait_timer *timer)
+{
+    (void)owner;
+    start_batch((struct kv_journal *)(void *)((char *)timer - offsetof(struct kv_journal, timer)));
+}
+
+static struct kv_journal *journal_of(struct store_job *job)
+{
+    return (struct kv_journal *)(void *)((char *)job - offsetof(struct kv_journal, job));
+}
+
+static bool batch_run(struct store_job *job, struct store *store)
+{
+    struct kv_journal *j = journal_of(job);
+
+    (void)store;
+    return kv_tables_write(&j->tables, &j->batch);
+}
+
+/* Before anything is told: whoever hears that it is durable reads the new value. */
+static void forget_values(struct kv_journal *j, const struct kv_queue *rows)
+{
+    const struct kv_queued *q;
+
+    STAILQ_FOREACH(q, rows, link)
+    {
+        const struct kv_request *request = q->row.request;
+        for (uint32_t i = 0; q->row.kind == KV_WORKER_COMMIT && i < request->count; i++)
+            if (kv_operation_writes(&request->operations[i]))
+                kv_cache_drop(&j->cache, request->operations[i].key);
+    }
+}
+
+static void tell(struct kv_journal *j, struct kv_queue *rows)
+{
+    struct kv_queued *q;
+
+    while ((q = STAILQ_FIRST(rows))) {
+        STAILQ_REMOVE_HEAD(rows, link);
+        j->counters.rows++;
+        if (q->row.forced)
+            j->config.durable(j->config.context, q->row.kind, q->row.txid);
+        queued_free(q);
+    }
+}
+
+static void batch_done(struct store_job *job, enum store_outcome outcome)
+{
+    struct kv_journal *j = journal_of(job);
+    struct kv_queue rows = STAILQ_HEAD_INITIALIZER(rows);
+
+    STAILQ_CONCAT(&rows, &j->batch);
+    j->running = false;
+    if (outcome != STORE_KEPT) {
+        drop(&rows);
+        fail(j);
+        return;
+    }
+    j->keys = (uint64_t)j->tables.keys;
+    j->counters.batches++;
+    forget_values(j, &rows);
+    plan(j, true);
+    tell(j, &rows);
+}
+
+int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
+{
+    if (j->failed) {
+        errno = EIO;
+        return -1;
+    }
+    if (row->txid.sequence > KV_JOURNAL_SEQUENCE_MAX ||
+        row->mark.sequence > KV_JOURNAL_SEQUENCE_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (j->queued_count == KV_JOURNAL_QUEUE_MAX) {
+        j->counters.full++;
+        errno = EAGAIN;
+        return -1;
+    }
+    struct kv_queued *q = queued_new(row);
+    if (!q) {
+        errno = ENOMEM;
+        return -1;
+    }
+    q->number = ++j->number;
+    q->time_ms = j->env->wall_clock(j->env) / MS_NS;
+    STAILQ_INSERT_TAIL(&j->queued, q, link);
+    j->queued_count++;
+    j->forced_count += row->forced;
+    plan(j, false);
+    return 0;
+}
+
+/* ---- Reading ---- */
+
+static bool view_get(void *context, const struct kv_blob *key, struct kv_result *result)
+{
+    struct kv_journal *j = context;
+
+    if (kv_cache_get(&j->cache, key, result))
+        return true;
+    if (!kv_reader_get(&j->reader, key, result))
+        return false;
+    kv_cache_put(&j->cache, key, result);
+    return true;
+}
+
+static enum kv_past view_past(void *context, uint64_t client, uint64_t sequence,
+                              struct kv_txid *txid, struct kv_results **results)
+{
+    struct kv_journal *j = context;
+
+    return kv_reader_past(&j->reader, client, sequence, txid, results);
+}
+
+const struct kv_store *kv_journal_store(struct kv_journal *j)
+{
+    return &j->view;
+}
+
+bool kv_journal_load(struct kv_journal *j, struct coordinator *coordinator, struct worker *worker,
+                     char error[STORE_MESSAGE_BYTES])
+{
+    return kv_reader_load(&j->reader, coordinator, worker, error);
+}
+
+void kv_journal_visit(struct kv_journal *j, struct kv_txid id,
+                      void (*visit)(void *context, const struct kv_journal_entry *), void *context)
+{
+    kv_reader_visit(&j->reader, id, visit, context);
+}
+
+uint64_t kv_journal_keys(struct kv_journal *j)
+{
+    return j->keys;
+}
+
+int kv_journal_backup(struct kv_journal *j, const char *path,
+                      void (*done)(void *context, const char *error), void *context)
+{
+    if (kv_backup_start(&j->backup, j->env, j->path, path, done, context))
+        return -1;
+    j->counters.backups++;
+    return 0;
+}
+
+bool kv_journal_is_idle(const struct kv_journal *j)
+{
+    return !j->running && j->queued_count == 0 && !j->backup.running;
+}
+
+const char *kv_journal_failure(const struct kv_journal *j)
+{
+    if (!j->failed)
+        return NULL;
+    return store_failure(j->store) ? store_failure(j->store) : "the journal is out of memory";
+}
+
+void kv_journal_counters(const struct kv_journal *j, struct kv_journal_counters *counters)
+{
+    *counters = j->counters;
+    counters->damaged = j->reader.damaged;
+    counters->cache_hits = j->cache.hits;
+    counters->cache_misses = j->cache.misses;
+}
+
+/* ---- Opening ---- */
+
+static bool open_tables(struct kv_journal *j, char error[STORE_MESSAGE_BYTES])
+{
+    const struct store_config config = {.path = j->path,
+                                        .application = APPLICATION,
+                                        .version = KV_TABLES_VERSION,
+                                        .owner = j->owner,
+                                        .schema = kv_tables_schema,
+                                        .checkpoint_pages = j->config.checkpoint_pages};
+    int64_t keys;
+
+    j->store = store_open(j->env, &config, error);
+    if (!j->store || !kv_reader_open(&j->reader, j->store, j->path, j->config.node, error) ||
+        !kv_reader_count(&j->reader, &keys, &j->number, error))
+        return false;
+    j->keys = (uint64_t)keys;
+    if (kv_tables_prepare(&j->tables, j->store, j->config.node, keys))
+        return true;
+    snprintf(error, STORE_MESSAGE_BYTES, "%.200s: it lacks a table, or memory is short", j->path);
+    return false;
+}
+
+struct kv_journal *kv_journal_open(struct strait_env *env, const struct kv_journal_config *config,
+                                   char error[STORE_MESSAGE_BYTES])
+{
+    struct kv_journal *j = calloc(1, sizeof(*j));
+
+    if (!j) {
+        snprintf(error, STORE_MESSAGE_BYTES, "%.200s: no memory", config->directory);
+        return NULL;
+    }
+    j->env = env;
+    j->config = *config;
+    STAILQ_INIT(&j->queued);
+    STAILQ_INIT(&j->batch);
+    kv_cache_init(&j->cache);
+    j->timer.expired = timer_expired;
+    j->job.run = batch_run;
+    j->job.done = batch_done;
+    j->view = (struct kv_store){.get = view_get, .past = view_past, .context = j};
+    int length = snprintf(j->path, sizeof(j->path), "%s/" KV_JOURNAL_FILE, config->directory);
+    snprintf(j->owner, sizeof(j->owner), "cluster %s node %u", config->cluster, config->node);
+    if (length >= (int)sizeof(j->path))
+        snprintf(error, STORE_MESSAGE_BYTES, "%.200s...: the name is too long", config->directory);
+    else if (open_tables(j, error))
+        return j;
+    kv_journal_free(j);
+    return NULL;
+}
+
+void kv_journal_free(struct kv_journal *j)
+{
+    if (!j)
+        return;
+    store_free(j->store);
+    kv_cache_free(&j->cache);
+    kv_tables_free(&j->tables);
+    drop(&j->batch);
+    drop(&j->queued);
+    free(j);
+}

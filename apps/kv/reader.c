@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every statement tells in its last column whether the checksum of its row is right. Rows of the
+ * coordinator below its mark, which are kept for people to look at, are passed over when the
+ * machines are loaded.
+ */
+#include "kv/reader.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "kv/packing.h"
+#include "kv/tables.h"
+
+#define ROW_COLUMNS                                                                                \
+    "id, coordinator, incarnation, sequence, kind, number, time_ms, participants, client, "        \
+    "request, retired, epoch, operations"
+
+#define SELECT_ROWS                                                                                \
+    "SELECT " ROW_COLUMNS ", sum IS row_sum('journal', " ROW_COLUMNS ") FROM journal "
+
+/* Where they stand. */
+enum {
+    ID,
+    COORDINATOR,
+    INCARNATION,
+    SEQUENCE,
+    KIND,
+    NUMBER,
+    TIME_MS,
+    PARTICIPANTS,
+    CLIENT,
+    REQUEST,
+    RETIRED,
+    EPOCH,
+    OPERATIONS,
+    ROW_IS_RIGHT,
+};
+
+__attribute__((format(printf, 3, 4))) static bool fail(const struct kv_reader *r, char *error,
+                                                       const char *format, ...)
+{
+    va_list arguments;
+    int length = snprintf(error, STORE_MESSAGE_BYTES, "%.200s: ", r->path);
+
+    va_start(arguments, format);
+    vsnprintf(error + length, STORE_MESSAGE_BYTES - (size_t)length, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static uint64_t number_at(sqlite3_stmt *s, int column)
+{
+    return (uint64_t)sqlite3_column_int64(s, column);
+}
+
+static bool is_right(sqlite3_stmt *s)
+{
+    return sqlite3_column_int(s, sqlite3_column_count(s) - 1) != 0;
+}
+
+/* ---- Opening ---- */
+
+bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, uint32_t node,
+                    char error[STORE_MESSAGE_BYTES])
+{
+    const struct {
+        sqlite3_stmt **statement;
+        const char *sql;
+    } all[] = {
+        {&r->get, "SELECT version, value, sum IS row_sum('value', key, version, value) "
+                  "FROM value WHERE key = ?1"},
+        {&r->once, "SELECT coordinator, incarnation, txn_sequence, results, "
+                   "sum IS row_sum('once', client, sequence, coordinator, incarnation, "
+                   "txn_sequence, results) FROM once WHERE client = ?1 AND sequence = ?2"},
+        {&r->client, "SELECT retired, results, sum IS row_sum('client', client, retired, results) "
+                     "FROM client WHERE client = ?1"},
+        {&r->txn,
+         SELECT_ROWS "WHERE id >= ?1 AND id < ?2 AND incarnation = ?5 UNION ALL " SELECT_ROWS
+                     "WHERE id >= ?3 AND id < ?4 AND incarnation = ?5 ORDER BY number"},
+    };
+
+    *r = (struct kv_reader){.path = path, .node = node, .db = store_reader(store)};
+    if (!r->db)
+        return fail(r, error, "no second connection");
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (sqlite3_prepare_v3(r->db, all[i].sql, -1, SQLITE_PREPARE_PERSISTENT, all[i].statement,
+                               NULL) != SQLITE_OK)
+            return fail(r, error, "%s", sqlite3_errmsg(r->db));
+    }
+    return true;
+}
+
+bool kv_reader_count(struct kv_reader *r, int64_t *keys, int64_t *number,
+                     char error[STORE_MESSAGE_BYTES])
+{
+    static const char sql[] = "SELECT keys, (SELECT ifnull(max(number), 0) FROM journal), "
+                              "sum IS row_sum('total', keys) FROM total";
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(r->db, sql, -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW) {
+        fail(r, error, "%s", sqlite3_errmsg(r->db));
+        sqlite3_finalize(s);
+        return false;
+    }
+    *keys = sqlite3_column_int64(s, 0);
+    *number = sqlite3_column_int64(s, 1);
+    bool right = is_right(s) || fail(r, error, "the row of total is damaged");
+    sqlite3_finalize(s);
+    return right;
+}
+
+/* ---- Values, and what clients have asked for ---- */
+
+/* Returns NULL if memory is short. */
+static struct kv_blob *blob_at(sqlite3_stmt *s, int column)
+{
+    const void *bytes = sqlite3_column_blob(s, column);
+
+    return kv_blob_new(bytes, (size_t)sqlite3_column_bytes(s, column));
+}
+
+static bool read_value(sqlite3_stmt *s, struct kv_result *result)
+{
+    if (!is_right(s))
+        return false;
+    result->version = number_at(s, 0);
+    result->found = sqlite3_column_type(s, 1) != SQLITE_NULL;
+    if (result->found)
+        result->value = blob_at(s, 1);
+    return !result->found || result->value;
+}
+
+bool kv_reader_get(struct kv_reader *r, const struct kv_blob *key, struct kv_result *result)
+{
+    *result = (struct kv_result){0};
+    sqlite3_bind_blob64(r->get, 1, key->length > 0 ? (const void *)key->bytes : "", key->length,
+                        SQLITE_STATIC);
+    int step = sqlite3_step(r->get);
+    bool read = step == SQLITE_ROW ? read_value(r->get, result) : step == SQLITE_DONE;
+    sqlite3_reset(r->get);
+    r->damaged += !read;
+    return read;
+}
+
+static enum kv_past read_once(sqlite3_stmt *s, struct kv_txid *txid, struct kv_results **results)
+{
+    if (!is_right(s))
+        return KV_PAST_DAMAGED;
+    *txid = (struct kv_txid){(uint32_t)number_at(s, 0), (uint32_t)number_at(s, 1), number_at(s, 2)};
+    const void *bytes = sqlite3_column_blob(s, 3);
+    *results = kv_unpack_results(bytes, (size_t)sqlite3_column_bytes(s, 3));
+    return *results ? KV_PAST_COMMITTED : KV_PAST_DAMAGED;
+}
+
+static enum kv_past read_client(sqlite3_stmt *s, uint64_t sequence)
+{
+    if (!is_right(s))
+        return KV_PAST_DAMAGED;
+    if (sequence < number_at(s, 0))
+        return KV_PAST_RETIRED;
+    return number_at(s, 1) < KV_ONCE_MAX ? KV_PAST_NONE : KV_PAST_FULL;
+}
+
+/* The row of the request first: if it goes meanwhile, that of the client says that it was retired.
+ */
+static enum kv_past find_past(struct kv_reader *r, uint64_t client, uint64_t sequence,
+                              struct kv_txid *txid, struct kv_results **results)
+{
+    enum kv_past past = KV_PAST_NONE;
+
+    sqlite3_bind_int64(r->once, 1, (int64_t)client);
+    sqlite3_bind_int64(r->once, 2, (int64_t)sequence);
+    int step = sqlite3_step(r->once);
+    if (step == SQLITE_ROW)
+        past = read_once(r->once, txid, results);
+    sqlite3_reset(r->once);
+    if (step != SQLITE_DONE)
+        return step == SQLITE_ROW ? past : KV_PAST_DAMAGED;
+    sqlite3_bind_int64(r->client, 1, (int64_t)client);
+    step = sqlite3_step(r->client);
+    if (step == SQLITE_ROW)
+        past = read_client(r->client, sequence);
+    sqlite3_reset(r->client);
+    return step == SQLITE_ROW || step == SQLITE_DONE ? past : KV_PAST_DAMAGED;
+}
+
+enum kv_past kv_reader_past(struct kv_reader *r, uint64_t client, uint64_t sequence,
+                            struct kv_txid *txid, struct kv_results **results)
+{
+    enum kv_past past = find_past(r, client, sequence, txid, results);
+
+    r->damaged += past == KV_PAST_DAMAGED;
+    return past;
+}
+
+/* ---- Rows of the journal ---- */
+
+static bool is_kind(uint64_t kind)
+{
+    return (kind >= KV_COORDINATOR_PREPARE && kind <= KV_COORDINATOR_END) ||
+           (kind >= KV_WORKER_PREPARE && kind <= KV_WORKER_ABORT);
+}
+
+static struct kv_txid txid_at(sqlite3_stmt *s)
+{
+    return (struct kv_txid){(uint32_t)number_at(s, COORDINATOR),
+                            (uint32_t)number_at(s, INCARNATION), number_at(s, SEQUENCE)};
+}
+
+static struct kv_request *request_at(sqlite3_stmt *s)
+{
+    const void *bytes = sqlite3_column_blob(s, OPERATIONS);
+    struct kv_request *request =
+        kv_unpack_operations(bytes, (size_t)sqlite3_column_bytes(s, OPERATIONS));
+
+    if (!request)
+        return NULL;
+    request->client = number_at(s, CLIENT);
+    request->sequence = number_at(s, REQUEST);
+    request->retired = number_at(s, RETIRED);
+    request->epoch = number_at(s, EPOCH);
+    request->participants = (kv_nodes)number_at(s, PARTICIPANTS);
+    return request;
+}
+
+/* Reads a row, with a reference to its request. Returns false if it makes no sense. */
+static bool read_row(const struct kv_reader *r, sqlite3_stmt *s, struct kv_row *row)
+{
+    uint64_t kind = number_at(s, KIND);
+
+    *row = (struct kv_row){.kind = (enum kv_row_kind)kind,
+                           .txid = txid_at(s),
+                           .participants = (kv_nodes)number_at(s, PARTICIPANTS)};
+    if (!is_kind(kind) || kv_node_bit(row->txid.coordinator) == 0)
+        return false;
+    if (!kv_row_is_worker(row->kind) && row->txid.coordinator != r->node)
+        return false;
+    if (row->kind != KV_COORDINATOR_PREPARE && row->kind != KV_WORKER_PREPARE)
+        return true;
+    row->request = request_at(s);
+    if (row->request && kv_request_valid(row->request))
+        return true;
+    kv_request_release(row->request);
+    return false;
+}
+
+void kv_reader_visit(struct kv_reader *r, struct kv_txid id,
+                     void (*visit)(void *context, const struct kv_journal_entry *), void *context)
+{
+    for (int machine = 0; machine < 2; machine++) {
+        sqlite3_bind_int64(r->txn, 2 * machine + 1,
+                           kv_row_id(machine == 1, id.coordinator, id.sequence, 0));
+        sqlite3_bind_int64(r->txn, 2 * machine + 2,
+                           kv_row_id(machine == 1, id.coordinator, id.sequence + 1, 0));
+    }
+    sqlite3_bind_int64(r->txn, 5, id.incarnation);
+    while (sqlite3_step(r->txn) == SQLITE_ROW) {
+        uint64_t kind = number_at(r->txn, KIND);
+        if (!is_right(r->txn) || !is_kind(kind)) {
+            r->damaged++;
+            continue;
+        }
+        visit(context, &(struct kv_journal_entry){.kind = (enum kv_row_kind)kind,
+                                                  .time_ms = sqlite3_column_int64(r->txn, TIME_MS),
+                                                  .participants =
+                                                      (kv_nodes)number_at(r->txn, PARTICIPANTS)});
+    }
+    sqlite3_reset(r->txn);
+}
+
+/* ---- Loading ---- */
+
+struct loading {
+    struct kv_reader *reader;
+    struct coordinator *coordinator;
+    struct worker *worker;
+    struct kv_txid start, ended; /* of the coordinator; incarnation 0: there is none */
+    bool started;                /* the coordinator has been given the START */
+    char *error;
+};
+
+static bool refuse(const struct loading *l, const char *machine)
+{
+    return fail(l->reader, l->error, "the %s cannot hold what the journal does", machine);
+}
+
+static bool load_mark(struct loading *l, sqlite3_stmt *s)
+{
+    uint64_t kind = number_at(s, 0), coordinator = number_at(s, 1);
+    struct kv_txid mark = {(uint32_t)coordinator, (uint32_t)number_at(s, 2), number_at(s, 3)};
+
+    if (!is_right(s) || coordinator > KV_NODES_MAX || kv_node_bit(mark.coordinator) == 0)
+        return fail(l->reader, l->error, "the row of mark with kind %" PRIu64 " is damaged", kind);
+    if (kind == KV_COORDINATOR_START)
+        l->start = mark;
+    else if (kind == KV_COORDINATOR_END)
+        l->ended = mark;
+    if (kind != KV_WORKER_MARK)
+        return true;
+    return worker_load(l->worker, &(struct kv_row){.kind = KV_WORKER_MARK, .mark = mark}) ||
+           refuse(l, "worker");
+}
+
+/* The incarnation that was the last one, and a sequence that it has not gone beyond. */
+static bool load_start(struct loading *l)
+{
+    struct kv_row row = {.kind = KV_COORDINATOR_START, .txid = l->start};
+
+    l->started = true;
+    if (l->start.incarnation == 0)
+        return true;
+    if (row.txid.sequence < l->ended.sequence)
+        row.txid.sequence = l->ended.sequence;
+    return coordinator_load(l->coordinator, &row) || refuse(l, "coordinator");
+}
+
+static bool load_row(struct loading *l, const struct kv_row *row)
+{
+    if (kv_row_is_worker(row->kind))
+        return worker_load(l->worker, row) || refuse(l, "worker");
+    if (kv_txid_before(row->txid, l->ended))
+        return true;
+    if (!l->started && !kv_txid_before(row->txid, l->start) && !load_start(l))
+        return false;
+    return coordinator_load(l->coordinator, row) || refuse(l, "coordinator");
+}
+
+static bool read_and_load(struct loading *l, sqlite3_stmt *s)
+{
+    struct kv_row row;
+
+    if (!is_right(s) || !read_row(l->reader, s, &row)) {
+        struct kv_txid id = txid_at(s);
+        return fail(l->reader, l->error,
+                    "row %" PRIu64 " of journal, of transaction %" PRIu32 ".%" PRIu32 ".%" PRIu64
+                    ", is damaged",
+                    number_at(s, NUMBER), id.coordinator, id.incarnation, id.sequence);
+    }
+    bool loaded = load_row(l, &row);
+    kv_request_release(row.request);
+    return loaded;
+}
+
+/* Lets `load` take each row that the query brings. */
+static bool for_each(struct loading *l, const char *sql,
+                     bool (*load)(struct loading *, sqlite3_stmt *))
+{
+    sqlite3_stmt *s = NULL;
+    bool loaded = true;
+    int step = sqlite3_prepare_v2(l->reader->db, sql, -1, &s, NULL);
+
+    while (loaded && s && (step = sqlite3_step(s)) == SQLITE_ROW)
+        loaded = load(l, s);
+    if (loaded && step != SQLITE_DONE)
+        loaded = fail(l->reader, l->error, "%s", sqlite3_errmsg(l->reader->db));
+    sqlite3_finalize(s);
+    return loaded;
+}
+
+bool kv_reader_load(struct kv_reader *r, struct coordinator *coordinator, struct worker *worker,
+                    char error[STORE_MESSAGE_BYTES])
+{
+    struct loading l = {.reader = r, .coordinator = coordinator, .worker = worker, .error = error};
+
+    return for_each(&l,
+                    "SELECT kind, coordinator, incarnation, sequence, "
+                    "sum IS row_sum('mark', kind, coordinator, incarnation, sequence) FROM mark",
+                    load_mark) &&
+           for_each(&l, SELECT_ROWS "ORDER BY id", read_and_load) && (l.started || load_start(&l));
+}

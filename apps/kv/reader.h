@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tables of the journal (journal.h shows them) as they are read: on the driving thread, by a
+ * connection of its own, while jobs write.
+ */
+#ifndef KV_READER_H
+#define KV_READER_H
+
+#include "kv/coordinator.h"
+#include "kv/journal.h"
+#include "kv/worker.h"
+#include "store.h"
+
+#define KV_ONCE_MAX 1024 /* results of one client that are kept; then it has to retire some */
+
+struct kv_reader {
+    const char *path; /* for messages */
+    uint32_t node;
+    sqlite3 *db;
+    sqlite3_stmt *get, *once, *client, *txn;
+    uint64_t damaged; /* rows that were read and did not match their checksum */
+};
+
+/* Returns false and one line in `error`. The path has to last. */
+bool kv_reader_open(struct kv_reader *, struct store *, const char *path, uint32_t node,
+                    char error[STORE_MESSAGE_BYTES]);
+
+/* What the tables say before anything is written: the number of keys, and that of the last row. */
+bool kv_reader_count(struct kv_reader *, int64_t *keys, int64_t *number,
+                     char error[STORE_MESSAGE_BYTES]);
+
+/* As kv_journal_load. */
+bool kv_reader_load(struct kv_reader *, struct coordinator *, struct worker *,
+                    char error[STORE_MESSAGE_BYTES]);
+
+/* As in struct kv_store. */
+bool kv_reader_get(struct kv_reader *, const struct kv_blob *key, struct kv_result *);
+enum kv_past kv_reader_past(struct kv_reader *, uint64_t client, uint64_t sequence,
+                            struct kv_txid *, struct kv_results **);
+
+/* As kv_journal_visit. */
+void kv_reader_visit(struct kv_reader *, struct kv_txid,
+                     void (*visit)(void *context, const struct kv_journal_entry *), void *context);
+
+#endif
