@@ -521,8 +521,7 @@ struct vfs *vfs_new(struct timeline *time, uint64_t seed)
 
 void vfs_free(struct vfs *v)
 {
-    if (0)
-        CHECK(LIST_EMPTY(&v->databases));
+    CHECK(LIST_EMPTY(&v->databases));
     CHECK(sqlite3_vfs_unregister(&v->base) == SQLITE_OK);
     sqlite3_randomness(0, NULL);
     free(v);
