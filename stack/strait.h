@@ -94,8 +94,8 @@ struct strait_link {
 
     /*
      * Reads at most `budget_bytes` of waiting packets and passes each to `receive`. Returns the
-     * number of packets, 0 when nothing waited, or -1 with errno when the link is gone. NULL if fd
-     * is -1.
+     * number of packets, 0 when nothing waited, or -1 with errno when the link is gone; it never
+     * waits itself, and may be called when nothing does. NULL if fd is -1.
      */
     int (*drain)(struct strait_link *, uint64_t now_ns, size_t budget_bytes);
 

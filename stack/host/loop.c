@@ -3,14 +3,16 @@
  * The driver for the real world, and its environment.
  *
  * One turn is: wait -> drain the ready links -> dispatch the stacks -> environment timers, posts,
- * foreign descriptors -> advance the stacks. The clock is read once after the wait, and that is the
- * `now` of the whole turn. What callbacks of any kind put into a stack is therefore sent once, at
- * the end, with the acknowledgements of what was drained; and a stack that was not given packets is
- * advanced before the callbacks, since the timers that they arm count from the stack's own `now`.
+ * foreign descriptors -> advance the stacks. The clock is read once at the end of the wait, and
+ * that is the `now` of the whole turn. What callbacks of any kind put into a stack is therefore
+ * sent once, at the end, with the acknowledgements of what was drained; and a stack that was not
+ * given packets is advanced before the callbacks, since the timers that they arm count from the
+ * stack's own `now`.
  *
  * Everything that may happen comes through one epoll set, level-triggered: a link that was not
- * drained empty is simply ready again. A deadline is carried by the timeout of the wait; only for
- * a program that embeds the epoll descriptor in a loop of its own is there a timerfd in the set.
+ * drained empty is simply ready again. Only a loop that runs reads the link that brought packets
+ * last before it asks the set. A deadline is carried by the timeout of the wait; only for a program
+ * that embeds the epoll descriptor in a loop of its own is there a timerfd in the set.
  *
  * Callbacks may add and remove links and watches while a turn still holds events for them. So what
  * is removed during a turn is marked, skipped, and freed at the turn's end.
@@ -38,6 +40,7 @@
 #define EVENTS_MAX         64                   /* taken from epoll in one turn */
 #define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
 #define BUSY_ROUNDS        16                   /* polls of the links for one of all descriptors */
+#define DOUBT_ROUNDS_MAX   64                   /* waits until a link is read unasked again */
 #define NS_PER_MS          UINT64_C(1000000)
 #define NS_PER_S           UINT64_C(1000000000)
 
@@ -75,8 +78,13 @@ struct strait_loop {
     int wake;  /* an eventfd: posts, finished work, and stop */
     int timer; /* a timerfd for next_ns, once the descriptor has been asked for; else -1 */
     bool turning;
+    bool running;          /* in strait_loop_run: another turn follows each */
     bool coarse;           /* waits have no better resolution than a millisecond */
     uint64_t busy_poll_ns; /* for which links are polled before the loop sleeps */
+    struct source *lively; /* the link that has brought packets last; NULL: unknown */
+    unsigned unasked;      /* waits since the epoll set was asked last */
+    unsigned doubt_rounds; /* waits to come that ask it first */
+    unsigned doubt_length; /* so many after the next read in vain, and then twice as many */
     atomic_bool stopped;
     uint64_t now_ns;       /* of the last turn */
     uint64_t next_ns;      /* the earliest deadline of stacks and timers */
@@ -204,6 +212,8 @@ static void source_end(struct strait_loop *loop, struct source *source)
     /* It fails if the descriptor has been closed, which took it out of the set. */
     if (source->fd >= 0)
         epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
+    if (loop->lively == source)
+        loop->lively = NULL;
     source->ended = true;
     list_remove(&source->node);
     list_append(&loop->ended, &source->node);
@@ -365,6 +375,7 @@ static void drain_link(struct strait_loop *loop, struct source *source, uint32_t
     int packets = source->link->drain(source->link, loop->now_ns, DRAIN_BUDGET_BYTES);
     if (packets > 0) {
         source->driven->fed = true;
+        loop->lively = source;
         return;
     }
     int error = packets < 0 ? errno : 0;
@@ -376,6 +387,7 @@ static void drain_link(struct strait_loop *loop, struct source *source, uint32_t
         source->fd = -1;
         source->error = error;
         loop->failed++;
+        loop->lively = NULL;
     }
 }
 
@@ -478,10 +490,41 @@ static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uin
     }
 }
 
-/* Waits for events until the deadline. Returns their number, or -1 with EINTR. */
+/*
+ * Where a packet often waits by the time that the last one is answered, as under load, and on a
+ * core that the peer shares, the read of a link finds it without an epoll_wait in front. A read
+ * that finds nothing costs as much again, so after each one more waits than before do without.
+ * What else there is to wait for is looked at now and then. Returns whether packets have come.
+ */
+static bool read_unasked(struct strait_loop *loop)
+{
+    if (!loop->running || !loop->lively || ++loop->unasked >= BUSY_ROUNDS)
+        return false;
+    if (loop->doubt_rounds > 0) {
+        loop->doubt_rounds--;
+        return false;
+    }
+    struct driven *driven = loop->lively->driven;
+    loop->now_ns = clock_now();
+    drain_link(loop, loop->lively, EPOLLIN);
+    if (driven->fed) {
+        loop->doubt_length = 1;
+        return true;
+    }
+    loop->doubt_rounds = loop->doubt_length;
+    loop->doubt_length =
+        loop->doubt_length < DOUBT_ROUNDS_MAX ? 2 * loop->doubt_length : DOUBT_ROUNDS_MAX;
+    return false;
+}
+
+/* Waits for events until the deadline, and reads the clock. Returns their number, or -1 with EINTR.
+ */
 static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
                            uint64_t deadline_ns)
 {
+    if (read_unasked(loop))
+        return 0;
+    loop->unasked = 0;
     uint64_t until_ns = earlier(deadline_ns, loop->next_ns);
     uint64_t timeout_ns = 0;
     if (loop->failed > 0) {
@@ -499,8 +542,10 @@ static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
         count = poll_busily(loop, events, clock_now() + spin_ns, &news);
         timeout_ns -= timeout_ns == STRAIT_NEVER ? 0 : spin_ns;
     }
-    if (count == 0 && !news)
+    if (count == 0 && !news) {
         count = wait_on_epoll(loop, events, timeout_ns);
+        loop->now_ns = clock_now();
+    }
     CHECK(count >= 0 || errno == EINTR);
     return count;
 }
@@ -562,7 +607,6 @@ static int turn(struct strait_loop *loop, uint64_t deadline_ns)
         count = 0;
     }
 
-    loop->now_ns = clock_now();
     for (int i = 0; i < count; i++) {
         struct source *source = events[i].data.ptr;
         if (source->link)
@@ -612,7 +656,10 @@ int strait_loop_run(struct strait_loop *loop)
     if (enter(loop))
         return -1;
     while (!atomic_load(&loop->stopped)) {
-        if (turn(loop, STRAIT_NEVER) && errno != EINTR)
+        loop->running = true;
+        int result = turn(loop, STRAIT_NEVER);
+        loop->running = false;
+        if (result && errno != EINTR)
             return -1;
     }
     atomic_store(&loop->stopped, false);
@@ -701,6 +748,7 @@ struct strait_loop *strait_loop_new(void)
     loop->timer = -1;
     loop->now_ns = clock_now();
     loop->next_ns = STRAIT_NEVER;
+    loop->doubt_length = 1;
     timer_wheel_init(&loop->timers, loop->now_ns, &loop->env);
     list_init(&loop->stacks);
     list_init(&loop->links);

@@ -20,11 +20,29 @@
 #include "host/tun.h"
 #include "loop_fixture.h"
 
+/* Notes a turn, and asks for one more as long as there are to be some; then ends the run. */
+struct turns {
+    struct loop_fixture *fixture;
+    int left;
+};
+
+static void post_for_turns(void *argument)
+{
+    struct turns *turns = argument;
+    loop_note(turns->fixture, 'a');
+    if (--turns->left > 0)
+        strait_post(turns->fixture->env, post_for_turns, turns);
+    else
+        strait_loop_stop(turns->fixture->loop);
+}
+
 /* A link over the pipe that notes each drain, and takes one byte by it. */
 struct noting {
     struct strait_link link;
     struct loop_fixture *fixture;
-    int answer; /* of drain */
+    int answer;           /* of the first drain */
+    int then;             /* of all others */
+    struct turns *posted; /* by the first drain, if any */
     uint64_t now_ns;
 };
 
@@ -35,10 +53,15 @@ static int noting_drain(struct strait_link *link, uint64_t now_ns, size_t budget
     assert_in_range(budget_bytes, 65536, 1 << 20);
     loop_note(noting->fixture, 'l');
     noting->now_ns = now_ns;
+    int answer = noting->answer;
+    noting->answer = noting->then;
+    if (noting->posted)
+        strait_post(noting->fixture->env, post_for_turns, noting->posted);
+    noting->posted = NULL;
     ssize_t n = read(link->fd, &byte, 1);
     (void)n;
     errno = ENODEV;
-    return noting->answer;
+    return answer;
 }
 
 static int noting_send(struct strait_link *link, const struct iovec *parts, int count,
@@ -60,7 +83,8 @@ static struct noting noting_over(struct loop_fixture *f)
                                     .send = noting_send,
                                     .drain = noting_drain},
                            .fixture = f,
-                           .answer = 1};
+                           .answer = 1,
+                           .then = 1};
 }
 
 static struct strait *stack_new(struct loop_fixture *f, struct strait_link *link)
@@ -94,6 +118,39 @@ static void a_link_is_drained_while_it_is_readable(void **state)
     loop_turn_now(f);
     loop_turn_now(f);
     assert_string_equal(f->calls, "ll");
+    stack_end(f, stack, &noting.link);
+}
+
+/* What is posted while packets come one after the other waits for some of them, and no longer. */
+static void a_running_loop_reads_a_link_again_before_it_asks_for_all_events(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct noting noting = noting_over(f);
+    struct strait *stack = stack_new(f, &noting.link);
+    struct turns turns = {.fixture = f, .left = 1};
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    noting.posted = &turns;
+    assert_int_equal(strait_loop_run(f->loop), 0);
+    assert_string_equal(f->calls, "llllllllllllllll" /* 16 */
+                                  "a");
+    stack_end(f, stack, &noting.link);
+}
+
+static void a_running_loop_reads_a_silent_link_ever_less_often(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct noting noting = noting_over(f);
+    struct strait *stack = stack_new(f, &noting.link);
+    struct turns turns = {.fixture = f, .left = 16};
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    noting.posted = &turns;
+    noting.then = 0;
+    assert_int_equal(strait_loop_run(f->loop), 0);
+    assert_string_equal(f->calls, "l"
+                                  "laa"
+                                  "laaa"
+                                  "laaaaa"
+                                  "laaaaaa");
     stack_end(f, stack, &noting.link);
 }
 
@@ -448,6 +505,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_link_is_drained_while_it_is_readable),
+        TEST(a_running_loop_reads_a_link_again_before_it_asks_for_all_events),
+        TEST(a_running_loop_reads_a_silent_link_ever_less_often),
         TEST(a_busy_loop_asks_a_link_before_it_sleeps),
         TEST(a_busy_loop_hears_what_is_no_link),
         TEST(a_busy_loop_keeps_its_deadline),
