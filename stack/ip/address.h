@@ -26,6 +26,13 @@ static inline struct address address_v4(uint32_t v4)
     return a;
 }
 
+/* Whether it is IPv4-mapped. */
+static inline bool address_is_v4(const struct address *a)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(a->bytes, prefix, sizeof(prefix)) == 0;
+}
+
 /* The IPv4 address as a number in host order. */
 static inline uint32_t address_to_v4(const struct address *a)
 {

@@ -9,6 +9,7 @@
 enum purpose { PURPOSE_ISN, PURPOSE_TIMESTAMP, PURPOSE_PORT, PURPOSE_TABLE, PURPOSE_COOKIE };
 
 #define TUPLE_BYTES  37 /* with the purpose */
+#define BRIEF_BYTES  16 /* of IPv4 */
 #define COOKIE_BYTES (TUPLE_BYTES + 20)
 
 static void store_tuple(uint8_t bytes[TUPLE_BYTES], const struct tuple *t, uint16_t local_port,
@@ -59,10 +60,22 @@ uint32_t isn_cookie_hash(const struct core *core, const struct tuple *t, uint32_
     return (uint32_t)siphash(core->config.secret, bytes, sizeof(bytes));
 }
 
+/*
+ * Every packet waits for it, and what all IPv4-mapped addresses have in common tells no two tuples
+ * apart. Those of IPv6 are longer, so that none of them is taken for one of IPv4.
+ */
 uint32_t isn_tuple_hash(const struct core *core, const struct tuple *t)
 {
     uint8_t bytes[TUPLE_BYTES];
 
-    store_tuple(bytes, t, t->local_port, PURPOSE_TABLE);
-    return (uint32_t)siphash_1_3(core->config.secret, bytes, sizeof(bytes));
+    if (!address_is_v4(&t->local) || !address_is_v4(&t->remote)) {
+        store_tuple(bytes, t, t->local_port, PURPOSE_TABLE);
+        return (uint32_t)siphash_1_3(core->config.secret, bytes, TUPLE_BYTES);
+    }
+    store_be32(bytes, address_to_v4(&t->local));
+    store_be32(bytes + 4, address_to_v4(&t->remote));
+    store_be16(bytes + 8, t->local_port);
+    store_be16(bytes + 10, t->remote_port);
+    store_be32(bytes + 12, PURPOSE_TABLE);
+    return (uint32_t)siphash_1_3(core->config.secret, bytes, BRIEF_BYTES);
 }
