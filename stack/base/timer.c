@@ -152,7 +152,8 @@ static void collect(struct timer_wheel *w, uint64_t target_tick, struct strait_t
 void timer_wheel_advance(struct timer_wheel *w, uint64_t now_ns)
 {
     uint64_t target_tick = now_ns >> TIMER_TICK_SHIFT;
-    if (target_tick < w->now_tick)
+    bool none_waits = w->due.next == &w->due;
+    if (target_tick < w->now_tick || (target_tick == w->now_tick && none_waits))
         return;
 
     /* All is collected before anything runs: what a callback starts cannot expire in this turn. */

@@ -202,7 +202,7 @@ static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t le
         return COUNTER_ip_header_short;
     if (header_bytes < IPV4_HEADER_BYTES || header_bytes > length)
         return COUNTER_ip_header_length_wrong;
-    if (checksum_fold(checksum_add(0, bytes, header_bytes)) != 0xffff)
+    if (ipv4_header_sum(bytes, header_bytes) != 0xffff)
         return COUNTER_ip_checksum_wrong;
     if (total_bytes < header_bytes || total_bytes > length)
         return COUNTER_ip_total_length_wrong;

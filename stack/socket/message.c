@@ -122,10 +122,10 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, struct pr
  * A blocking send ends when all is taken, or with the part that was when it cannot go on. An error
  * that comes after a part was taken stays with the connection, for the next call to tell.
  */
-static ssize_t stream_send(struct sockets *all, int fd, const struct msghdr *message, size_t total,
-                           int flags)
+static ssize_t stream_send(struct sockets *all, struct socket *s, const struct msghdr *message,
+                           size_t total, int flags)
 {
-    struct socket *s = socket_find(all, fd);
+    int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->send_timeout_ns);
     struct progress p = progress_over(message);
     size_t done = 0;
@@ -197,7 +197,7 @@ static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *m
     if (message->msg_controllen > 0 && control_check(message) < 0)
         return -1;
     /* The name is ignored, as by Linux: a stream has one peer. */
-    return stream_send(all, fd, message, total, flags);
+    return stream_send(all, s, message, total, flags);
 }
 
 /* A message of the parts. Nothing in it is written to. */
@@ -310,10 +310,10 @@ static bool stream_receive_ends(const struct socket *s)
  * A blocking receive ends with as much as SO_RCVLOWAT says, or with all there is room for if that
  * is asked for. What is only peeked at is there again at the next look.
  */
-static ssize_t stream_receive(struct sockets *all, int fd, struct msghdr *message, size_t room,
-                              int flags)
+static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+                              size_t room, int flags)
 {
-    struct socket *s = socket_find(all, fd);
+    int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->receive_timeout_ns);
     size_t wanted =
         flags & MSG_WAITALL || s->options->receive_low > room ? room : s->options->receive_low;
@@ -416,7 +416,7 @@ static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *mess
 static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *message, int flags)
 {
     struct sockets *all = &stack->sockets;
-    const struct socket *s = socket_find(all, fd);
+    struct socket *s = socket_find(all, fd);
     size_t room;
     if (!s)
         return -1;
@@ -427,7 +427,7 @@ static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *mess
     if (message_check(message, datagram || !(flags & MSG_TRUNC), &room) < 0)
         return -1;
     return datagram ? datagram_receive(all, fd, message, room, flags)
-                    : stream_receive(all, fd, message, room, flags);
+                    : stream_receive(all, s, message, room, flags);
 }
 
 ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,

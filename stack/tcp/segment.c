@@ -86,6 +86,15 @@ static bool parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_
     return right;
 }
 
+/* Whether they are nothing but timestamps, in the layout that RFC 7323 appendix A recommends: so it
+ * is in nearly all segments. */
+static bool are_timestamps_alone(const struct reader *r)
+{
+    return r->left == TCP_TIMESTAMPS_BYTES &&
+           load_be32(r->at) ==
+               (OPTION_NOP << 24 | OPTION_NOP << 16 | OPTION_TIMESTAMPS << 8 | TIMESTAMPS_BYTES);
+}
+
 /*
  * Returns false if an option's length is wrong (RFC 9293 3.1, MUST-7). One that is not of its kind
  * is passed over; one that cannot be is the last to be read.
@@ -94,6 +103,11 @@ static bool parse_options(struct reader r, uint8_t flags, struct tcp_options *op
 {
     bool right = true;
 
+    if (are_timestamps_alone(&r)) {
+        read_be32(&r);
+        parse_timestamps(&r, options);
+        return true;
+    }
     while (r.left > 0) {
         uint8_t kind = read_u8(&r);
         if (kind == OPTION_END)
