@@ -32,13 +32,6 @@
 
 /* ---- The table ---- */
 
-/* Which slot a descriptor leads to; it may be beyond the table. */
-static uint32_t slot_index(const struct sockets *all, int fd)
-{
-    uint32_t number = (uint32_t)fd - (uint32_t)all->core->config.descriptor_base;
-    return number & ((UINT32_C(1) << all->index_bits) - 1);
-}
-
 static socket_slot slot_of_free(uint32_t generation, uint32_t next_free)
 {
     return (socket_slot)next_free << 32 | generation << 1 | 1; /* of which there are 2^31 at most */

@@ -108,6 +108,13 @@ struct sockets {
     bool dispatching;     /* a callback runs */
 };
 
+/* Which slot a descriptor leads to; it may be beyond the table. */
+static inline uint32_t slot_index(const struct sockets *all, int fd)
+{
+    uint32_t number = (uint32_t)fd - (uint32_t)all->core->config.descriptor_base;
+    return number & ((UINT32_C(1) << all->index_bits) - 1);
+}
+
 /* Whether a stream holds a local port by itself. */
 static inline bool stream_is_bound(const struct socket *s)
 {
