@@ -237,6 +237,13 @@ static void begin(const struct step *s, const struct kv_event *e)
                                          .request = t->request});
 }
 
+/* Of a vote that is missing it is the voter; or this node, if its journal took all the time. */
+static uint32_t who_failed(const struct coordinator_txn *t, enum kv_reason reason)
+{
+    kv_nodes missing = t->participants & ~t->voted;
+    return reason == KV_REASON_TIMEOUT && t->requested ? kv_node_first(missing) : t->id.coordinator;
+}
+
 /* What is decided here stays decided: nothing but the journal leads on from these phases. */
 static void decide(const struct step *s, struct coordinator_txn *t, bool commit,
                    enum kv_reason reason)
@@ -252,7 +259,7 @@ static void decide(const struct step *s, struct coordinator_txn *t, bool commit,
         row.kind = KV_COORDINATOR_ABORT;
         s->c->counters.aborts++;
         if (t->refusal.reason == KV_REASON_NONE)
-            t->refusal = (struct kv_refusal){.reason = reason, .node = s->c->config.id};
+            t->refusal = (struct kv_refusal){.reason = reason, .node = who_failed(t, reason)};
     }
     kv_timer(s->sink, t->id, STRAIT_NEVER);
     kv_journal(s->sink, &row);
