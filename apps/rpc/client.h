@@ -78,6 +78,7 @@ struct rpc_channel_config {
     const struct rpc_wire *wire;
     unsigned attempts_max;                      /* 0: RPC_ATTEMPTS_MAX; 1: no retry */
     const struct rpc_messages *const *messages; /* of the procedures; ends with NULL */
+    size_t message_max; /* bytes of a result on a wire of messages; 0: RPC_MESSAGE_MAX */
 };
 
 /* To one server. Returns NULL when memory is short. */

@@ -72,6 +72,7 @@ struct transport {
     struct sockaddr_in server;
     char authority[32]; /* the same in words */
     const struct rpc_messages *const *messages;
+    size_t message_max;
     TAILQ_HEAD(, connection) connections;
     struct connection *current; /* NULL: there is none to begin attempts on */
     struct attempts waiting;    /* for a connection */
@@ -547,6 +548,7 @@ static void *open_transport(const struct rpc_channel_config *config)
     t->server = config->server;
     write_authority(t);
     t->messages = config->messages;
+    t->message_max = config->message_max ? config->message_max : RPC_MESSAGE_MAX;
     t->reconnect.expired = connect_due;
     TAILQ_INIT(&t->connections);
     TAILQ_INIT(&t->waiting);
@@ -610,7 +612,7 @@ static struct rpc_attempt *begin(const struct rpc_request *request)
         return NULL;
     a->request = *request;
     a->transport = t;
-    a->in.max = RPC_MESSAGE_MAX;
+    a->in.max = t->message_max;
     if (!find_method(a) || !frame_arguments(a)) {
         free_attempt(a);
         return NULL;
