@@ -50,4 +50,7 @@ struct kv_cluster {
 bool kv_cluster_parse(const char *text, size_t length, struct kv_cluster *,
                       char error[KV_CLUSTER_ERROR_BYTES]);
 
+/* Which limit of the cluster a request is above ("key_bytes"), or NULL. */
+const char *kv_node_limit(const struct kv_cluster *, const struct kv_request *);
+
 #endif

@@ -69,6 +69,15 @@ static inline uint32_t kv_node_take(kv_nodes *nodes)
     return id;
 }
 
+static inline uint32_t kv_node_count(kv_nodes nodes)
+{
+    uint32_t count = 0;
+
+    for (; nodes; nodes &= nodes - 1)
+        count++;
+    return count;
+}
+
 struct kv_txid {
     uint32_t coordinator;
     uint32_t incarnation; /* of the coordinator, from 1 on; 0: no transaction */

@@ -46,8 +46,9 @@ struct kv_node_config {
 struct kv_node *kv_node_start(const struct kv_node_config *, char error[KV_NODE_ERROR_BYTES]);
 
 /*
- * Ends it as a crash would: what is not durable is lost, callers hear nothing. NULL is allowed. In
- * the world's `crash` too.
+ * Ends it as a crash would: what is not durable is lost, callers hear nothing. To be called when
+ * the journal is idle, or when the environment has lost its work (kv_journal_free), as in the
+ * world's `crash`. NULL is allowed.
  */
 void kv_node_free(struct kv_node *);
 
@@ -98,9 +99,6 @@ struct kv_ask *kv_node_read(struct kv_node *, struct kv_blob *key, bool stale, u
 
 /* Nobody waits for it any more; a transaction goes on. */
 void kv_node_cancel(struct kv_ask *);
-
-/* Which limit of the cluster a request is above ("key_bytes"), or NULL. */
-const char *kv_node_limit(const struct kv_cluster *, const struct kv_request *);
 
 /* ---- To be looked at ---- */
 
