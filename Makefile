@@ -105,10 +105,11 @@ ORACLE := $(call programs,$(ORACLE_SRC))
 POSIX := $(call programs,$(POSIX_SRC))
 BENCH := $(call programs,$(BENCH_SRC))
 LWIP := $(OUT)/tests/bench/lwip
+KV_WIRE_SRC := $(patsubst %,apps/kv/%.c,cluster messages placement wire)
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c) \
 	apps/offer.c apps/primes/primes.c apps/primes/stubs.c \
 	$(filter-out apps/rpc/command.c apps/rpc/message_command.c apps/rpc/once.c,\
-	$(wildcard apps/rpc/*.c))) $(PROTO_OBJ)
+	$(wildcard apps/rpc/*.c)) $(KV_WIRE_SRC)) $(PROTO_OBJ)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc

@@ -109,6 +109,12 @@ static void bytes_as_messages(void **state)
     run_all("message", fuzz_message);
 }
 
+static void bytes_as_messages_of_the_store(void **state)
+{
+    (void)state;
+    run_all("kv_message", fuzz_kv_message);
+}
+
 static void the_corpus_has_a_way_into_every_state(void **state)
 {
     static const struct {
@@ -147,6 +153,7 @@ int main(void)
         cmocka_unit_test(the_corpus_has_a_way_into_every_state),
         cmocka_unit_test(bytes_as_a_client_of_grpc),
         cmocka_unit_test(bytes_as_messages),
+        cmocka_unit_test(bytes_as_messages_of_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
