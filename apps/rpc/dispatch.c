@@ -17,6 +17,7 @@
 #include "rpc/dispatch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -57,9 +58,9 @@ struct rpc_job {
     bool answered_early; /* within it */
     enum rpc_code code;
     const struct rpc_reader *reader; /* of a stream */
-    void *state;                     /* of a stream's procedure */
+    void *state;                     /* of the procedure of a stream, or that waits for others */
     struct rpc_result message;       /* of a procedure of messages */
-    uint8_t result[RPC_BYTES_MAX];   /* of another one */
+    uint8_t result[RPC_BYTES_MAX];   /* of another one; or what is said of an error */
     size_t argument_bytes;
     uint8_t arguments[];
 };
@@ -171,45 +172,12 @@ static void free_jobs(struct jobs *jobs)
     }
 }
 
-static void cancel_streams(struct served *s)
-{
-    for (struct rpc_job *job; (job = TAILQ_FIRST(&s->streaming));)
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it takes the job to be listed still */
-        rpc_cancel(job);
-}
-
 static void release(struct rpc_dispatcher *rpc)
 {
     for (size_t i = 0; i < rpc->count; i++)
         if (rpc->services[i].service.release)
             rpc->services[i].service.release(rpc->services[i].service.context);
     free(rpc);
-}
-
-void rpc_free(struct rpc_dispatcher *rpc)
-{
-    if (!rpc)
-        return;
-    rpc->ending = true;
-    for (size_t i = 0; i < rpc->count; i++) {
-        struct rpc_job *job;
-        cancel_streams(&rpc->services[i]);
-        free_jobs(&rpc->services[i].waiting);
-        TAILQ_FOREACH(job, &rpc->services[i].running, link)
-        job->answered = NULL;
-    }
-    if (rpc->running == 0)
-        release(rpc);
-}
-
-void rpc_crash(struct rpc_dispatcher *rpc)
-{
-    if (!rpc)
-        return;
-    for (size_t i = 0; i < rpc->count; i++)
-        free_jobs(&rpc->services[i].running);
-    rpc->running = 0;
-    rpc_free(rpc);
 }
 
 /* ---- Answers --------------------------------------------------------------------------------- */
@@ -236,7 +204,7 @@ static void tell_message(rpc_answered *answered, void *owner, enum rpc_code code
 /* Ends a job that does not run, or has run. */
 static void answer(struct rpc_job *job, enum rpc_code code)
 {
-    if (job->answered && job->procedure->handle)
+    if (job->answered && !has_id(job->procedure))
         tell_message(job->answered, job->owner, code, &job->message);
     else if (job->answered)
         job->answered(job->owner, code, code == RPC_OK ? job->result : NULL,
@@ -317,11 +285,40 @@ void rpc_answer(struct rpc_job *job, enum rpc_code code, const uint8_t *result)
         job_done(job);
 }
 
+void rpc_answer_message(struct rpc_job *job, enum rpc_code code, const struct rpc_result *result)
+{
+    job->code = code;
+    job->message = *result;
+    if (result->text) {
+        snprintf((char *)job->result, sizeof(job->result), "%s", result->text);
+        job->message.text = (const char *)job->result;
+    }
+    if (job->begins)
+        job->answered_early = true;
+    else
+        job_done(job);
+}
+
+uint64_t rpc_job_deadline(const struct rpc_job *job)
+{
+    return job->deadline_ns;
+}
+
+static bool begins(const struct rpc_procedure *p)
+{
+    return p->begin || p->begin_message;
+}
+
 /* Returns whether the call is now under way. */
 static bool begin_procedure(struct rpc_job *job)
 {
+    const struct rpc_procedure *p = job->procedure;
+    void *context = job->served->service.context;
     job->begins = true;
-    job->procedure->begin(job->served->service.context, job, job->arguments);
+    if (p->begin)
+        p->begin(context, job, job->arguments);
+    else
+        p->begin_message(context, job, job->arguments, job->argument_bytes);
     job->begins = false;
     return !job->answered_early;
 }
@@ -334,7 +331,7 @@ static bool begin(struct rpc_job *job)
     job->began_ns = env->now(env);
     job->work.run = work_run;
     job->work.done = work_done;
-    if (!job->procedure->begin && env->execute(env, &job->work) < 0) {
+    if (!begins(job->procedure) && env->execute(env, &job->work) < 0) {
         shed(job);
         return false;
     }
@@ -342,7 +339,7 @@ static bool begin(struct rpc_job *job)
     TAILQ_INSERT_TAIL(&s->running, job, link);
     s->running_count++;
     job->rpc->running++;
-    if (!job->procedure->begin || begin_procedure(job))
+    if (!begins(job->procedure) || begin_procedure(job))
         return true;
     job_done(job);
     return false;
@@ -393,6 +390,14 @@ static void free_stream(struct rpc_job *job)
     free(job);
 }
 
+/* Tells the procedure of a job that runs; the job may end. */
+static void tell_cancelled(struct rpc_job *job)
+{
+    job->answered = NULL;
+    if (job->procedure->cancelled)
+        job->procedure->cancelled(job->served->service.context, job);
+}
+
 void rpc_cancel(struct rpc_job *job)
 {
     struct served *s = job->served;
@@ -403,11 +408,58 @@ void rpc_cancel(struct rpc_job *job)
         free_stream(job);
         return;
     }
-    if (job->runs)
+    if (job->runs) {
+        tell_cancelled(job);
         return;
+    }
     TAILQ_REMOVE(&s->waiting, job, link);
     s->waiting_count--;
     free(job);
+}
+
+static void cancel_streams(struct served *s)
+{
+    for (struct rpc_job *job; (job = TAILQ_FIRST(&s->streaming));)
+        rpc_cancel(job);
+}
+
+/* Those that end at once, end; nobody hears of the others. */
+static void cancel_running(struct served *s)
+{
+    struct rpc_job *next;
+    for (struct rpc_job *job = TAILQ_FIRST(&s->running); job; job = next) {
+        next = TAILQ_NEXT(job, link);
+        tell_cancelled(job);
+    }
+}
+
+void rpc_free(struct rpc_dispatcher *rpc)
+{
+    if (!rpc)
+        return;
+    rpc->ending = true;
+    rpc->running++; /* it is not released meanwhile */
+    for (size_t i = 0; i < rpc->count; i++) {
+        cancel_streams(&rpc->services[i]);
+        free_jobs(&rpc->services[i].waiting);
+        cancel_running(&rpc->services[i]);
+    }
+    if (--rpc->running == 0)
+        release(rpc);
+}
+
+void rpc_crash(struct rpc_dispatcher *rpc)
+{
+    if (!rpc)
+        return;
+    rpc->ending = true;
+    rpc->running++;
+    for (size_t i = 0; i < rpc->count; i++) {
+        cancel_running(&rpc->services[i]);
+        free_jobs(&rpc->services[i].running);
+    }
+    rpc->running = 0;
+    rpc_free(rpc);
 }
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
@@ -454,7 +506,7 @@ static bool is_long(const struct served *s, const struct rpc_procedure *p, const
 {
     if (p->handle)
         return p->handle_is_long;
-    return p->begin || (p->is_long && p->is_long(s->service.context, arguments));
+    return begins(p) || (p->is_long && p->is_long(s->service.context, arguments));
 }
 
 struct rpc_job *rpc_run(struct rpc_dispatcher *rpc, const struct rpc_procedure *procedure,

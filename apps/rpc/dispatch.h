@@ -108,6 +108,16 @@ void rpc_cancel(struct rpc_job *);
 /* For `begin` of a procedure: the answer. `result`, if the code is RPC_OK, is copied. */
 void rpc_answer(struct rpc_job *, enum rpc_code, const uint8_t *result);
 
+/* The same for `begin_message`. What there is to say of an error is copied. */
+void rpc_answer_message(struct rpc_job *, enum rpc_code, const struct rpc_result *);
+
+/* A place where the procedure keeps what it needs for the call, NULL at first: of `begin_message`,
+ * and of a stream. */
+void **rpc_job_state(struct rpc_job *);
+
+/* When nobody will wait for the answer any more; not of a stream. */
+uint64_t rpc_job_deadline(const struct rpc_job *);
+
 /* ---- Calls of streaming procedures ---- */
 
 /* Where its messages go. */
@@ -136,9 +146,6 @@ bool rpc_send(struct rpc_job *, const uint8_t *bytes, size_t length);
 
 /* For the procedure: ends the call. `text` is what there is to say of an error, static, or NULL. */
 void rpc_end(struct rpc_job *, enum rpc_code, const char *text);
-
-/* A place where the procedure keeps what it needs for the call; NULL at first. */
-void **rpc_job_state(struct rpc_job *);
 
 /* ---- Counters ---- */
 

@@ -121,6 +121,13 @@ struct rpc_procedure {
     enum rpc_code (*handle)(void *context, const uint8_t *arguments, size_t argument_bytes,
                             struct rpc_result *result);
     bool handle_is_long; /* on another thread, always */
+    /* In place of `handle`, for what waits for others: begins on the driving thread, and has
+     * rpc_answer_message called there once, before it returns or later. */
+    void (*begin_message)(void *context, struct rpc_job *, const uint8_t *arguments,
+                          size_t argument_bytes);
+    /* Of `begin_message`: nobody waits any more. The answer, which is due all the same, may be
+     * given from here; where it is not, the job goes on. May be NULL. */
+    void (*cancelled)(void *context, struct rpc_job *);
     const struct rpc_streaming *streaming;
 };
 

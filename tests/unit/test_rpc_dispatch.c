@@ -24,9 +24,11 @@ struct bench {
     size_t accepted_count, accepted_max;
     struct rpc_dispatcher *rpc;
     struct rpc_job *begun; /* the last deferred one */
-    int ran;               /* runs of procedures */
-    int cancelled;         /* streams */
-    int released;          /* contexts */
+    uint64_t begun_deadline_ns;
+    bool answers_late; /* what is cancelled */
+    int ran;           /* runs of procedures */
+    int cancelled;     /* streams */
+    int released;      /* contexts */
 };
 
 /* What a call was answered. */
@@ -140,7 +142,33 @@ static const struct rpc_streaming echoing = {.message = echo_message,
                                              .room = echo_room,
                                              .cancelled = echo_cancelled};
 
-enum { QUICK = 1, LONG, DEFERRED, MESSAGES = 3, LONG_MESSAGES, STREAMING, PROCEDURES };
+/* Gives an empty message back at once, others when the test says so; notes when time is over. */
+static void begin_message(void *context, struct rpc_job *job, const uint8_t *arguments,
+                          size_t argument_bytes)
+{
+    struct bench *b = context;
+    struct rpc_result result = {.text = "early"};
+    (void)arguments;
+    b->ran++;
+    assert_null(*rpc_job_state(job));
+    *rpc_job_state(job) = b;
+    b->begun_deadline_ns = rpc_job_deadline(job);
+    if (argument_bytes == 0)
+        rpc_answer_message(job, RPC_ABORTED, &result);
+    else
+        b->begun = job;
+}
+
+static void message_cancelled(void *context, struct rpc_job *job)
+{
+    struct bench *b = context;
+    assert_ptr_equal(*rpc_job_state(job), b);
+    b->cancelled++;
+    if (!b->answers_late)
+        rpc_answer_message(job, RPC_CANCELLED, &(struct rpc_result){0});
+}
+
+enum { QUICK = 1, LONG, DEFERRED, MESSAGES = 3, LONG_MESSAGES, STREAMING, WAITING, PROCEDURES };
 
 static const struct rpc_procedure procedures[] = {
     {.id = QUICK, .name = "quick", .argument_bytes = 4, .result_bytes = 4, .run = same},
@@ -164,6 +192,11 @@ static const struct rpc_procedure procedures[] = {
                    .argument_bytes = RPC_ANY_SIZE,
                    .result_bytes = RPC_ANY_SIZE,
                    .streaming = &echoing},
+    [WAITING] = {.name = "waiting",
+                 .argument_bytes = RPC_ANY_SIZE,
+                 .result_bytes = RPC_ANY_SIZE,
+                 .begin_message = begin_message,
+                 .cancelled = message_cancelled},
 };
 
 static void released(void *context)
@@ -528,6 +561,71 @@ static void streams_have_a_bound(void **state)
     bench_free(b);
 }
 
+static void a_procedure_of_messages_may_answer_now_or_later(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(2, 0);
+    struct heard h;
+    assert_null(run(b, WAITING, "", &h));
+    assert_int_equal(h.ends, 1);
+    assert_int_equal(h.code, RPC_ABORTED);
+    assert_string_equal(h.text, "early");
+    struct rpc_job *job = run(b, WAITING, "later", &h);
+    assert_non_null(job);
+    assert_ptr_equal(job, b->begun);
+    assert_true(b->begun_deadline_ns == b->now_ns + RPC_S);
+    assert_int_equal(h.ends, 0);
+    struct rpc_result result = {.bytes = malloc(4), .length = 4};
+    memcpy(result.bytes, "done", 4);
+    rpc_answer_message(job, RPC_OK, &result);
+    assert_int_equal(h.ends, 1);
+    assert_int_equal(h.code, RPC_OK);
+    assert_string_equal(h.text, "done");
+    assert_int_equal(b->accepted_count, 0);
+    bench_free(b);
+}
+
+/* Whoever waits for others has to be told: the others are asked in vain. */
+static void a_procedure_that_waits_is_told_when_nobody_else_does(void **state)
+{
+    (void)state;
+    struct bench *b = bench_new(1, 0);
+    struct heard first, second;
+    struct rpc_job *job = run(b, WAITING, "one", &first);
+    assert_non_null(run(b, WAITING, "two", &second));
+    assert_int_equal(b->ran, 1);
+    rpc_cancel(job); /* it answers, so that the next one has its turn */
+    assert_int_equal(b->cancelled, 1);
+    assert_int_equal(b->ran, 2);
+    assert_int_equal(rpc_counters(b->rpc)->unheard, 1);
+    b->answers_late = true;
+    job = b->begun;
+    rpc_cancel(job);
+    assert_int_equal(b->cancelled, 2);
+    rpc_answer_message(job, RPC_CANCELLED, &(struct rpc_result){0});
+    assert_int_equal(first.ends + second.ends, 0);
+    bench_free(b);
+}
+
+static void the_end_and_a_crash_tell_procedures_that_wait(void **state)
+{
+    (void)state;
+    for (int crash = 0; crash < 2; crash++) {
+        struct bench *b = bench_new(2, 0);
+        struct heard first, second;
+        assert_non_null(run(b, WAITING, "one", &first));
+        assert_non_null(run(b, WAITING, "two", &second));
+        if (crash)
+            rpc_crash(b->rpc);
+        else
+            rpc_free(b->rpc);
+        b->rpc = NULL;
+        assert_int_equal(b->cancelled, 2);
+        assert_int_equal(first.ends + second.ends, 0);
+        bench_free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +644,9 @@ int main(void)
         cmocka_unit_test(a_stream_carries_messages_both_ways_until_it_ends),
         cmocka_unit_test(a_stream_that_is_left_is_told),
         cmocka_unit_test(streams_have_a_bound),
+        cmocka_unit_test(a_procedure_of_messages_may_answer_now_or_later),
+        cmocka_unit_test(a_procedure_that_waits_is_told_when_nobody_else_does),
+        cmocka_unit_test(the_end_and_a_crash_tell_procedures_that_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
