@@ -165,7 +165,7 @@ static struct server *start_http(struct services *s)
     const struct http_config config = {
         .port = 80,
         .root = s->serve->settings->root,
-        .gate = connect_gate(s->offer.connect),
+        .gates = {connect_gate(s->offer.connect)},
         .log = s->serve->access_log >= 0 ? write_access_log : NULL,
         .log_context = s,
     };

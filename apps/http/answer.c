@@ -165,8 +165,29 @@ void http_answer_status(struct http_answer *a, unsigned status)
     answer_status(a, status);
 }
 
+void http_answer_reply(struct http_answer *a, const struct http_reply *reply)
+{
+    if (reply->type && !reply->body && !reply->source) {
+        http_answer_status(a, HTTP_STATUS_SERVICE_UNAVAILABLE);
+        return;
+    }
+    *a = (struct http_answer){
+        .status = reply->status,
+        .type = reply->type,
+        .length = reply->length,
+        .text = reply->body,
+        .page = reply->body,
+        .source = reply->source,
+    };
+    if (reply->fields)
+        snprintf(a->fields, sizeof(a->fields), "%s", reply->fields);
+}
+
 void http_answer_release(struct http_answer *a, struct site *site)
 {
+    if (a->source)
+        a->source->release(a->source);
+    a->source = NULL;
     if (a->file)
         site_release(site, a->file);
     free(a->page);
@@ -254,7 +275,8 @@ size_t http_answer_head(const struct http_answer *a, const struct http_request *
     }
     if (a->file)
         put_file(&h, a, date);
-    if (a->status == HTTP_STATUS_METHOD_NOT_ALLOWED)
+    put(&h, a->fields);
+    if (a->status == HTTP_STATUS_METHOD_NOT_ALLOWED && !r->gate)
         put(&h, "Allow: GET, HEAD\r\n");
     if (a->status == HTTP_STATUS_MOVED_PERMANENTLY)
         put_location(&h, a);

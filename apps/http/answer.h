@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "http/date.h"
+#include "http/gate.h"
 #include "http/request.h"
 #include "http/site.h"
 
@@ -15,16 +16,18 @@
 
 struct http_answer {
     unsigned status;
-    const char *type;       /* of the body; NULL: there is none, not even for GET */
-    uint64_t length;        /* of the body, which HEAD is not sent */
-    const char *text;       /* the body; NULL: it is a part of the file, or empty */
-    char *page;             /* that text, if it is to be freed; else NULL */
-    struct site_file *file; /* what is asked for, to be released; NULL: it is no file */
-    bool from_future;       /* the file, by its time: it is told to be of now */
-    uint64_t first;         /* of the file's bytes that is sent */
-    const char *moved;      /* with 301: the path to which a slash is to be added */
+    const char *type;           /* of the body; NULL: there is none, not even for GET */
+    uint64_t length;            /* of the body, which HEAD is not sent */
+    const char *text;           /* the body; NULL: it is a part of the file, or empty */
+    char *page;                 /* that text, if it is to be freed; else NULL */
+    struct http_source *source; /* of the body, to be released; NULL: none */
+    struct site_file *file;     /* what is asked for, to be released; NULL: it is no file */
+    bool from_future;           /* the file, by its time: it is told to be of now */
+    uint64_t first;             /* of the file's bytes that is sent */
+    const char *moved;          /* with 301: the path to which a slash is to be added */
     size_t moved_bytes;
-    char words[64]; /* room for a text */
+    char words[64];                       /* room for a text */
+    char fields[HTTP_REPLY_FIELDS_BYTES]; /* further lines of the head */
 };
 
 /*
@@ -35,6 +38,9 @@ void http_answer(struct http_answer *, struct site *, const struct http_request 
 
 /* Makes an answer that is nothing but its status. */
 void http_answer_status(struct http_answer *, unsigned status);
+
+/* Makes the answer of a gate. */
+void http_answer_reply(struct http_answer *, const struct http_reply *);
 
 void http_answer_release(struct http_answer *, struct site *);
 

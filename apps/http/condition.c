@@ -103,13 +103,15 @@ unsigned http_condition(const struct http_request *r, const struct http_version 
     bool matches = field_matches(r, HTTP_IF_MATCH, v->etag, true, &present);
     if (present && !matches)
         return HTTP_STATUS_PRECONDITION_FAILED;
-    if (!present && field_date(r, HTTP_IF_UNMODIFIED_SINCE, v->now, &date) && v->modified > date)
+    bool dated = v->modified != HTTP_NO_DATE;
+    if (!present && dated && field_date(r, HTTP_IF_UNMODIFIED_SINCE, v->now, &date) &&
+        v->modified > date)
         return HTTP_STATUS_PRECONDITION_FAILED;
 
     matches = field_matches(r, HTTP_IF_NONE_MATCH, v->etag, false, &present);
     if (present)
         return matches ? HTTP_STATUS_NOT_MODIFIED : 0;
-    if (field_date(r, HTTP_IF_MODIFIED_SINCE, v->now, &date) && v->modified <= date)
+    if (dated && field_date(r, HTTP_IF_MODIFIED_SINCE, v->now, &date) && v->modified <= date)
         return HTTP_STATUS_NOT_MODIFIED;
     return 0;
 }

@@ -8,10 +8,12 @@
 
 #include "http/request.h"
 
+#define HTTP_NO_DATE INT64_MIN /* conditions on dates are then passed over (RFC 9110 13.1.3) */
+
 /* What the server has. */
 struct http_version {
     const char *etag; /* a strong one, with its quotes */
-    int64_t modified; /* seconds since 1970, at most `now` */
+    int64_t modified; /* seconds since 1970, at most `now`; or HTTP_NO_DATE */
     int64_t now;
 };
 

@@ -1,31 +1,56 @@
 /* SPDX-License-Identifier: MIT */
-/* What answers POST below a path of an HTTP server, in place of files; now, or later. */
+/* What answers requests below a path of an HTTP server, in place of files; now, or later. */
 #ifndef APPS_HTTP_GATE_H
 #define APPS_HTTP_GATE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "http/request.h"
 
+#define HTTP_GATES_MAX 8
+
 /* A request that waits for its answer. */
-struct http_post;
+struct http_exchange;
 
 struct http_gate {
     const char *prefix; /* "/rpc/" */
-    size_t body_max;    /* bytes; beyond it 413 */
+    /* Bit (1 << HTTP_POST) and so on, of enum http_method; others go on as if it were no gate. */
+    uint64_t methods;
+    size_t body_max; /* bytes; beyond it 413 */
     /*
-     * Takes a request, which is borrowed for the call, and sees to it that http_post_answer is
+     * Takes a request, which is borrowed for the call, and sees to it that http_exchange_answer is
      * called once: before this returns, which then is NULL; or later, unless what this returns is
      * cancelled before.
      */
-    void *(*ask)(void *context, struct http_post *, const struct http_request *);
+    void *(*ask)(void *context, struct http_exchange *, const struct http_request *);
     void (*cancel)(void *asked);
     void *context;
 };
 
-/* `body` is of malloc, and the server's from now on; NULL, of a failed malloc, is answered by 503.
- */
-void http_post_answer(struct http_post *, unsigned status, const char *type, char *body,
-                      size_t length);
+#define HTTP_ALL_METHODS UINT64_MAX
+
+/* A body that is read piece by piece, as the peer takes it. */
+struct http_source {
+    /* Reads at most `length` bytes at `offset`. Returns how many; 0 if there are none to be had. */
+    size_t (*read)(struct http_source *, void *bytes, size_t length, uint64_t offset);
+    void (*release)(struct http_source *);
+};
+
+#define HTTP_REPLY_FIELDS_BYTES 96
+
+struct http_reply {
+    unsigned status;
+    const char *type;           /* of the body, static; NULL: there is none */
+    char *body;                 /* of malloc, and the server's from now on */
+    struct http_source *source; /* in place of it, and the server's too */
+    uint64_t length;
+    /* Further field lines, each with its end, in less than HTTP_REPLY_FIELDS_BYTES; or NULL. */
+    const char *fields;
+};
+
+/* Copies the reply. One with a type and neither body nor source, as after a failed malloc, becomes
+ * 503. */
+void http_exchange_answer(struct http_exchange *, const struct http_reply *);
 
 #endif

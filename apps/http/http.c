@@ -11,7 +11,7 @@
  * read into memory that the sessions share, and copied; what the socket does not take of it is read
  * again.
  *
- * A POST for the gate may be answered later: until then its session waits, and the next requests
+ * A request for a gate may be answered later: until then its session waits, and the next requests
  * wait in the socket.
  *
  * Most responses are taken by the socket whole and at once. Then the three phases are one pass
@@ -69,9 +69,10 @@ struct http {
     void (*log)(void *log_context, const char *line, size_t length);
     void *log_context;
     struct strait_env *env;
-    struct site *site;              /* NULL: the built-in page */
-    struct http_gate gate;          /* without a prefix there is none */
-    size_t posted;                  /* bytes of memory for bodies */
+    struct site *site; /* NULL: the built-in page */
+    struct http_gate gates[HTTP_GATES_MAX];
+    size_t gate_count;
+    size_t bodies;                  /* bytes of memory for those that are kept */
     struct http_sessions waiting;   /* for a request, the longest first */
     struct http_sessions receiving; /* one that has not come whole at once, likewise */
     int64_t date_time;              /* of `date` */
@@ -175,9 +176,11 @@ static bool next_piece(struct http_session *h)
 {
     struct http *http = http_of(h);
     size_t length = h->file_left < PIECE_BYTES ? (size_t)h->file_left : PIECE_BYTES;
-    h->block = length >= LEND_MIN ? site_block(http->site, PIECE_BYTES) : NULL;
+    h->block = http->site && length >= LEND_MIN ? site_block(http->site, PIECE_BYTES) : NULL;
     char *bytes = h->block ? h->block->bytes : http->piece;
-    size_t got = site_read(http->site, h->answer.file, bytes, length, h->offset);
+    struct http_source *source = h->answer.source;
+    size_t got = source ? source->read(source, bytes, length, h->offset)
+                        : site_read(http->site, h->answer.file, bytes, length, h->offset);
     h->in_piece = !h->block;
     h->body = bytes;
     h->body_left = got;
@@ -320,7 +323,7 @@ static enum progress begin_response(struct http_session *h)
         h->body_left = (size_t)body;
         if (body >= LEND_MIN)
             h->block = block_hold(a->file->content);
-    } else if (a->file) {
+    } else if (a->file || a->source) {
         h->offset = a->first;
         h->file_left = body;
         if (body > 0 && !next_piece(h))
@@ -331,28 +334,23 @@ static enum progress begin_response(struct http_session *h)
 
 /* ---- The gate ---- */
 
-void http_post_answer(struct http_post *post, unsigned status, const char *type, char *body,
-                      size_t length)
+void http_exchange_answer(struct http_exchange *exchange, const struct http_reply *reply)
 {
-    struct http_session *h = (struct http_session *)(void *)post;
+    struct http_session *h = (struct http_session *)(void *)exchange;
     bool later = h->asked != NULL;
     h->in_gate = false;
     h->asked = NULL;
-    if (body)
-        h->answer = (struct http_answer){
-            .status = status, .type = type, .length = length, .text = body, .page = body};
-    else
-        http_answer_status(&h->answer, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    http_answer_reply(&h->answer, reply);
     if (later)
         begin_response(h);
 }
 
-/* Lets the gate answer a post. */
+/* Lets the gate answer a request. */
 static enum progress ask(struct http_session *h)
 {
-    struct http *http = http_of(h);
+    const struct http_gate *gate = h->request->gate;
     h->in_gate = true;
-    void *asked = http->gate.ask(http->gate.context, (struct http_post *)(void *)h, h->request);
+    void *asked = gate->ask(gate->context, (struct http_exchange *)(void *)h, h->request);
     if (!h->in_gate)
         return begin_response(h);
     h->asked = asked;
@@ -366,7 +364,7 @@ static enum progress respond(struct http_session *h)
     struct http *http = http_of(h);
     leave_list(h);
     h->time = http->env->wall_clock(http->env) / (int64_t)NS_PER_S;
-    if (h->request->post && h->request->status == 0)
+    if (h->request->gate && h->request->status == 0)
         return ask(h);
     http_answer(&h->answer, http->site, h->request, h->time);
     return begin_response(h);
@@ -383,8 +381,9 @@ static bool begin_request(struct http_session *h)
     }
     struct http *http = http_of(h);
     http_request_init(h->request);
-    h->request->gate = http->gate.prefix ? &http->gate : NULL;
-    h->request->memory = &http->posted;
+    h->request->gates = http->gates;
+    h->request->gate_count = http->gate_count;
+    h->request->memory = &http->bodies;
     leave_list(h);
     return true;
 }
@@ -500,10 +499,9 @@ static void stop(struct session *s)
 static void closed(struct session *s)
 {
     struct http_session *h = (struct http_session *)s;
-    struct http *http = http_of(h);
     leave_list(h);
     if (h->asked)
-        http->gate.cancel(h->asked);
+        h->request->gate->cancel(h->asked);
     end_response(h);
 }
 
@@ -536,8 +534,10 @@ struct server *http_start(struct strait *stack, struct strait_env *env,
         return NULL;
     http->log = config->log;
     http->log_context = config->log_context;
-    if (config->gate)
-        http->gate = *config->gate;
+    while (http->gate_count < HTTP_GATES_MAX && config->gates[http->gate_count]) {
+        http->gates[http->gate_count] = *config->gates[http->gate_count];
+        http->gate_count++;
+    }
     http->env = env;
     http->date_time = -1;
     TAILQ_INIT(&http->waiting);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An HTTP/1.1 server: GET and HEAD of the files below a directory (RFC 9110, RFC 9112), with
+ * An HTTP/1.1 server: GET and HEAD of the files below a directory (RFC 9110, RFC 9112), with gates
+ * beside them (http/gate.h),
  * conditions and ranges, lists of directories without an index, persistent connections, and
  * pipelined requests answered in order.
  *
@@ -24,7 +25,8 @@ struct http_config {
     uint16_t port;
     const char *root; /* a directory of the environment; NULL: one built-in page */
 
-    const struct http_gate *gate; /* copied; NULL: POST is not allowed */
+    /* Copied; NULL ends them. The first whose prefix and methods fit has a request. */
+    const struct http_gate *gates[HTTP_GATES_MAX];
 
     /* Takes a line of the access log, with its end, for each request that was answered; or NULL. */
     void (*log)(void *log_context, const char *line, size_t length);

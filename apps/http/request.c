@@ -60,6 +60,9 @@ static const char *const field_names[HTTP_OTHER] = {
     [HTTP_CONTENT_ENCODING] = "content-encoding",
     [HTTP_CONNECT_TIMEOUT] = "connect-timeout-ms",
     [HTTP_ONCE] = "strait-once-bin",
+    [HTTP_CLIENT] = "strait-client",
+    [HTTP_SEQUENCE] = "strait-sequence",
+    [HTTP_LOWEST] = "strait-lowest",
 };
 
 static bool name_is(const struct http_request *r, const char *name)
@@ -148,14 +151,20 @@ static unsigned check_coding(const struct http_request *r)
 
 static size_t body_max(const struct http_request *r)
 {
-    return r->post ? r->gate->body_max : HTTP_BODY_BYTES_MAX;
+    return r->gate ? r->gate->body_max : HTTP_BODY_BYTES_MAX;
 }
 
-static bool is_post(const struct http_request *r)
+/* Whom a request is for that does not ask for a file. */
+static const struct http_gate *find_gate(const struct http_request *r)
 {
-    size_t length = r->gate ? strlen(r->gate->prefix) : 0;
-    return r->gate && r->parser.method == HTTP_POST && r->target_bytes >= length &&
-           memcmp(r->text, r->gate->prefix, length) == 0;
+    for (size_t i = 0; i < r->gate_count; i++) {
+        const struct http_gate *gate = &r->gates[i];
+        size_t length = strlen(gate->prefix);
+        if (r->target_bytes >= length && memcmp(r->text, gate->prefix, length) == 0 &&
+            r->parser.method < 64 && (gate->methods >> r->parser.method & 1) != 0)
+            return gate;
+    }
+    return NULL;
 }
 
 static int on_headers_complete(http_parser *parser)
@@ -175,19 +184,19 @@ static int on_headers_complete(http_parser *parser)
         return end(r, status);
     if (parser->method == HTTP_CONNECT)
         return end(r, HTTP_STATUS_METHOD_NOT_ALLOWED);
-    r->post = is_post(r);
-    if (parser->method != HTTP_GET && parser->method != HTTP_HEAD && !r->post)
+    r->gate = find_gate(r);
+    if (parser->method != HTTP_GET && parser->method != HTTP_HEAD && !r->gate)
         r->status = HTTP_STATUS_METHOD_NOT_ALLOWED;
     bool has_length = (parser->flags & F_CONTENTLENGTH) != 0;
     if (has_length && parser->content_length > body_max(r))
         return end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE);
     /* RFC 9110 10.1.1: the final answer, instead of 100, spares the peer the sending of a body. */
     bool has_body = (has_length && parser->content_length > 0) || (parser->flags & F_CHUNKED);
-    r->continues = r->post && r->expects && has_body;
-    return r->expects && has_body && !r->post ? end(r, r->status) : 0;
+    r->continues = r->gate && r->expects && has_body;
+    return r->expects && has_body && !r->gate ? end(r, r->status) : 0;
 }
 
-/* Adds to the body of a post; memory follows what has come. Returns 0 or a status. */
+/* Adds to the body of a request for a gate; memory follows what has come. Returns 0 or a status. */
 static unsigned keep_body(struct http_request *r, const char *at, size_t length)
 {
     size_t room = r->body_room > 0 ? r->body_room : BODY_ROOM;
@@ -195,7 +204,7 @@ static unsigned keep_body(struct http_request *r, const char *at, size_t length)
         room *= 2;
     if (room > r->body_room) {
         char *body =
-            *r->memory + room - r->body_room <= HTTP_POSTED_MAX ? realloc(r->body, room) : NULL;
+            *r->memory + room - r->body_room <= HTTP_BODIES_MAX ? realloc(r->body, room) : NULL;
         if (!body)
             return HTTP_STATUS_SERVICE_UNAVAILABLE;
         *r->memory += room - r->body_room;
@@ -212,7 +221,7 @@ static int on_body(http_parser *parser, const char *at, size_t length)
     r->continues = false;
     if (length > body_max(r) - r->body_bytes)
         return end(r, HTTP_STATUS_PAYLOAD_TOO_LARGE);
-    unsigned status = r->post ? keep_body(r, at, length) : 0;
+    unsigned status = r->gate ? keep_body(r, at, length) : 0;
     r->body_bytes += length;
     return status != 0 ? end(r, status) : 0;
 }

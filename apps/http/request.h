@@ -15,7 +15,7 @@
 #define HTTP_HEAD_BYTES_MAX   8192        /* request line and header fields; beyond it 431 */
 #define HTTP_TARGET_BYTES_MAX 8000        /* RFC 9112 3 wants that much at least; beyond it 414 */
 #define HTTP_BODY_BYTES_MAX   (64 * 1024) /* of a body that nobody wants; beyond it 413 */
-#define HTTP_POSTED_MAX       (64u << 20) /* of the bodies of posts, of a server; beyond it 503 */
+#define HTTP_BODIES_MAX       (64u << 20) /* of the bodies for gates, of a server; beyond it 503 */
 #define HTTP_FIELDS_MAX       16          /* field lines that are kept; beyond it 431 */
 
 /* The header fields whose values are kept. */
@@ -34,7 +34,10 @@ enum http_field_name {
     HTTP_CONTENT_ENCODING,
     HTTP_CONNECT_TIMEOUT, /* connect-timeout-ms, of the Connect protocol */
     HTTP_ONCE,            /* strait-once-bin: rpc/grpc_field.h */
-    HTTP_OTHER,           /* none of these */
+    HTTP_CLIENT,          /* strait-client, -sequence, -lowest: kv/http.h */
+    HTTP_SEQUENCE,
+    HTTP_LOWEST,
+    HTTP_OTHER, /* none of these */
 };
 
 /* One field line; its value is a part of http_request.text. */
@@ -46,16 +49,19 @@ struct http_field {
 struct http_gate;
 
 struct http_request {
-    /* What POST is allowed for, and where its bytes are counted; set behind http_request_init. */
-    const struct http_gate *gate; /* NULL: for nothing */
+    /* The gates that there are, and where bytes of bodies are counted; set behind
+     * http_request_init. */
+    const struct http_gate *gates;
+    size_t gate_count;
     size_t *memory;
 
     /* The result, once `done`. */
     bool done;
-    unsigned status; /* the error to answer; 0: a GET or HEAD of `target`, or a `post`, in order */
-    bool post;       /* POST, for the gate */
-    bool continues;  /* the peer waits for 100 (Continue) before it sends the body */
-    char *body;      /* of a post, `body_bytes` of it */
+    unsigned
+        status; /* the error to answer; 0: a GET or HEAD of `target`, or for the gate, in order */
+    const struct http_gate *gate; /* whom it is for; NULL: it is for the files */
+    bool continues;               /* the peer waits for 100 (Continue) before it sends the body */
+    char *body;                   /* of a request for a gate, `body_bytes` of it */
     size_t body_bytes;
     bool head;        /* HEAD: the answer has no body */
     bool keep_alive;  /* another request may follow on the connection */

@@ -21,7 +21,7 @@ struct connect {
 /* A call under way. */
 struct asked {
     struct connect *connect;
-    struct http_post *post;
+    struct http_exchange *post;
     struct rpc_method method;
     struct rpc_job *job;
     uint64_t timeout_ns;
@@ -53,19 +53,22 @@ static const struct {
     [RPC_UNAUTHENTICATED] = {"unauthenticated", 401},
 };
 
-static void answer(struct http_post *post, unsigned status, char *json)
+static void answer(struct http_exchange *post, unsigned status, char *json)
 {
-    http_post_answer(post, status, JSON_TYPE, json, json ? strlen(json) : 0);
+    const struct http_reply reply = {
+        .status = status, .type = JSON_TYPE, .body = json, .length = json ? strlen(json) : 0};
+    http_exchange_answer(post, &reply);
 }
 
-static void answer_error(struct http_post *post, enum rpc_code code, const char *text,
+static void answer_error(struct http_exchange *post, enum rpc_code code, const char *text,
                          size_t text_bytes)
 {
     answer(post, errors[code].status, json_error(errors[code].name, text, text_bytes));
 }
 
 /* The same for what is the client's fault. Returns NULL, as `ask` of a gate. */
-static void *refuse(struct connect *c, struct http_post *post, enum rpc_code code, const char *text)
+static void *refuse(struct connect *c, struct http_exchange *post, enum rpc_code code,
+                    const char *text)
 {
     rpc_counters(c->rpc)->requests_refused++;
     answer_error(post, code, text, strlen(text));
@@ -94,7 +97,7 @@ static char *write_result(const struct rpc_method *method, const uint8_t *result
 static void answered(void *owner, enum rpc_code code, const uint8_t *result, size_t result_bytes)
 {
     struct asked *a = owner;
-    struct http_post *post = a->post;
+    struct http_exchange *post = a->post;
     char *json = code == RPC_OK ? write_result(&a->method, result, result_bytes) : NULL;
     const char *text = code == RPC_OK ? "the result is no JSON" : (const char *)result;
     free(a);
@@ -204,7 +207,7 @@ static void *begin(struct asked *a, const struct http_request *r)
     struct message_arena arena;
     struct rpc_result message = {0};
     struct connect *c = a->connect;
-    struct http_post *post = a->post;
+    struct http_exchange *post = a->post;
     char fault[JSON_FAULT_BYTES];
     message_arena_init(&arena);
     const ProtobufCMessage *read =
@@ -220,7 +223,7 @@ static void *begin(struct asked *a, const struct http_request *r)
     return asked;
 }
 
-static void *ask(void *context, struct http_post *post, const struct http_request *r)
+static void *ask(void *context, struct http_exchange *post, const struct http_request *r)
 {
     struct connect *c = context;
     static const char not_json[] = "the content is not " JSON_TYPE;
@@ -270,6 +273,7 @@ struct connect *connect_new(struct rpc_dispatcher *rpc, struct strait_env *env,
     c->env = env;
     c->list = list;
     c->gate = (struct http_gate){.prefix = CONNECT_PREFIX,
+                                 .methods = UINT64_C(1) << HTTP_POST,
                                  .body_max = RPC_MESSAGE_MAX,
                                  .ask = ask,
                                  .cancel = cancel,

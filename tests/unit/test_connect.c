@@ -36,7 +36,7 @@ static struct desk *desk_new(void)
     assert_non_null(d);
     d->pair = pair_new(&(struct pair_config){0});
     assert_int_equal(offer_init(&d->offer, pair_env(d->pair)), 0);
-    const struct http_config config = {.port = PORT, .gate = connect_gate(d->offer.connect)};
+    const struct http_config config = {.port = PORT, .gates = {connect_gate(d->offer.connect)}};
     d->server = http_start(pair_stack(d->pair, 1), pair_env(d->pair), &config);
     assert_non_null(d->server);
     return d;
