@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rpc/base64.h"
+
 typedef ProtobufCFieldDescriptor field_t;
 
 #define NAME_BYTES   128
@@ -147,18 +149,6 @@ static bool read_string(struct reading *r, const field_t *f, const json_t *json,
     return true;
 }
 
-static int base64_value(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (c == '-')
-        c = '+';
-    else if (c == '_')
-        c = '/';
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Base64 of either alphabet, padded or not (RFC 4648). */
 static bool read_bytes(struct reading *r, const field_t *f, const json_t *json,
                        ProtobufCBinaryData *value)
 {
@@ -166,26 +156,10 @@ static bool read_bytes(struct reading *r, const field_t *f, const json_t *json,
     size_t length = text ? json_string_length(json) : 0;
     if (!text)
         return fail(r, f, "is no string");
-    while (length > 0 && text[length - 1] == '=')
-        length--;
-    value->data = allocate(r, length * 3 / 4 + 1);
-    value->len = 0;
+    value->data = allocate(r, BASE64_BYTES_MAX(length));
     if (!value->data)
         return fail(r, f, "is too long");
-    uint32_t bits = 0;
-    unsigned count = 0;
-    for (size_t i = 0; i < length; i++) {
-        int digit = base64_value(text[i]);
-        if (digit < 0)
-            return fail(r, f, "is no base64");
-        bits = bits << 6 | (uint32_t)digit;
-        count += 6;
-        if (count < 8)
-            continue;
-        count -= 8;
-        value->data[value->len++] = (uint8_t)(bits >> count);
-    }
-    return length % 4 != 1 || fail(r, f, "is no base64");
+    return base64_read(text, length, value->data, &value->len) || fail(r, f, "is no base64");
 }
 
 static bool read_enum(struct reading *r, const field_t *f, const json_t *json, int *value)
@@ -416,20 +390,12 @@ static json_t *write_enum(const field_t *f, int number)
 
 static json_t *write_bytes(const ProtobufCBinaryData *value)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t length = (value->len + 2) / 3 * 4, n = 0;
+    size_t length = BASE64_TEXT_BYTES(value->len);
     char *text = malloc(length + 1);
     if (!text)
         return NULL;
-    for (size_t i = 0; i < value->len; i += 3) {
-        size_t left = value->len - i;
-        uint32_t group = (uint32_t)value->data[i] << 16;
-        group |= left > 1 ? (uint32_t)value->data[i + 1] << 8 : 0;
-        group |= left > 2 ? value->data[i + 2] : 0;
-        for (unsigned j = 0; j < 4; j++)
-            text[n++] = (char)(j <= left ? digits[group >> (18 - 6 * j) & 63] : '=');
-    }
-    json_t *json = json_stringn(text, n);
+    base64_write(value->data, value->len, text);
+    json_t *json = json_stringn(text, length);
     free(text);
     return json;
 }
