@@ -171,6 +171,7 @@ static int on_headers_complete(http_parser *parser)
 {
     struct http_request *r = parser->data;
     r->head_done = true;
+    r->method = parser->method;
     r->head = parser->method == HTTP_HEAD;
     r->version_1_0 = parser->http_minor == 0;
     if (r->bound_status != 0)

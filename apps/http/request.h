@@ -63,6 +63,7 @@ struct http_request {
     bool continues;               /* the peer waits for 100 (Continue) before it sends the body */
     char *body;                   /* of a request for a gate, `body_bytes` of it */
     size_t body_bytes;
+    unsigned method;  /* enum http_method */
     bool head;        /* HEAD: the answer has no body */
     bool keep_alive;  /* another request may follow on the connection */
     bool version_1_0; /* the peer takes a connection for closed unless it is told */
