@@ -12,16 +12,21 @@ const struct rpc_messages *const offer_messages[] = {
     &primes_messages, &health_messages, &reflection_v1_messages, &reflection_v1alpha_messages, NULL,
 };
 
-int offer_init(struct offer *o, struct strait_env *env)
+int offer_open(struct offer *o, struct strait_env *env, const struct rpc_messages *const *messages)
 {
-    *o = (struct offer){.rpc = rpc_new(env)};
-    if (!o->rpc || primes_serve(o->rpc) < 0)
+    *o = (struct offer){.rpc = rpc_new(env), .messages = messages};
+    if (!o->rpc)
         return -1;
-    o->health = health_serve(o->rpc, offer_messages);
-    o->connect = connect_new(o->rpc, env, offer_messages);
+    o->health = health_serve(o->rpc, messages);
+    o->connect = connect_new(o->rpc, env, messages);
     if (!o->health || !o->connect)
         return -1;
-    return reflection_serve(o->rpc, offer_messages, rpc_descriptors, rpc_descriptors_bytes);
+    return reflection_serve(o->rpc, messages, rpc_descriptors, rpc_descriptors_bytes);
+}
+
+int offer_init(struct offer *o, struct strait_env *env)
+{
+    return offer_open(o, env, offer_messages) < 0 ? -1 : primes_serve(o->rpc);
 }
 
 static struct sockaddr_in any(uint16_t port)
@@ -38,7 +43,8 @@ int offer_classic(struct offer *o, const struct stream_host *host, uint16_t port
 
 int offer_grpc(struct offer *o, const struct stream_host *host, uint16_t port)
 {
-    const struct grpc_config config = {.address = any(port), .messages = offer_messages};
+    const struct grpc_config config = {
+        .address = any(port), .messages = o->messages, .message_max = o->message_max};
     o->grpc = grpc_start(host, o->rpc, &config);
     return o->grpc ? 0 : -1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the program offers to remote callers: the procedures of primes, and about them health and
- * reflection, on the wires that are started.
+ * What a program offers to remote callers: its procedures, and about them health and reflection, on
+ * the wires that are started.
  */
 #ifndef APPS_OFFER_H
 #define APPS_OFFER_H
@@ -12,17 +12,26 @@
 #include "rpc/message.h"
 #include "server.h"
 
-/* All services that have messages; ends with NULL. */
+/* What strait serve offers, as far as it has messages; ends with NULL. */
 extern const struct rpc_messages *const offer_messages[];
 
 struct offer {
     struct rpc_dispatcher *rpc;
+    const struct rpc_messages *const *messages;
+    size_t message_max; /* of gRPC, in bytes; 0: RPC_MESSAGE_MAX */
     struct health *health;
     struct connect *connect;       /* for an HTTP server, which ends before offer_free */
     struct server *classic, *grpc; /* NULL: not started */
 };
 
-/* Registers the procedures. Returns 0, or -1 with errno; offer_free is to be called anyway. */
+/*
+ * Registers health and reflection, for the services of a list that ends with NULL; of these the
+ * others are to be registered by the caller. Returns 0, or -1 with errno; offer_free is to be
+ * called anyway.
+ */
+int offer_open(struct offer *, struct strait_env *, const struct rpc_messages *const *messages);
+
+/* The same for offer_messages, with the procedures of primes. */
 int offer_init(struct offer *, struct strait_env *);
 
 /* Start a wire on a port of every address. Return 0, or -1 with errno (see server_start). */
