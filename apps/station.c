@@ -23,6 +23,8 @@
  * or the kernel drops what it may send. */
 #define QUEUE_PACKETS 8192
 
+#define LEAVE_NS UINT64_C(2000000000) /* for connections to end in order */
+
 void say(const char *format, ...)
 {
     va_list arguments;
@@ -299,6 +301,25 @@ int station_open(struct station *s)
     struct strait_link *link;
     station_host(s, &host);
     return station_open_device(s, &host, &link) < 0 ? -1 : station_start(s, &host);
+}
+
+int station_open_host(struct station *s, const struct options *options, struct stream_host *host)
+{
+    if (station_init(s, options) < 0)
+        return -1;
+    if (options->addr.s_addr == 0) {
+        *host = stream_host_kernel(s->env);
+        return 0;
+    }
+    if (station_open(s) < 0)
+        return -1;
+    *host = stream_host_strait(s->stack, s->env);
+    return 0;
+}
+
+int station_leave(struct station *s)
+{
+    return s->stack ? station_finish(s, s->env->now(s->env) + LEAVE_NS) : 0;
 }
 
 int station_confine(struct station *s, const char *readable)

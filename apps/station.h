@@ -12,6 +12,7 @@
 #include "control/control.h"
 #include "options.h"
 #include "strait.h"
+#include "stream.h"
 #include "trace.h"
 
 struct station {
@@ -60,6 +61,12 @@ int station_init_beside(struct station *, const struct options *);
 int station_open(struct station *);
 
 /*
+ * station_init, and station_open if the options say what host it is; else `host` is where the
+ * kernel's sockets are. Returns 0, or -1 after a line; station_free is due in both cases.
+ */
+int station_open_host(struct station *, const struct options *, struct stream_host *host);
+
+/*
  * The same by steps, for a host of several shards. station_host writes what host the options ask
  * for, with a secret. station_open_device opens the device with a queue for each of host->shards
  * (the links; the first is that of the station, the others are the caller's), and gives up
@@ -102,6 +109,9 @@ int station_await(struct station *, int fd, short events, uint64_t deadline_ns);
  * Returns 0, or -1 after a line.
  */
 int station_finish(struct station *, uint64_t deadline_ns);
+
+/* Lets the connections of a host end in order, a short time. Returns likewise. */
+int station_leave(struct station *);
 
 /* Releases whatever has been made. */
 void station_free(struct station *);

@@ -21,7 +21,6 @@
 #include "rpc/message_command.h"
 #include "station.h"
 
-#define LEAVE_NS    (2 * RPC_S) /* for connections to end in order */
 #define ERROR_BYTES 512
 #define WORD        4 /* bytes; the arguments and results of these procedures are words */
 #define WORDS_MAX   (RPC_BYTES_MAX / WORD)
@@ -174,29 +173,6 @@ static int check_health(void *settings, const struct options *o, const struct re
 
 /* ---- What the commands share ---- */
 
-/* Makes the loop, and the host if there is to be one. Returns 0, or -1 after a line. */
-static int open_station(struct station *station, const struct options *options,
-                        struct stream_host *host)
-{
-    if (station_init(station, options) < 0)
-        return -1;
-    if (options->addr.s_addr == 0) {
-        *host = stream_host_kernel(station->env);
-        return 0;
-    }
-    if (station_open(station) < 0)
-        return -1;
-    *host = stream_host_strait(station->stack, station->env);
-    return 0;
-}
-
-static int leave(struct station *station)
-{
-    if (!station->stack)
-        return 0;
-    return station_finish(station, station->env->now(station->env) + LEAVE_NS);
-}
-
 static struct rpc_channel *open_channel(const struct settings *s, const struct stream_host *host)
 {
     const struct rpc_channel_config config = {
@@ -271,7 +247,7 @@ static int serve(struct station *station, const struct settings *s, struct offer
     }
     if (result == 0) {
         offer_stop(offer);
-        result = leave(station);
+        result = station_leave(station);
     }
     offer_close(offer);
     if (result == 0)
@@ -284,7 +260,7 @@ static int run_serve(const struct options *options, const struct settings *s)
     struct station station;
     struct stream_host host;
     struct offer offer = {0};
-    int result = open_station(&station, options, &host);
+    int result = station_open_host(&station, options, &host);
     if (result == 0 && offer_init(&offer, station.env) < 0)
         result = complain("%s", strerror(errno));
     if (result == 0)
@@ -453,12 +429,12 @@ static int run_client(const struct options *options, struct settings *s,
     struct stream_host host;
     if (station_find(s->target, &s->server.sin_addr) < 0)
         return -1;
-    int result = open_station(&station, options, &host);
+    int result = station_open_host(&station, options, &host);
     struct rpc_channel *channel = result == 0 ? open_channel(s, &host) : NULL;
     result = channel ? use(&station, s, channel) : -1;
     rpc_channel_free(channel);
     if (result == 0)
-        result = leave(&station);
+        result = station_leave(&station);
     station_free(&station);
     return result;
 }
