@@ -55,21 +55,25 @@ static uint64_t rights_of_version(long version)
     return rights;
 }
 
-/* Gives rights over what is below the directory. Returns 0, or -1 with errno. */
+/* Gives rights over what is below an open directory. Returns 0, or -1 with errno. */
 static int allow_below(int ruleset, int directory, uint64_t rights)
 {
     struct landlock_path_beneath_attr below = {.allowed_access = rights, .parent_fd = directory};
     return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &below, 0);
 }
 
-/* Lets files below the directory be read. Returns 0, or -1 with errno. */
-static int allow_reading(int ruleset, const char *path)
+#define READING (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITING                                                                                    \
+    (READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |                       \
+     LANDLOCK_ACCESS_FS_REMOVE_FILE | RIGHTS_3)
+
+/* The same by its path. */
+static int allow_path(int ruleset, const char *path, uint64_t rights)
 {
     int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return -1;
-    int result =
-        allow_below(ruleset, directory, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
+    int result = allow_below(ruleset, directory, rights);
     int saved = errno;
     close(directory);
     errno = saved;
@@ -87,10 +91,12 @@ static int limit_files(const struct confine_needs *needs)
     if (ruleset < 0)
         return -1;
     int result = 0;
-    if ((needs->readable && allow_reading((int)ruleset, needs->readable) < 0) ||
+    if ((needs->readable && allow_path((int)ruleset, needs->readable, READING) < 0) ||
+        (needs->writable &&
+         allow_path((int)ruleset, needs->writable, WRITING & handled.handled_access_fs) < 0) ||
         (needs->control_fd >= 0 &&
          allow_below((int)ruleset, needs->control_directory, LANDLOCK_ACCESS_FS_REMOVE_FILE) < 0) ||
-        (SANITIZED && allow_reading((int)ruleset, "/proc") < 0) ||
+        (SANITIZED && allow_path((int)ruleset, "/proc", READING) < 0) ||
         syscall(SYS_landlock_restrict_self, (int)ruleset, 0) < 0)
         result = -1;
     int saved = errno;
@@ -145,6 +151,14 @@ static const int allowed[] = {
     SCMP_SYS(getpid),
     SCMP_SYS(gettid),
     SCMP_SYS(exit_group),
+};
+
+/* Of SQLite, on its files: Landlock says which. */
+static const int allowed_to_writers[] = {
+    SCMP_SYS(openat),    SCMP_SYS(pwrite64),        SCMP_SYS(fsync),  SCMP_SYS(fdatasync),
+    SCMP_SYS(unlink),    SCMP_SYS(access),          SCMP_SYS(stat),   SCMP_SYS(lstat),
+    SCMP_SYS(readlink),  SCMP_SYS(getcwd),          SCMP_SYS(fchmod), SCMP_SYS(geteuid),
+    SCMP_SYS(fallocate), SCMP_SYS(clock_nanosleep),
 };
 
 static const int allowed_to_sanitizers[] = {
@@ -209,6 +223,17 @@ static int allow_control(scmp_filter_ctx filter, const struct confine_needs *nee
     return error;
 }
 
+/* A database: its calls, and the locks between programs. Returns 0 or a negative errno. */
+static int allow_writers(scmp_filter_ctx filter)
+{
+    static const int commands[] = {F_GETLK, F_SETLK, F_SETLKW, F_GETFD, F_SETFD};
+    int error = allow_all(filter, allowed_to_writers, COUNT(allowed_to_writers));
+    for (size_t i = 0; i < COUNT(commands) && error == 0; i++)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                 SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+    return error;
+}
+
 /* Returns 0 or a negative errno. */
 static int load(scmp_filter_ctx filter, const struct confine_needs *needs)
 {
@@ -220,6 +245,8 @@ static int load(scmp_filter_ctx filter, const struct confine_needs *needs)
         error = allow_in_part(filter);
     if (error == 0 && needs->control_fd >= 0)
         error = allow_control(filter, needs);
+    if (error == 0 && needs->writable)
+        error = allow_writers(filter);
     /* Its flags are out of a filter's sight; the C library then falls back to clone. */
     if (error == 0)
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

@@ -240,7 +240,7 @@ static int start(struct serve *s, const struct options *options)
         say("%u queues, and no control socket, which tells of a single one", s->shards.count);
     if (check_root(s, user) < 0 || start_all_services(s) < 0)
         return -1;
-    return station_confine(&s->shards.shard[0].station, s->settings->root);
+    return station_confine(&s->shards.shard[0].station, s->settings->root, NULL);
 }
 
 /* ---- Run and stop ---- */

@@ -322,11 +322,12 @@ int station_leave(struct station *s)
     return s->stack ? station_finish(s, s->env->now(s->env) + LEAVE_NS) : 0;
 }
 
-int station_confine(struct station *s, const char *readable)
+int station_confine(struct station *s, const char *readable, const char *writable)
 {
     char text[200], error[200];
     const struct confine_needs needs = {
         .readable = readable,
+        .writable = writable,
         .control_fd = s->control_socket.fd,
         .control_directory = s->control_socket.directory,
     };

@@ -80,9 +80,10 @@ int station_start(struct station *, const struct strait_config *host);
 
 /*
  * Confines the program to what it needs from now on (see confine.h): nothing is opened any more but
- * files below `readable`, if that is not NULL. Returns 0, or -1 after a line.
+ * files below `readable`, to be read, and below `writable`; each may be NULL. Returns 0, or -1
+ * after a line.
  */
-int station_confine(struct station *, const char *readable);
+int station_confine(struct station *, const char *readable, const char *writable);
 
 /* Calls visit(context, name, value) for each counter: of the stack, the impairment, the device. */
 void station_counters(const struct station *,

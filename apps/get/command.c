@@ -314,7 +314,7 @@ int get_main(int argc, char *argv[])
     signal(SIGPIPE, SIG_IGN); /* the end of stdout's reader is an error of write */
     int result = -1;
     if (station_init(&d.station, &options) == 0 && station_open(&d.station) == 0 &&
-        station_confine(&d.station, NULL) == 0)
+        station_confine(&d.station, NULL, NULL) == 0)
         result = run(&d, address);
     station_free(&d.station);
     if (close_file(&d) < 0)

@@ -232,7 +232,7 @@ static int leave(struct nc *n)
 static int run(struct nc *n, const struct options *options)
 {
     if (station_init(&n->station, options) < 0 || station_open(&n->station) < 0 ||
-        station_confine(&n->station, NULL) < 0 || meet_peer(n) < 0)
+        station_confine(&n->station, NULL, NULL) < 0 || meet_peer(n) < 0)
         return -1;
     int result = carry(n);
     return leave(n) < 0 ? -1 : result;

@@ -210,7 +210,7 @@ static int give_up_the_rest(struct station *station)
 {
     char error[ERROR_BYTES];
     if (station->stack)
-        return station_confine(station, NULL);
+        return station_confine(station, NULL, NULL);
     if (privilege_drop(station->user, sizeof(station->user), error, sizeof(error)) < 0)
         return complain("%s", error);
     return 0;

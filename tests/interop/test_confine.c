@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -434,6 +435,48 @@ static void a_client_is_confined_with_every_option(void **state)
     assert_string_equal(output, "1\n1\n0\nhello\n1\n1\n");
 }
 
+/* ---- A database ---- */
+
+#define DATA ROOT "/data"
+
+/* A transaction that is durable, and what it says when it is read. */
+static bool writes_database(const char *path)
+{
+    sqlite3 *db;
+    bool written = sqlite3_open(path, &db) == SQLITE_OK &&
+                   sqlite3_exec(db,
+                                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                                "CREATE TABLE t(a); INSERT INTO t VALUES(7);"
+                                "PRAGMA wal_checkpoint(TRUNCATE); VACUUM INTO '" DATA "/copy'",
+                                NULL, NULL, NULL) == SQLITE_OK;
+    return sqlite3_close(db) == SQLITE_OK && written;
+}
+
+static bool keeps_a_database(void)
+{
+    return confined_with(&(struct confine_needs){.writable = DATA, .control_fd = -1}) &&
+           writes_database(DATA "/db") && unlink(DATA "/copy") == 0 &&
+           !writes_database(ROOT "/db") && refused(open(FILE_INSIDE, O_WRONLY), EACCES) &&
+           refused(unlink(FILE_INSIDE), EACCES) && refused(mkdir(DATA "/x", 0700), EPERM) &&
+           refused(socket(AF_INET, SOCK_STREAM, 0), EPERM);
+}
+
+static bool keeps_none(void)
+{
+    return confined(DATA) && !writes_database(DATA "/db");
+}
+
+static void a_database_is_written_where_it_may_be(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(DATA, 0777), 0);
+    assert_int_equal(chmod(DATA, 0777), 0);
+    assert_int_equal(status_of_child(keeps_a_database), 0);
+    assert_int_equal(status_of_child(keeps_none), 0);
+    assert_int_equal(unlink(DATA "/db"), 0);
+    assert_int_equal(rmdir(DATA), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +492,7 @@ int main(void)
         cmocka_unit_test(threads_are_started_and_confined_as_well),
         cmocka_unit_test(a_thread_that_is_there_already_is_confined_as_well),
         cmocka_unit_test(a_failed_check_still_ends_the_program),
+        cmocka_unit_test(a_database_is_written_where_it_may_be),
         cmocka_unit_test(a_client_is_confined_with_every_option),
         cmocka_unit_test_setup_teardown(the_server_is_confined_with_every_option, program_setup,
                                         program_teardown),
