@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "get/command.h"
+#include "kv/command.h"
 #include "nc/command.h"
 #include "options.h"
 #include "ping/command.h"
@@ -28,6 +29,7 @@ static const struct {
     {"ping", ping_main, "sends ICMP echo requests to a host"},
     {"nc", nc_main, "joins stdin and stdout with a connection, or with datagrams"},
     {"get", get_main, "downloads by HTTP"},
+    {"kv", kv_main, "is a node of a replicated key-value store, or asks one"},
     {"rpc", rpc_main, "serves, calls, lists and measures remote procedures"},
     {"stat", stat_main, "shows the connections, or the counters, of a running strait"},
     {"set", set_main, "reads and changes the settings of a running strait"},

@@ -19,8 +19,8 @@ char *kv_inspect_status(struct kv_node *);
  */
 char *kv_inspect_txns(struct kv_node *, bool in_doubt_only);
 
-/* One of these, with "journal": [{"machine": ..., "row": ..., "time_ms": ..., "participants": [...]}]; all it says
- * of a transaction that is not known is its name. */
+/* One of these, with "journal": [{"machine": ..., "row": ..., "time_ms": ..., "participants":
+ * [...]}]; all it says of a transaction that is not known is its name. */
 char *kv_inspect_txn(struct kv_node *, struct kv_txid, bool *known);
 
 #endif

@@ -541,7 +541,9 @@ static void transactions_are_listed_and_explained(void **state)
                         "{\"txns\":[{\"txid\":\"1.4.7\",\"worker\":{\"phase\":\"prepared\"}}],"
                         "\"more\":false}");
     snprintf(expected, sizeof(expected),
-             "%s,\"journal\":[{\"machine\":\"coordinator\",\"row\":\"PREPARE\",\"time_ms\":1000,\"participants\":[1,2]}]}", txn);
+             "%s,\"journal\":[{\"machine\":\"coordinator\",\"row\":\"PREPARE\",\"time_ms\":1000,"
+             "\"participants\":[1,2]}]}",
+             txn);
     assert_string_equal(ask(s, "GET /txns/1.4.7", "", "", 200), expected);
     assert_string_equal(ask(s, "GET /txns/1.4.6", "", "", 404),
                         "{\"txid\":\"1.4.6\",\"journal\":[]}");
