@@ -10,6 +10,7 @@ struct bench;
 /* One after another, a caller makes its calls. */
 struct caller {
     struct bench *bench;
+    struct rpc_channel *channel;
     struct rpc_call *call; /* NULL: none */
     uint64_t began_ns;
 };
@@ -47,7 +48,8 @@ static void next_call(struct caller *caller)
     if (b->begun == c->calls || b->error)
         return;
     caller->began_ns = b->env->now(b->env);
-    caller->call = rpc_call_start(c->channel, c->procedure, c->arguments, 0, call_ended, caller);
+    caller->call =
+        rpc_call_start(caller->channel, c->procedure, c->arguments, 0, call_ended, caller);
     if (caller->call)
         b->begun++;
     else
@@ -81,6 +83,7 @@ static int run(struct bench *b)
     uint64_t began_ns = b->env->now(b->env);
     for (uint32_t i = 0; i < c->at_once; i++) {
         b->callers[i].bench = b;
+        b->callers[i].channel = c->channels[i % c->channel_count];
         next_call(&b->callers[i]);
     }
     while (b->ended < b->begun)
@@ -98,11 +101,12 @@ static int run(struct bench *b)
 
 int rpc_bench(const struct rpc_bench_config *config, struct rpc_bench_result *result)
 {
-    struct bench b = {.config = config, .result = result, .env = rpc_channel_env(config->channel)};
+    struct bench b = {
+        .config = config, .result = result, .env = rpc_channel_env(config->channels[0])};
     *result = (struct rpc_bench_result){0};
     errno = EINVAL;
     if (config->calls == 0 || config->calls > RPC_BENCH_CALLS_MAX || config->at_once == 0 ||
-        config->at_once > RPC_CALLS_MAX || !b.env->wait)
+        config->at_once > RPC_CALLS_MAX * config->channel_count || !b.env->wait)
         return -1;
     b.times_ns = calloc(config->calls, sizeof(*b.times_ns));
     b.callers = calloc(config->at_once, sizeof(*b.callers));

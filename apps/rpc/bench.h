@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Measures how many calls a second a channel carries, and how long they take. */
+/* Measures how many calls a second channels carry, and how long they take. */
 #ifndef APPS_RPC_BENCH_H
 #define APPS_RPC_BENCH_H
 
@@ -10,12 +10,13 @@
 #define RPC_BENCH_CALLS_MAX 10000000
 
 struct rpc_bench_config {
-    struct rpc_channel *channel; /* its environment has to have a `wait`, and is driven */
+    struct rpc_channel *const *channels; /* of one environment, which has a `wait` and is driven */
+    size_t channel_count;                /* callers take them in turn */
     const struct rpc_procedure *procedure;
     const uint8_t *arguments;
     const uint8_t *expected; /* what each result has to be; NULL: any */
     uint32_t calls;          /* in all, at most RPC_BENCH_CALLS_MAX */
-    uint32_t at_once;        /* at most RPC_CALLS_MAX */
+    uint32_t at_once;        /* at most RPC_CALLS_MAX for each channel */
 };
 
 struct rpc_bench_result {

@@ -353,7 +353,8 @@ static int make_calls(struct station *station, const struct settings *s,
 {
     (void)station;
     const struct rpc_bench_config config = {
-        .channel = channel,
+        .channels = &channel,
+        .channel_count = 1,
         .procedure = s->procedure,
         .arguments = s->arguments,
         .calls = (uint32_t)s->calls,

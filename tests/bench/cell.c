@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cell SUBJECT WORK [--mtu N] [--plain] [--spin] [--connections N] [--seconds S] [--cores S,P]
+ * cell SUBJECT WORK [--mtu N] [--plain] [--spin] [--connections N] [--streams N]
+ *      [--seconds S] [--cores S,P]
  *
  * Measures once and prints its figures, a line each: the suffix of the name ("-": none), the unit,
  * the value. To be run in a network namespace of its own (scripts/sandbox). Exit status 3: the
@@ -203,7 +204,8 @@ static void end_subject(const struct cell *cell)
 static const struct subject *find_subject(const char *name)
 {
     static const struct subject *const subjects[] = {
-        &subject_strait, &subject_raw, &subject_kernel, &subject_shovel, &subject_lwip,
+        &subject_strait, &subject_raw,  &subject_kernel,
+        &subject_shovel, &subject_lwip, &subject_grpcio,
     };
     for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
         if (strcmp(subjects[i]->name, name) == 0)
@@ -228,13 +230,10 @@ static const struct work *find_work(const char *name)
 static void read_options(struct cell *cell, int argc, char *argv[])
 {
     static const struct option options[] = {
-        {"mtu", required_argument, NULL, 'm'},
-        {"plain", no_argument, NULL, 'p'},
-        {"spin", no_argument, NULL, 's'},
-        {"connections", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'},
-        {"cores", required_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0},
+        {"mtu", required_argument, NULL, 'm'},     {"plain", no_argument, NULL, 'p'},
+        {"spin", no_argument, NULL, 's'},          {"connections", required_argument, NULL, 'n'},
+        {"streams", required_argument, NULL, 'i'}, {"seconds", required_argument, NULL, 't'},
+        {"cores", required_argument, NULL, 'c'},   {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -246,6 +245,8 @@ static void read_options(struct cell *cell, int argc, char *argv[])
             cell->spin = true;
         else if (option == 'n')
             cell->connections = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'i')
+            cell->streams = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 't')
             cell->seconds = strtod(optarg, NULL);
         else if (option != 'c' ||
@@ -258,8 +259,12 @@ static void read_options(struct cell *cell, int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
-    struct cell cell = {
-        .mtu = 1500, .connections = 1, .seconds = 0.5, .subject_core = 1, .peer_core = 0};
+    struct cell cell = {.mtu = 1500,
+                        .connections = 1,
+                        .streams = 1,
+                        .seconds = 0.5,
+                        .subject_core = 1,
+                        .peer_core = 0};
     read_options(&cell, argc, argv);
     cell.subject = find_subject(argv[optind]);
     const struct work *work = find_work(argv[optind + 1]);

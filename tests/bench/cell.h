@@ -44,6 +44,7 @@ struct cell {
     bool plain;           /* the TUN has no virtio-net header and no offload */
     bool spin;            /* both sides poll, and never sleep */
     unsigned connections; /* or flows, or whatever the work counts */
+    unsigned streams;     /* on each of them, where a connection carries several */
     double seconds;       /* that it is measured for, after a short warming up */
     int subject_core, peer_core;
     pid_t served_by; /* the subject's process, in that of the kernel's side */
@@ -57,8 +58,8 @@ struct subject {
     bool (*built)(void); /* whether it has been; NULL: for sure */
 };
 
-extern const struct subject subject_kernel, subject_lwip, subject_raw, subject_shovel,
-    subject_strait;
+extern const struct subject subject_grpcio, subject_kernel, subject_lwip, subject_raw,
+    subject_shovel, subject_strait;
 
 struct work {
     const char *name;
@@ -91,7 +92,8 @@ void cell_wait(const struct cell *, int fd, int timeout_ms);
 /* Serves all ports with the kernel's own sockets until it is killed. */
 void kernel_serve(const struct cell *, const char *address);
 
-/* Serves procedures on the classic wire's port, as far as the host's loop is driven. */
+/* Serves procedures on the ports of the classic wire and of gRPC, as far as the host's loop is
+ * driven. */
 void rpc_serve(const struct stream_host *);
 
 /* ---- For works ---- */

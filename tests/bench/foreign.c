@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A subject that is a program of its own beside this one, since its names would clash with
- * Strait's: it inherits the opened TUN and the descriptor that says when it is ready.
+ * Subjects that are programs of their own, since they are written in another language, or their
+ * names would clash with Strait's: they inherit the descriptor that says when they are ready, and
+ * that of the opened TUN.
  */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cell.h"
+#include "rpc/grpc.h"
 
 /* The path of a program in this one's folder. */
 static void path_beside(const char *name, char *path, size_t path_bytes)
@@ -42,3 +45,24 @@ static void lwip_serve(const struct cell *cell)
 
 const struct subject subject_lwip = {
     .name = "lwip", .address = SUBJECT_ADDRESS, .serve = lwip_serve, .built = lwip_built};
+
+#define GRPCIO         "tests/bench/grpcio.py" /* from the root of the sources */
+#define GRPCIO_ADDRESS "127.0.0.1"
+
+static bool grpcio_installed(void)
+{
+    return system(GRPCIO " try 2>/dev/null") == 0;
+}
+
+static void grpcio_serve(const struct cell *cell)
+{
+    char at[64], ready[16];
+    (void)cell;
+    snprintf(at, sizeof(at), GRPCIO_ADDRESS ":%d", GRPC_PORT);
+    snprintf(ready, sizeof(ready), "%d", READY_FD);
+    execl(GRPCIO, GRPCIO, at, ready, (char *)NULL);
+    fail("%s", GRPCIO);
+}
+
+const struct subject subject_grpcio = {
+    .name = "grpcio", .address = GRPCIO_ADDRESS, .serve = grpcio_serve, .built = grpcio_installed};

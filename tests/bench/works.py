@@ -24,6 +24,7 @@ TUN_1500 = ("strait", "raw", "lwip", "shovel")  # loopback has no packets of tha
 TUN_JUMBO = ("strait", "raw", "shovel")
 SPINNING = ("strait", "raw", "lwip", "kernel")
 SITES = ("strait", "kernel")
+GRPC = ("strait", "kernel", "grpcio")
 ALONE = ("strait",)
 APART = "--cores 1,0 "  # the subject's core, that of the kernel's side
 TOGETHER = "--cores 0,0 "
@@ -34,6 +35,10 @@ SPIN = APART + "--spin "
 
 def connections(number):
     return f"--connections {number} "
+
+
+def streams(number):
+    return f"--streams {number} "
 
 
 def rr(name, cores, **first):
@@ -65,6 +70,16 @@ WORKS = [
     Work("connect_cross_core", "connect", APART, ALL),
     Work("http_keepalive", "http_keepalive", APART + connections(16), SITES, seconds=1),
     Work("rpc_classic", "rpc_classic", APART + connections(16), SITES, aims="kernel 0.9"),
+    Work("grpc_unary_1", "grpc_unary", APART, GRPC),
+    Work("grpc_unary_16", "grpc_unary", APART + streams(16), GRPC),
+    Work("grpc_unary_100", "grpc_unary", APART + streams(100), GRPC, aims="kernel 0.9"),
+    Work(
+        "grpc_unary_4x100",
+        "grpc_unary",
+        APART + connections(4) + streams(100),
+        GRPC,
+        aims="kernel 0.9, 100000",
+    ),
     Work("packet_cost_1", "packet_cost", connections(1), ALONE),
     Work("packet_cost_1000", "packet_cost", connections(1000), ALONE, beside=("packet_cost_1",)),
     Work(

@@ -471,7 +471,8 @@ static void the_bench_makes_its_calls(void **state)
     struct office *o = office_new(&(struct classic_config){0});
     struct rpc_channel *channel = channel_to(o, PORT);
     const struct rpc_bench_config config = {
-        .channel = channel,
+        .channels = &channel,
+        .channel_count = 1,
         .procedure = &primes_procedures[PRIMES_ITH_PRIME],
         .arguments = (const uint8_t *)"\0\0\0\5",
         .expected = (const uint8_t *)"\0\0\0\x0d",
