@@ -9,6 +9,9 @@
  * An attempt has half of the time that is left, the last one all of it: a server that is silent,
  * since it has lost its memory of the connection, must not use up the deadline. One attempt that
  * may have been executed makes the outcome unknown, however the later ones fail.
+ *
+ * A stream, which may be silent for as long as it likes, has all of the time at once; the wire
+ * finds out if its server is there. Once it has told a message, there is no further attempt.
  */
 #include "rpc/client.h"
 
@@ -26,11 +29,13 @@ struct rpc_call {
     struct rpc_attempt *attempt; /* NULL: it pauses */
     unsigned attempts;
     bool unknown; /* an attempt may have been executed */
+    bool told;    /* a message of a stream */
     uint64_t sequence;
     struct strait_timer deadline;
     struct strait_timer turn; /* the end of the attempt's time, or of the pause */
     rpc_ended *ended;
     rpc_message_ended *message_ended; /* one of the two */
+    rpc_message_told *message_told;   /* NULL: it is no stream */
     void *context;
     struct rpc_detail detail;
     uint8_t arguments[];
@@ -114,7 +119,7 @@ static void deadline_expired(void *owner, struct strait_timer *timer)
 
 static bool may_try_again(const struct rpc_call *call)
 {
-    return call->attempts < call->channel->config.attempts_max &&
+    return !call->told && call->attempts < call->channel->config.attempts_max &&
            rpc_is_repeatable(call->request.procedure);
 }
 
@@ -156,6 +161,13 @@ static void attempt_ended(void *owner, struct rpc_reply reply, const uint8_t *re
         pause_or_end(call, reply);
 }
 
+static bool attempt_told(void *owner, const uint8_t *bytes, size_t length)
+{
+    struct rpc_call *call = owner;
+    call->told = true;
+    return call->message_told(call->context, bytes, length);
+}
+
 static const struct rpc_call *first_identified(const struct rpc_channel *channel)
 {
     const struct rpc_call *call;
@@ -194,7 +206,7 @@ static void try(struct rpc_call *call)
     call->attempt = call->channel->config.wire->begin(&call->request);
     if (!call->attempt)
         pause_or_end(call, (struct rpc_reply){RPC_NOT_EXECUTED, RPC_UNAVAILABLE});
-    else if (may_try_again(call))
+    else if (!call->message_told && may_try_again(call))
         env->timer_start(env, &call->turn, now_ns + left_ns / 2);
 }
 
@@ -303,6 +315,27 @@ struct rpc_call *rpc_message_start(struct rpc_channel *channel,
     call->message_ended = ended;
     call->context = context;
     return call;
+}
+
+struct rpc_call *rpc_stream_start(struct rpc_channel *channel,
+                                  const struct rpc_procedure *procedure, const uint8_t *arguments,
+                                  size_t argument_bytes, uint64_t deadline_ns,
+                                  rpc_message_told *told, rpc_message_ended *ended, void *context)
+{
+    struct rpc_call *call =
+        rpc_message_start(channel, procedure, arguments, argument_bytes,
+                          deadline_ns ? deadline_ns : UINT64_MAX, ended, context);
+    if (!call)
+        return NULL;
+    call->message_told = told;
+    call->request.message = attempt_told;
+    return call;
+}
+
+void rpc_call_more(struct rpc_call *call)
+{
+    if (call->attempt)
+        call->channel->config.wire->more(call->attempt);
 }
 
 struct rpc_identity rpc_call_identity(const struct rpc_call *call)

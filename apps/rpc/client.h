@@ -46,6 +46,9 @@ struct rpc_request {
     uint64_t deadline_ns;
     void *transport;           /* of the channel, if the wire has opened one */
     struct rpc_detail *detail; /* to be filled in before `ended` is called */
+    /* Takes a message of an answer that has any number of them, borrowed. Returns whether the next
+     * one may be told, or else it waits for `more`. NULL: the answer is one message. */
+    bool (*message)(void *owner, const uint8_t *bytes, size_t length);
     /* How it ended, not before `begin` has returned; `result`, borrowed, if it is one. */
     void (*ended)(void *owner, struct rpc_reply, const uint8_t *result);
     void *owner;
@@ -60,6 +63,8 @@ struct rpc_wire {
     void (*close)(void *transport);
     /* Returns NULL with errno if nothing has been sent, nor will be. */
     struct rpc_attempt *(*begin)(const struct rpc_request *);
+    /* Its messages are wanted again. NULL of a wire that has no such answers. */
+    void (*more)(struct rpc_attempt *);
     /* Ends an attempt that has not ended, and tells the server if it can: not executed, or unknown.
      */
     enum rpc_outcome (*abandon)(struct rpc_attempt *);
@@ -128,6 +133,26 @@ typedef void rpc_message_ended(void *context, struct rpc_reply, const uint8_t *r
 struct rpc_call *rpc_message_start(struct rpc_channel *, const struct rpc_procedure *,
                                    const uint8_t *arguments, size_t argument_bytes,
                                    uint64_t deadline_ns, rpc_message_ended *ended, void *context);
+
+/*
+ * A call that is answered by any number of messages. Returns whether the next one may be told, or
+ * else nothing is told until rpc_call_more, and the server is held up meanwhile. The call may be
+ * cancelled in it, and the channel freed.
+ */
+typedef bool rpc_message_told(void *context, const uint8_t *bytes, size_t length);
+
+/*
+ * Begins one, as rpc_message_start does: `told` is called for each message, then `ended`, with
+ * RPC_RESULT but no result if the server has said all. It is begun again only as long as it has
+ * told nothing. A deadline of 0 is the latest.
+ */
+struct rpc_call *rpc_stream_start(struct rpc_channel *, const struct rpc_procedure *,
+                                  const uint8_t *arguments, size_t argument_bytes,
+                                  uint64_t deadline_ns, rpc_message_told *told,
+                                  rpc_message_ended *ended, void *context);
+
+/* Takes messages again, in callbacks of the environment. */
+void rpc_call_more(struct rpc_call *);
 
 /* Ends it untold: not executed, or unknown. */
 enum rpc_outcome rpc_call_cancel(struct rpc_call *);

@@ -32,7 +32,8 @@ struct settings {
     uint64_t wait_ns; /* 0: the default */
     const char *target;
     struct sockaddr_in server;
-    bool grpc; /* else the classic wire */
+    bool grpc;   /* else the classic wire */
+    bool follow; /* how the health changes */
     const struct rpc_procedure *procedure;
     uint8_t arguments[RPC_BYTES_MAX];
     struct message_call message; /* by gRPC */
@@ -64,6 +65,9 @@ static int take_option(void *settings, int option, const char *value, const stru
         if (!options_number(value, RPC_CALLS_MAX, &s->at_once) || s->at_once < 1)
             return options_fail(report, "-c %s: must be a number from 1 to %d", value,
                                 RPC_CALLS_MAX);
+        return 0;
+    case 'f':
+        s->follow = true;
         return 0;
     default: /* 'w' */
         if (!options_seconds(value, WAIT_MAX_S, &s->wait_ns) || s->wait_ns == 0)
@@ -166,7 +170,8 @@ static int check_health(void *settings, const struct options *o, const struct re
                      o->operand_count == 2 ? o->operands[1] : "");
     if ((size_t)n >= sizeof(json))
         return options_fail(report, "%s: a name is not so long", o->operands[1]);
-    if (message_call_read(&s->message, "grpc.health.v1.Health/Check", json, report) < 0)
+    const char *method = s->follow ? "grpc.health.v1.Health/Watch" : "grpc.health.v1.Health/Check";
+    if (message_call_read(&s->message, method, json, report) < 0)
         return -1;
     return read_target(s, o->operands[0], report);
 }
@@ -274,14 +279,16 @@ static int run_serve(const struct options *options, const struct settings *s)
 
 static const struct command call_command = {
     .name = "rpc call",
-    .help = "Usage: strait rpc call HOST[:PORT] PROCEDURE ARGUMENT... [OPTION...]\n"
-            "       strait rpc call HOST[:PORT] PACKAGE.SERVICE/METHOD [JSON] [OPTION...]\n"
-            "\n"
-            "Calls a procedure and prints its result: on the classic wire, or by gRPC with\n"
-            "arguments and result in JSON; over the machine's own sockets, or with --addr as a\n"
-            "host on a TUN device. Exit status: 0 with a result, 1 without.\n"
-            "\n"
-            "  -w SECONDS         the deadline (default: 10)\n",
+    .help =
+        "Usage: strait rpc call HOST[:PORT] PROCEDURE ARGUMENT... [OPTION...]\n"
+        "       strait rpc call HOST[:PORT] PACKAGE.SERVICE/METHOD [JSON] [OPTION...]\n"
+        "\n"
+        "Calls a procedure and prints its result: on the classic wire, or by gRPC with\n"
+        "arguments and result in JSON, of a stream a line for each message; over the machine's\n"
+        "own sockets, or with --addr as a host on a TUN device. Exit status: 0 with a result, 1\n"
+        "without.\n"
+        "\n"
+        "  -w SECONDS         the deadline (default: 10; of a stream an hour)\n",
     .letters = "w:",
     .host_optional = true,
     .operands_max = 2 + WORDS_MAX,
@@ -402,8 +409,9 @@ static const struct command health_command = {
             "\n"
             "Asks a gRPC server how it is, or one of its services.\n"
             "\n"
-            "  -w SECONDS         the deadline (default: 10)\n",
-    .letters = "w:",
+            "  -f                 goes on, and tells each change, until SIGINT or SIGTERM\n"
+            "  -w SECONDS         the deadline (default: 10; with -f an hour)\n",
+    .letters = "fw:",
     .host_optional = true,
     .operands_max = 2,
     .take = take_option,

@@ -38,6 +38,13 @@ bool grpc_bytes_add(struct grpc_bytes *b, const uint8_t *bytes, size_t length)
     return true;
 }
 
+void grpc_bytes_drop(struct grpc_bytes *b, size_t length)
+{
+    uint8_t *bytes = b->grown ? b->grown : b->small;
+    b->length -= length;
+    memmove(bytes, bytes + length, b->length);
+}
+
 void grpc_bytes_free(struct grpc_bytes *b)
 {
     free(b->grown);

@@ -25,6 +25,9 @@ const uint8_t *grpc_bytes(const struct grpc_bytes *);
 /* Returns whether there was memory. */
 bool grpc_bytes_add(struct grpc_bytes *, const uint8_t *bytes, size_t length);
 
+/* Takes away so many of the first. */
+void grpc_bytes_drop(struct grpc_bytes *, size_t length);
+
 /* Frees them; they are none then. */
 void grpc_bytes_free(struct grpc_bytes *);
 

@@ -62,6 +62,7 @@ struct single {
     const char *name;
     const struct rpc_method *method;
     int (*print)(const struct single *, const uint8_t *bytes, size_t length);
+    bool is_stream; /* of messages, until they or the user's patience end */
     bool ended;
     int result;
 };
@@ -75,6 +76,7 @@ static int print_json(const struct single *s, const uint8_t *bytes, size_t lengt
     int result = text ? 0 : complain("%s: the result is no such message", s->name);
     if (text)
         printf("%s\n", text);
+    fflush(stdout);
     free(text);
     message_arena_free(&arena);
     return result;
@@ -97,8 +99,20 @@ static void message_ended(void *context, struct rpc_reply reply, const uint8_t *
         result = message;
     }
     s->ended = true;
-    s->result = result ? s->print(s, result, length) : tell_failure(s, reply, detail->text);
+    if (reply.outcome != RPC_RESULT)
+        s->result = tell_failure(s, reply, detail->text);
+    else if (result)
+        s->result = s->print(s, result, length);
     strait_loop_stop(s->station->loop);
+}
+
+/* A message that cannot be printed makes the result a failure, and is followed by others. */
+static bool message_told(void *context, const uint8_t *bytes, size_t length)
+{
+    struct single *s = context;
+    if (s->print(s, bytes, length) < 0)
+        s->result = -1;
+    return true;
 }
 
 static int wait_for(struct single *s, const struct rpc_call *call)
@@ -107,19 +121,26 @@ static int wait_for(struct single *s, const struct rpc_call *call)
         return complain("%s", strerror(errno));
     if (station_run(s->station) < 0)
         return -1;
-    return s->ended ? s->result : complain("interrupted");
+    return s->ended || s->is_stream ? s->result : complain("interrupted");
 }
 
 int message_call_make(struct station *station, struct rpc_channel *channel,
                       const struct message_call *c, uint64_t deadline_ns)
 {
-    struct single s = {
-        .station = station, .name = c->name, .method = &c->method, .print = print_json};
     const struct rpc_procedure *p = c->method.procedure;
     bool is_words = p->argument_bytes != RPC_ANY_SIZE;
-    return wait_for(&s, rpc_message_start(channel, p, is_words ? c->words : c->request.bytes,
-                                          is_words ? p->argument_bytes : c->request.length,
-                                          deadline_ns, message_ended, &s));
+    const uint8_t *arguments = is_words ? c->words : c->request.bytes;
+    size_t length = is_words ? p->argument_bytes : c->request.length;
+    struct single s = {.station = station,
+                       .name = c->name,
+                       .method = &c->method,
+                       .print = print_json,
+                       .is_stream = p->streaming};
+    if (s.is_stream)
+        return wait_for(&s, rpc_stream_start(channel, p, arguments, length, deadline_ns,
+                                             message_told, message_ended, &s));
+    return wait_for(
+        &s, rpc_message_start(channel, p, arguments, length, deadline_ns, message_ended, &s));
 }
 
 /* ---- The list ---- */

@@ -23,7 +23,8 @@ int message_call_read(struct message_call *, const char *name, const char *json,
 
 void message_call_free(struct message_call *);
 
-/* Makes the call and prints its result as JSON. Returns 0, or -1 after a line. */
+/* Makes the call and prints its result as JSON; that of a stream a line for each message, until it
+ * ends or a signal comes. Returns 0, or -1 after a line. */
 int message_call_make(struct station *, struct rpc_channel *, const struct message_call *,
                       uint64_t deadline_ns);
 

@@ -19,10 +19,17 @@ def ith_prime(request, context):
     return PRIMES[request]
 
 
+def watch(_request, _context):
+    for status in b"\x01\x02":
+        yield b"\x08" + bytes([status])
+
+
 server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=4))
 handler = grpc.unary_unary_rpc_method_handler(ith_prime)
+watcher = grpc.unary_stream_rpc_method_handler(watch)
 server.add_generic_rpc_handlers(
-    (grpc.method_handlers_generic_handler("strait.Primes", {"IthPrime": handler}),))
+    (grpc.method_handlers_generic_handler("strait.Primes", {"IthPrime": handler}),
+     grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Watch": watcher})))
 server.add_insecure_port(sys.argv[1])
 server.start()
 print("ready", flush=True)

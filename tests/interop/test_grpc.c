@@ -153,6 +153,14 @@ static void the_command_calls_lists_and_asks_for_health(void **state)
            CALL "list " STRAIT_ADDRESS ":7001");
     expect(1, "strait: strait.Primes/IthPrime: error (out of range): out of range\n",
            CALL "call " STRAIT_ADDRESS " strait.Primes/IthPrime '{\"i\":203280221}' 2>&1");
+    /* A watch until the user ends it, and until its deadline. */
+    expect(0, "{\"status\":\"SERVING\"}\n",
+           "timeout --preserve-status -s INT 1 \"$STRAIT\" rpc health -f " STRAIT_ADDRESS);
+    expect(1,
+           "{\"status\":\"SERVICE_UNKNOWN\"}\n"
+           "strait: grpc.health.v1.Health/Watch: unknown (deadline exceeded)\n",
+           CALL "call " STRAIT_ADDRESS
+                " grpc.health.v1.Health/Watch '{\"service\":\"no\"}' -w 1 2>&1");
     program_stop(p, SIGTERM);
 }
 
@@ -166,13 +174,15 @@ static void a_server_of_grpcio_is_called(void **state)
            "{\"prime\":13}\n"
            "strait: strait.Primes/IthPrime: error (failed precondition): 50% \xc3\xa4rger\n"
            "strait: strait.Primes/IthPrime: unknown (deadline exceeded)\n"
+           "{\"status\":\"SERVING\"}\n{\"status\":\"NOT_SERVING\"}\nended: 0\n"
            "{\"prime\":2}\n",
            "d=$(mktemp -d); mkfifo $d/in; "
            "timeout 60 tests/interop/grpc_server.py 0.0.0.0:7703 <$d/in >$d/out & exec 3>$d/in; "
            "for i in $(seq 200); do grep -q ready $d/out && break; sleep 0.05; done; " CALL
            "call " SERVER " strait.Primes/IthPrime '{\"i\":5}' 2>&1; " CALL "call " SERVER
            " strait.Primes/IthPrime '{\"i\":6}' 2>&1; " CALL "call " SERVER
-           " strait.Primes/IthPrime '{\"i\":7}' -w 1 2>&1; " CLIENT("rpc call") KERNEL_ADDRESS
+           " strait.Primes/IthPrime '{\"i\":7}' -w 1 2>&1; " CALL "health " SERVER
+           " -f 2>&1; echo ended: $?; " CLIENT("rpc call") KERNEL_ADDRESS
            ":7703 strait.Primes/IthPrime; exec 3>&-; wait; rm -r $d");
 }
 

@@ -28,13 +28,16 @@ static enum rpc_code add(void *context, const uint8_t *arguments, uint8_t *resul
 /* Sends as long as there is room. */
 static void send_pieces(struct bureau *b, struct rpc_job *job)
 {
-    static const uint8_t piece[PIECE_BYTES];
-    while (b->sent < b->to_send) {
+    uint8_t *piece = calloc(1, b->piece_bytes);
+    bool room = true;
+    assert_non_null(piece);
+    while (room && b->sent < b->to_send) {
         b->sent++;
-        if (!rpc_send(job, piece, sizeof(piece)))
-            return;
+        room = rpc_send(job, piece, b->piece_bytes);
     }
-    rpc_end(job, RPC_OK, NULL);
+    free(piece);
+    if (room)
+        rpc_end(job, RPC_OK, NULL);
 }
 
 static void piece_message(void *context, struct rpc_job *job, const uint8_t *bytes, size_t length)
@@ -105,6 +108,7 @@ struct bureau *bureau_new(bool own, const struct grpc_config *config)
     assert_non_null(b);
     if (config)
         b->config = *config;
+    b->piece_bytes = PIECE_BYTES;
     b->pair = pair_new(&(struct pair_config){0});
     if (own)
         register_own(b);

@@ -25,7 +25,8 @@ struct bureau {
     struct server *server;
     struct grpc_config config;
     /* Of the streaming procedure. */
-    size_t sent, to_send; /* messages of 1000 bytes */
+    size_t sent, to_send; /* messages */
+    size_t piece_bytes;   /* of each; 1000 at first */
     int cancelled;
 };
 

@@ -296,6 +296,27 @@ static void a_dead_connection_is_found_out_by_a_ping(void **state)
     end(b, channel);
 }
 
+/* None of them waits for long enough to ask; all of them together do. */
+static void calls_that_fail_one_after_the_other_find_out_a_dead_connection(void **state)
+{
+    (void)state;
+    struct bureau *b = bureau_new(false, NULL);
+    struct rpc_channel *channel = open_channel(b, 1);
+    struct ended e;
+    start(channel, 5, 0, &e);
+    expect_prime(b, &e, 13);
+    pair_filter(b->pair, nothing_passes, NULL);
+    for (int i = 0; i < 7; i++) {
+        start(channel, 5, 5 * PAIR_S, &e);
+        expect(b, &e, RPC_UNKNOWN, RPC_DEADLINE_EXCEEDED);
+    }
+    /* A ping 30 s after the first of them, and 10 s for its answer. */
+    start(channel, 5, 6 * PAIR_S, &e);
+    expect(b, &e, RPC_UNKNOWN, RPC_UNAVAILABLE);
+    pair_filter(b->pair, NULL, NULL);
+    end(b, channel);
+}
+
 static void free_the_channel(void *context, struct rpc_reply reply, const uint8_t *result)
 {
     (void)reply, (void)result;
@@ -333,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_breaks_leaves_what_was_sent_unknown),
         cmocka_unit_test(a_server_that_goes_away_is_left_for_the_next_one),
         cmocka_unit_test(a_dead_connection_is_found_out_by_a_ping),
+        cmocka_unit_test(calls_that_fail_one_after_the_other_find_out_a_dead_connection),
         cmocka_unit_test(a_channel_may_be_freed_by_what_it_tells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
