@@ -102,14 +102,15 @@ void bureau_crash(struct bureau *b)
     b->server = NULL;
 }
 
-struct bureau *bureau_new(bool own, const struct grpc_config *config)
+struct bureau *bureau_new_on(const struct pair_config *pair, bool own,
+                             const struct grpc_config *config)
 {
     struct bureau *b = calloc(1, sizeof(*b));
     assert_non_null(b);
     if (config)
         b->config = *config;
     b->piece_bytes = PIECE_BYTES;
-    b->pair = pair_new(&(struct pair_config){0});
+    b->pair = pair_new(pair);
     if (own)
         register_own(b);
     else
@@ -118,6 +119,11 @@ struct bureau *bureau_new(bool own, const struct grpc_config *config)
     b->config.messages = own ? bureau_messages : offer_messages;
     bureau_start(b);
     return b;
+}
+
+struct bureau *bureau_new(bool own, const struct grpc_config *config)
+{
+    return bureau_new_on(&(struct pair_config){0}, own, config);
 }
 
 void bureau_free(struct bureau *b)

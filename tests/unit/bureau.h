@@ -36,6 +36,9 @@ extern const struct rpc_messages *const bureau_messages[];
 /* Serves what the program offers, or (`own`) the service of the tests. */
 struct bureau *bureau_new(bool own, const struct grpc_config *);
 
+/* The same on a pair that is made like this. */
+struct bureau *bureau_new_on(const struct pair_config *, bool own, const struct grpc_config *);
+
 /* Nothing is left of the sessions, or the test fails. */
 void bureau_free(struct bureau *);
 

@@ -374,6 +374,52 @@ static void a_server_that_stops_answers_what_it_has_and_refuses_the_rest(void **
     end(b, c);
 }
 
+static void have_small_buffers(struct strait_config *config)
+{
+    config->send_buffer_bytes = config->receive_buffer_bytes = 100000;
+}
+
+/* So many answers of 60 kB wait for their reader when the server stops. */
+static void stop_with_answers(size_t calls)
+{
+    const size_t pieces = 60;
+    size_t bytes = 0;
+    const struct pair_config pair = {.configure = have_small_buffers};
+    struct bureau *b = bureau_new_on(&pair, true, NULL);
+    struct caller *c = call_on(b);
+    c->lazy = true;
+    for (size_t i = 0; i < calls; i++) {
+        b->to_send += pieces;
+        ask(c, IS_COPRIME, "\0\0\0\0\0", 5);
+        caller_run(c, 20 * PAIR_MS);
+    }
+    caller_run(c, 20 * PAIR_MS);
+    assert_int_equal(b->sent, pieces * calls);
+    server_stop(b->server);
+    caller_run(c, 50 * PAIR_MS);
+    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 16 << 20);
+    talker_be_deaf(c->talker, true);
+    caller_run(c, 200 * PAIR_MS);
+    talker_be_deaf(c->talker, false);
+    for (size_t i = 0; i < calls; i++) {
+        const struct told *t = caller_hear(c, (int32_t)(2 * i + 1));
+        assert_int_equal(t->status, 0);
+        bytes += t->body_bytes;
+    }
+    assert_int_equal(bytes, pieces * calls * 1005);
+    talker_hear_end(c->talker);
+    assert_int_equal(c->talker->error, 0);
+    end(b, c);
+}
+
+/* Once, what is left over when the sockets take no more is the last that there is. */
+static void a_server_that_stops_ends_behind_the_last_byte(void **state)
+{
+    (void)state;
+    for (size_t calls = 1; calls <= 8; calls++)
+        stop_with_answers(calls);
+}
+
 static void a_connection_without_an_answer_to_a_ping_is_ended(void **state)
 {
     (void)state;
@@ -427,6 +473,7 @@ int main(void)
         cmocka_unit_test(reflection_answers_message_by_message),
         cmocka_unit_test(reflection_describes_a_method_by_its_file),
         cmocka_unit_test(a_server_that_stops_answers_what_it_has_and_refuses_the_rest),
+        cmocka_unit_test(a_server_that_stops_ends_behind_the_last_byte),
         cmocka_unit_test(a_connection_without_an_answer_to_a_ping_is_ended),
         cmocka_unit_test(the_connection_that_was_idle_for_the_longest_time_makes_room),
     };
