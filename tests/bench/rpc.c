@@ -44,7 +44,7 @@ static double rate_of(const struct rpc_bench_result *result)
 static void measure(struct rpc_bench_config *config, double seconds)
 {
     struct rpc_bench_result r = make_calls(config, ROUND_CALLS);
-    for (double rounds = 0; rounds < 2; rounds++)
+    for (int round = 0; round < 2; round++)
         r = make_calls(config, rate_of(&r) * ROUND_S + config->at_once);
     r = make_calls(config, rate_of(&r) * seconds + config->at_once);
     figure("", "1/s", rate_of(&r));

@@ -146,11 +146,16 @@ nghttp2_nv caller_field(const char *name, const char *value)
                         NGHTTP2_NV_FLAG_NONE};
 }
 
+static bool is_same_name(const nghttp2_nv *a, const nghttp2_nv *b)
+{
+    return a->namelen == b->namelen && a->name && memcmp(a->name, b->name, b->namelen) == 0;
+}
+
 /* Puts a field in the place of one of the same name, or behind the others. */
 static void put_field(nghttp2_nv *fields, size_t *count, nghttp2_nv field)
 {
     size_t i = 0;
-    while (i < *count && strcmp((char *)fields[i].name, (char *)field.name) != 0)
+    while (i < *count && !is_same_name(&fields[i], &field))
         i++;
     assert_true(i < FIELDS_MAX);
     fields[i] = field;
