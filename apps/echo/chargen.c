@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The pattern is lent to the stack and never copied, since it is the same for everyone. So it
+ * belongs to the server and to each loan of it: what is on its way to a peer outlives the server.
+ */
 #include <stdlib.h>
 
 #include "echo/echo.h"
@@ -12,16 +16,12 @@
 #define LINE_CHARACTERS 72
 #define LINE_BYTES      (LINE_CHARACTERS + 2)
 #define PERIOD_BYTES    ((size_t)CHARACTERS * LINE_BYTES)
-#define PERIODS         36 /* in one piece of 253,080 bytes, so that a send is a large one */
+#define PERIODS         36 /* in one loan of 253,080 bytes, so that a send is a large one */
 
 struct chargen {
+    unsigned references; /* of the server, and of each loan */
     char pattern[PERIODS * PERIOD_BYTES];
     char scratch[SCRATCH_BYTES];
-};
-
-struct chargen_session {
-    struct session session;
-    size_t position; /* in the period */
 };
 
 static void fill(char *pattern)
@@ -34,6 +34,13 @@ static void fill(char *pattern)
     }
 }
 
+static void release(void *context)
+{
+    struct chargen *chargen = context;
+    if (--chargen->references == 0)
+        free(chargen);
+}
+
 static void opened(struct session *s)
 {
     session_watch(s, POLLIN | POLLOUT);
@@ -41,7 +48,6 @@ static void opened(struct session *s)
 
 static void ready(struct session *s, short revents)
 {
-    struct chargen_session *c = (struct chargen_session *)s;
     struct chargen *chargen = server_context(s->server);
     if (revents & POLLIN) {
         bool end;
@@ -52,27 +58,29 @@ static void ready(struct session *s, short revents)
         if (end)
             session_watch(s, POLLOUT);
     }
-    ssize_t sent =
-        session_send(s, chargen->pattern + c->position, sizeof(chargen->pattern) - c->position);
+    chargen->references++;
+    ssize_t sent = session_lend(s, chargen->pattern, sizeof(chargen->pattern), release, chargen);
+    if (sent <= 0)
+        chargen->references--;
     if (sent < 0)
         session_close(s);
-    else
-        c->position = (c->position + (size_t)sent) % PERIOD_BYTES;
 }
 
 static const struct service service = {
-    .session_bytes = sizeof(struct chargen_session),
+    .session_bytes = sizeof(struct session),
     .sessions_max = SESSIONS_MAX,
     .opened = opened,
     .ready = ready,
     .stop = session_finish,
-    .release = free,
+    .release = release,
 };
 
 struct server *chargen_start(struct strait *stack, struct strait_env *env, uint16_t port)
 {
     struct chargen *chargen = malloc(sizeof(*chargen));
-    if (chargen)
+    if (chargen) {
+        chargen->references = 1;
         fill(chargen->pattern);
+    }
     return server_start(stack, env, &service, port, chargen);
 }

@@ -237,6 +237,27 @@ static void chargen_goes_on_when_the_peer_has_only_finished_its_own_side(void **
     fixture_free(&f);
 }
 
+static void what_chargen_has_sent_arrives_though_its_server_is_gone(void **state)
+{
+    (void)state;
+    struct fixture f = serve(chargen_start);
+    struct talker *client = talker_connect(f.pair, 0, 7);
+    talker_be_deaf(client, true);
+    pair_run(f.pair, PAIR_S);
+    server_stop(f.server);
+    pair_run(f.pair, 6 * PAIR_S); /* more than a session waits for the peer to finish */
+    assert_int_equal(server_sessions(f.server), 0);
+    server_free(f.server);
+
+    talker_be_deaf(client, false);
+    talker_hear_end(client);
+    assert_int_equal(client->error, 0);
+    assert_true(client->received_bytes > 1048576); /* more than the peer's window */
+    expect_pattern(client);
+    talker_close(client);
+    pair_free(f.pair);
+}
+
 /* ---- The end of a server ---- */
 
 static void a_stopped_server_finishes_its_sessions_and_accepts_no_more(void **state)
@@ -401,6 +422,7 @@ int main(void)
         cmocka_unit_test(discard_takes_everything_and_says_nothing_rfc863),
         cmocka_unit_test(chargen_sends_the_pattern_of_rfc864),
         cmocka_unit_test(chargen_goes_on_when_the_peer_has_only_finished_its_own_side),
+        cmocka_unit_test(what_chargen_has_sent_arrives_though_its_server_is_gone),
         cmocka_unit_test(a_stopped_server_finishes_its_sessions_and_accepts_no_more),
         cmocka_unit_test(a_peer_that_never_finishes_is_left_after_five_seconds),
         cmocka_unit_test(a_freed_server_resets_what_is_left),
