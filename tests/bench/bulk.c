@@ -54,7 +54,7 @@ struct stream *stream_start(const struct cell *cell, uint16_t port)
     pthread_t thread;
     struct stream *stream = get_memory(sizeof(*stream));
     stream->fd = call_subject(cell, port);
-    stream->out = port == PORT_SOURCE;
+    stream->out = port == PORT_SOURCE || port == PORT_COPY;
     atomic_init(&stream->over, false);
     atomic_init(&stream->bytes, 0);
     pthread_attr_init(&attributes);
@@ -97,12 +97,14 @@ static void wait_ns(uint64_t ns)
     nanosleep(&t, NULL);
 }
 
-/* The first `out` of the streams lead out of the subject, the others into that port. */
-static void measure(const struct cell *cell, size_t count, size_t out, uint16_t port)
+/* As many streams as the cell has connections out of a port of the subject, or into one, or both
+ * (0: none). */
+static void measure(const struct cell *cell, uint16_t out, uint16_t in)
 {
+    size_t each = cell->connections, count = each * (out && in ? 2 : 1);
     struct stream **streams = get_memory(count * sizeof(struct stream *));
     for (size_t i = 0; i < count; i++)
-        streams[i] = stream_start(cell, i < out ? PORT_SOURCE : port);
+        streams[i] = stream_start(cell, out && i < each ? out : in);
     wait_ns(WARM_UP_NS);
     struct reading before = read_all(cell, streams, count);
     wait_ns((uint64_t)(cell->seconds * 1e9));
@@ -120,30 +122,35 @@ static void measure(const struct cell *cell, size_t count, size_t out, uint16_t 
 
 static void bulk_out(const struct cell *cell)
 {
-    measure(cell, cell->connections, cell->connections, 0);
+    measure(cell, PORT_SOURCE, 0);
 }
 
 static void bulk_in(const struct cell *cell)
 {
-    measure(cell, cell->connections, 0, PORT_DISCARD);
+    measure(cell, 0, PORT_DISCARD);
+}
+
+/* Whoever does nothing but blast has nothing to copy. */
+static void bulk_out_copied(const struct cell *cell)
+{
+    bool copies = cell->subject == &subject_strait;
+    measure(cell, copies ? PORT_COPY : PORT_SOURCE, 0);
 }
 
 /* Whoever cannot borrow copies. */
 static void bulk_in_borrowed(const struct cell *cell)
 {
     bool borrows = cell->subject == &subject_strait;
-    measure(cell, cell->connections, 0, borrows ? PORT_BORROW : PORT_DISCARD);
+    measure(cell, 0, borrows ? PORT_BORROW : PORT_DISCARD);
 }
 
 static void bulk_both(const struct cell *cell)
 {
-    measure(cell, 2 * (size_t)cell->connections, cell->connections, PORT_DISCARD);
+    measure(cell, PORT_SOURCE, PORT_DISCARD);
 }
 
 const struct work bulk_works[] = {
-    {"bulk_out", bulk_out, false},
-    {"bulk_in", bulk_in, false},
-    {"bulk_in_borrowed", bulk_in_borrowed, false},
-    {"bulk_both", bulk_both, false},
-    {0},
+    {"bulk_out", bulk_out, false},   {"bulk_out_copied", bulk_out_copied, false},
+    {"bulk_in", bulk_in, false},     {"bulk_in_borrowed", bulk_in_borrowed, false},
+    {"bulk_both", bulk_both, false}, {0},
 };

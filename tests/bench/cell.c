@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cell SUBJECT WORK [--mtu N] [--plain] [--spin] [--connections N] [--streams N]
+ * cell SUBJECT WORK [--mtu N] [--plain] [--spin] [--connections N] [--streams N] [--queues N]
  *      [--seconds S] [--cores S,P]
  *
  * Measures once and prints its figures, a line each: the suffix of the name ("-": none), the unit,
@@ -156,9 +156,12 @@ void figure_times(uint32_t *times_ns, size_t count)
 /* ---- The processes ----------------------------------------------------------------------------
  */
 
-static void stay_on(int core)
+/* Several queues have a core each: then both sides may run on all of them. */
+static void stay_on(const struct cell *cell, int core)
 {
     cpu_set_t set;
+    if (cell->queues > 1)
+        return;
     CPU_ZERO(&set);
     CPU_SET((size_t)core, &set);
     if (sched_setaffinity(0, sizeof(set), &set))
@@ -180,7 +183,7 @@ static void start_subject(struct cell *cell)
         close(ready[0]);
         if (ready[1] != READY_FD && (dup2(ready[1], READY_FD) < 0 || close(ready[1])))
             fail("a pipe");
-        stay_on(cell->subject_core);
+        stay_on(cell, cell->subject_core);
         cell->subject->serve(cell);
         exit(EXIT_FAILURE);
     }
@@ -230,10 +233,15 @@ static const struct work *find_work(const char *name)
 static void read_options(struct cell *cell, int argc, char *argv[])
 {
     static const struct option options[] = {
-        {"mtu", required_argument, NULL, 'm'},     {"plain", no_argument, NULL, 'p'},
-        {"spin", no_argument, NULL, 's'},          {"connections", required_argument, NULL, 'n'},
-        {"streams", required_argument, NULL, 'i'}, {"seconds", required_argument, NULL, 't'},
-        {"cores", required_argument, NULL, 'c'},   {NULL, 0, NULL, 0},
+        {"mtu", required_argument, NULL, 'm'},
+        {"plain", no_argument, NULL, 'p'},
+        {"spin", no_argument, NULL, 's'},
+        {"connections", required_argument, NULL, 'n'},
+        {"streams", required_argument, NULL, 'i'},
+        {"queues", required_argument, NULL, 'q'},
+        {"seconds", required_argument, NULL, 't'},
+        {"cores", required_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -247,6 +255,8 @@ static void read_options(struct cell *cell, int argc, char *argv[])
             cell->connections = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'i')
             cell->streams = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'q')
+            cell->queues = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 't')
             cell->seconds = strtod(optarg, NULL);
         else if (option != 'c' ||
@@ -259,12 +269,15 @@ static void read_options(struct cell *cell, int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
-    struct cell cell = {.mtu = 1500,
-                        .connections = 1,
-                        .streams = 1,
-                        .seconds = 0.5,
-                        .subject_core = 1,
-                        .peer_core = 0};
+    struct cell cell = {
+        .mtu = 1500,
+        .connections = 1,
+        .streams = 1,
+        .queues = 1,
+        .seconds = 0.5,
+        .subject_core = 1,
+        .peer_core = 0,
+    };
     read_options(&cell, argc, argv);
     cell.subject = find_subject(argv[optind]);
     const struct work *work = find_work(argv[optind + 1]);
@@ -273,7 +286,7 @@ int main(int argc, char *argv[])
     signal(SIGPIPE, SIG_IGN);
     if (!work->alone)
         start_subject(&cell);
-    stay_on(cell.peer_core);
+    stay_on(&cell, cell.peer_core);
     work->measure(&cell);
     if (!work->alone)
         end_subject(&cell);

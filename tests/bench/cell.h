@@ -25,6 +25,7 @@ struct stream_host;
 #define PORT_CALL    8  /* the same for connections that come one after the other */
 #define PORT_DISCARD 9  /* takes what arrives */
 #define PORT_BORROW  10 /* the same, without a copy; only Strait has it */
+#define PORT_COPY    11 /* sends as fast as it can, and copies; only Strait has it */
 #define PORT_SOURCE  19 /* sends as fast as it can */
 #define PORT_HTTP    80 /* answers each request with a small page */
 
@@ -45,6 +46,7 @@ struct cell {
     bool spin;            /* both sides poll, and never sleep */
     unsigned connections; /* or flows, or whatever the work counts */
     unsigned streams;     /* on each of them, where a connection carries several */
+    unsigned queues;      /* of Strait's TUN; with several the scheduler places both sides */
     double seconds;       /* that it is measured for, after a short warming up */
     int subject_core, peer_core;
     pid_t served_by; /* the subject's process, in that of the kernel's side */
@@ -91,6 +93,9 @@ void cell_wait(const struct cell *, int fd, int timeout_ms);
 
 /* Serves all ports with the kernel's own sockets until it is killed. */
 void kernel_serve(const struct cell *, const char *address);
+
+/* Strait on the queues of the cell, more than one: serves bulk until it is killed. */
+void serve_queues(const struct cell *) __attribute__((noreturn));
 
 /* Serves procedures on the ports of the classic wire and of gRPC, as far as the host's loop is
  * driven. */

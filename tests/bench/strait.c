@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Strait as a subject: the library, its loop, and the services that `strait serve` offers, as they
- * are, with every setting at its default; and one that takes bytes without copying them.
+ * are, with every setting at its default; one that takes bytes without copying them, and one that
+ * sends copies.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,6 +53,16 @@ static void borrow(void *argument, int fd, short revents)
         strait_close(stack, fd);
 }
 
+/* Sends copies, as whoever makes its bytes anew for each call. */
+static void copy(void *argument, int fd, short revents)
+{
+    struct strait *stack = argument;
+    static const char piece[PIECE_BYTES];
+    (void)revents;
+    if (strait_send(stack, fd, piece, sizeof(piece), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+        strait_close(stack, fd);
+}
+
 static void accept_lender(void *argument, int listener, short revents)
 {
     struct strait *stack = argument;
@@ -61,17 +72,29 @@ static void accept_lender(void *argument, int listener, short revents)
         fail("watching a socket");
 }
 
-static bool borrow_start(struct strait *stack)
+static void accept_taker(void *argument, int listener, short revents)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(PORT_BORROW)};
+    struct strait *stack = argument;
+    (void)revents;
+    int fd = strait_accept4(stack, listener, NULL, NULL, SOCK_NONBLOCK);
+    if (fd >= 0 && strait_watch(stack, fd, POLLOUT, copy, stack))
+        fail("watching a socket");
+}
+
+static bool serve_port(struct strait *stack, uint16_t port,
+                       void (*accept)(void *stack, int listener, short revents))
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
     int fd = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     return fd >= 0 && strait_bind(stack, fd, (struct sockaddr *)&at, sizeof(at)) == 0 &&
            strait_listen(stack, fd, BACKLOG) == 0 &&
-           strait_watch(stack, fd, POLLIN, accept_lender, stack) == 0;
+           strait_watch(stack, fd, POLLIN, accept, stack) == 0;
 }
 
 static void serve(const struct cell *cell)
 {
+    if (cell->queues > 1)
+        serve_queues(cell);
     struct in_addr address = address_of(SUBJECT_ADDRESS, 0).sin_addr;
     struct http_config http = {.port = PORT_HTTP};
     struct strait_config config;
@@ -88,7 +111,8 @@ static void serve(const struct cell *cell)
         fail("the host");
     if (!echo_start(stack, env, PORT_ECHO) || !echo_start(stack, env, PORT_CALL) ||
         !discard_start(stack, env, PORT_DISCARD) || !chargen_start(stack, env, PORT_SOURCE) ||
-        !http_start(stack, env, &http) || !borrow_start(stack))
+        !http_start(stack, env, &http) || !serve_port(stack, PORT_BORROW, accept_lender) ||
+        !serve_port(stack, PORT_COPY, accept_taker))
         fail("the services");
     const struct stream_host host = stream_host_strait(stack, env);
     rpc_serve(&host);

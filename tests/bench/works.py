@@ -50,8 +50,14 @@ def rr(name, cores, **first):
     ]
 
 
+def two_queues(name, work, beside):
+    """16 streams on two queues, with a core for each, beside the same on one."""
+    return Work(name, work, "--queues 2 " + connections(16), ALONE, beside=(beside,))
+
+
 WORKS = [
     Work("bulk_out_offload", "bulk_out", APART, TUN, quick=True, aims="raw 0.80"),
+    Work("bulk_out_offload_copied", "bulk_out_copied", APART, TUN),
     Work("bulk_in_offload", "bulk_in", APART, TUN, quick=True, aims="raw 0.60"),
     Work("bulk_in_offload_borrowed", "bulk_in_borrowed", APART, TUN, aims="raw 0.80"),
     Work("bulk_out_plain", "bulk_out", PLAIN, TUN_1500, quick=True, aims="raw 0.90, lwip > 1"),
@@ -62,6 +68,9 @@ WORKS = [
     Work("bulk_in_plain_jumbo", "bulk_in", PLAIN + JUMBO, TUN_JUMBO),
     Work("bulk_both_offload", "bulk_both", APART, TUN),
     Work("bulk_out_offload_16", "bulk_out", APART + connections(16), TUN),
+    Work("bulk_in_offload_16", "bulk_in", APART + connections(16), TUN),
+    two_queues("bulk_out_offload_16_queues", "bulk_out", "bulk_out_offload_16"),
+    two_queues("bulk_in_offload_16_queues", "bulk_in", "bulk_in_offload_16"),
     *rr("rr_one_core", TOGETHER, quick=True, aims="raw 1.15, lwip < 1; p99: raw 1.3"),
     Work("rr_spin", "rr", SPIN, SPINNING, seconds=0.3, aims="raw 1.15, lwip < 1"),
     *rr("rr_cross_core", APART),
