@@ -281,7 +281,7 @@ static const struct row table[] = {
     WORD("tcp.ecn", ecn, "off|answer|request", "answer", NEW,
          "ECN (RFC 3168): on connections whose peer asks for it, or also asked for on connect"),
 
-    BYTES("tcp.send_buffer", send_buffer_bytes, "4MiB", "1", BYTES_MAX, NEW,
+    BYTES("tcp.send_buffer", send_buffer_bytes, "16MiB", "1", BYTES_MAX, NEW,
           "data of a socket that the peer has not acknowledged: 1 MiB, and above that twice the "
           "congestion window"),
     BYTES("tcp.receive_buffer", receive_buffer_bytes, "1MiB", "1", BYTES_MAX, NEW,

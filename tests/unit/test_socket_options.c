@@ -44,7 +44,7 @@ static void flags_and_sizes_are_kept(void **state)
     int fd = wire_stream(s, 0), on = 5, bytes = 100000, small = 1, huge = -1;
     assert_int_equal(wire_option(s, fd, IPPROTO_TCP, TCP_NODELAY), 0);
     assert_int_equal(wire_option(s, fd, SOL_SOCKET, SO_REUSEADDR), 0);
-    assert_int_equal(wire_option(s, fd, SOL_SOCKET, SO_SNDBUF), 4 << 20);
+    assert_int_equal(wire_option(s, fd, SOL_SOCKET, SO_SNDBUF), 16 << 20);
     assert_int_equal(strait_setsockopt(s, fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
     assert_int_equal(strait_setsockopt(s, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(strait_setsockopt(s, fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
