@@ -12,7 +12,7 @@
 
 #define PACKET_BYTES_MAX 65535 /* an IPv4 packet, and a super-packet too, is no longer */
 #define FRONT_BYTES      64    /* of the read buffer, for the virtio-net header at their end */
-#define GATHER_BYTES_MAX 256   /* a shorter packet is sent from one piece of memory */
+#define GATHER_BYTES_MAX 4096  /* a shorter packet is sent from one piece of memory */
 #define TCP_HEADER_MIN   20
 #define TCP_CHECKSUM_AT  16 /* of the TCP header */
 #define TCP_DATA_OFFSET  12 /* the byte that holds it, in 32-bit words, in its upper half */
@@ -189,14 +189,24 @@ static int send_failed(struct tun *tun)
     return -1;
 }
 
-/* Writes a packet. A short one is put together first: the kernel takes longer over many parts. */
+static size_t bytes_of(const struct iovec *parts, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += parts[i].iov_len;
+    return bytes;
+}
+
+/* Writes a packet. A short one is put together first: the kernel takes longer over its parts. */
 static ssize_t write_parts(int fd, const struct iovec *parts, int count)
 {
     uint8_t whole[GATHER_BYTES_MAX];
     size_t bytes = 0;
+    if (bytes_of(parts, count) > sizeof(whole))
+        return writev(fd, parts, count);
     for (int i = 0; i < count; i++) {
-        if (parts[i].iov_len > sizeof(whole) - bytes)
-            return writev(fd, parts, count);
+        if (parts[i].iov_len == 0) /* its pointer may be NULL */
+            continue;
         memcpy(whole + bytes, parts[i].iov_base, parts[i].iov_len);
         bytes += parts[i].iov_len;
     }

@@ -360,6 +360,24 @@ static void a_sent_packet_is_its_parts_behind_the_header(void **state)
     pair_free(p);
 }
 
+/* Short ones go out from one piece of memory, long ones from where they lie. */
+static void a_packet_in_parts_is_sent_whole_whatever_its_length(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(true);
+    const struct strait_offload none = {0};
+    static uint8_t bytes[9000], sent[10000];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i % 251);
+    for (size_t length = 60; length <= sizeof(bytes); length++) {
+        struct iovec parts[] = {{bytes, 40}, {bytes + 40, 17}, {bytes + 57, length - 57}};
+        assert_int_equal(p->link->send(p->link, parts, 3, &none), 0);
+        assert_int_equal(read(p->kernel, sent, sizeof(sent)), 10 + length);
+        assert_memory_equal(sent + 10, bytes, length);
+    }
+    pair_free(p);
+}
+
 static void a_send_that_fails_is_counted_by_its_reason(void **state)
 {
     (void)state;
@@ -872,6 +890,7 @@ int main(void)
         cmocka_unit_test(packets_that_come_together_are_soon_drained_together),
         cmocka_unit_test(a_plain_device_has_no_header),
         cmocka_unit_test(a_sent_packet_is_its_parts_behind_the_header),
+        cmocka_unit_test(a_packet_in_parts_is_sent_whole_whatever_its_length),
         cmocka_unit_test(a_send_that_fails_is_counted_by_its_reason),
         DEVICE(a_device_is_made_and_configured_and_vanishes_when_closed),
         DEVICE(a_device_that_is_made_has_an_mtu_of_1500),
