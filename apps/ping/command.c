@@ -138,7 +138,8 @@ int ping_main(int argc, char *argv[])
     if (station_find(config.name, &config.to) < 0)
         return EXIT_TROUBLE;
     status = EXIT_TROUBLE;
-    if (station_init(&s, &options) == 0 && station_open(&s) == 0 && station_confine(&s, NULL, NULL) == 0)
+    if (station_init(&s, &options) == 0 && station_open(&s) == 0 &&
+        station_confine(&s, NULL, NULL) == 0)
         status = run(&s, &config);
     station_free(&s);
     return status;
