@@ -132,8 +132,13 @@ static void the_figures_agree_with_the_kernels(void **state)
 static void queues_and_windows_show_a_peer_that_does_not_read(void **state)
 {
     program_start(*state, NULL);
-    int fd = kernel_connect(PORT_CHARGEN);
-    usleep(500000);
+    static const char bytes[64 * KB];
+    int fd = kernel_connect(PORT_ECHO);
+    for (int turn = 0; turn < 500; turn++) {
+        while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+            ;
+        usleep(1000);
+    }
     json_t *strait = stat_of(local_port(fd));
     assert_true(number(strait, "send_queue") > 0);
     assert_true(number(strait, "send_memory_bytes") >= number(strait, "send_queue"));
@@ -157,7 +162,7 @@ static void the_table_shows_every_kind(void **state)
     assert_non_null(strstr(table, " rto:"));
     assert_non_null(strstr(table, " cwnd:14480 "));
     expect_output(STAT "--state listen | awk 'NR > 1 { print $5 }' | sort",
-                  "*:19\n*:7\n*:7000\n*:80\n*:9\n");
+                  "*:19\n*:7\n*:7000\n*:7001\n*:80\n*:9\n");
     expect_output(STAT "--port 80 | awk 'NR > 1 { print $2, $5, $6 }'", "LISTEN *:80 *:*\n");
     close(fd);
     program_stop(*state, SIGTERM);
