@@ -35,8 +35,9 @@ struct strait;
 struct strait_env;
 struct strait_link;
 
-/* A deadline that never comes. */
-#define STRAIT_NEVER UINT64_MAX
+/* A deadline that never comes; and one that has passed: what is due now. */
+#define STRAIT_NEVER   UINT64_MAX
+#define STRAIT_AT_ONCE UINT64_C(0)
 
 /* ---- Links ---- */
 
@@ -152,7 +153,10 @@ struct strait_env {
     /* Fills `length` bytes that cannot be predicted. */
     void (*random)(struct strait_env *, void *bytes, size_t length);
 
-    /* (Re)starts a timer; its `expired` gets the environment as owner. */
+    /*
+     * (Re)starts a timer; its `expired` gets the environment as owner. A deadline that is still to
+     * come may be kept 66 us late; STRAIT_AT_ONCE is kept in the present turn, or in the next.
+     */
     void (*timer_start)(struct strait_env *, struct strait_timer *, uint64_t deadline_ns);
     void (*timer_stop)(struct strait_env *, struct strait_timer *);
 

@@ -351,6 +351,6 @@ struct kv_client_call *kv_client_call(struct kv_client *c, unsigned procedure,
     TAILQ_INSERT_TAIL(&c->calls, call, link);
     c->call_count++;
     /* From a callback, since an attempt may end at once, and the call with it. */
-    c->env->timer_start(c->env, &call->pause, c->env->now(c->env));
+    c->env->timer_start(c->env, &call->pause, STRAIT_AT_ONCE);
     return call;
 }

@@ -156,7 +156,7 @@ static void plan(struct kv_journal *j, bool at_once)
         return;
     j->plan = next;
     uint64_t now_ns = j->env->now(j->env);
-    j->env->timer_start(j->env, &j->timer, next == NOW ? now_ns : now_ns + IDLE_NS);
+    j->env->timer_start(j->env, &j->timer, next == NOW ? STRAIT_AT_ONCE : now_ns + IDLE_NS);
 }
 
 static void timer_expired(void *owner, struct strait_timer *timer)

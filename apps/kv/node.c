@@ -242,7 +242,7 @@ void kv_node_wake(struct kv_node *node)
     if (node->awake)
         return;
     node->awake = true;
-    node->env->timer_start(node->env, &node->turn, node->env->now(node->env));
+    node->env->timer_start(node->env, &node->turn, STRAIT_AT_ONCE);
 }
 
 static void hear_itself(struct kv_node *node)

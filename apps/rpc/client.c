@@ -287,7 +287,8 @@ static struct rpc_call *start(struct rpc_channel *channel, const struct rpc_proc
     channel->call_count++;
     channel->counters.calls++;
     env->timer_start(env, &call->deadline, call->request.deadline_ns);
-    env->timer_start(env, &call->turn, now_ns); /* so that nothing ends before this returns */
+    /* By a timer, so that nothing ends before this returns. */
+    env->timer_start(env, &call->turn, STRAIT_AT_ONCE);
     return call;
 }
 

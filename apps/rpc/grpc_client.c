@@ -133,7 +133,7 @@ static void break_connection(struct connection *c)
 void grpc_connection_wake(struct connection *c)
 {
     struct strait_env *env = env_of(c->transport);
-    env->timer_start(env, &c->flush, env->now(env));
+    env->timer_start(env, &c->flush, STRAIT_AT_ONCE);
 }
 
 static void watch(struct connection *c, short events)

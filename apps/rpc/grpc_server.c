@@ -262,7 +262,7 @@ void grpc_wake(struct grpc_session *g)
 {
     struct strait_env *env = grpc_of(g)->env;
     if (!g->in_callback)
-        env->timer_start(env, &g->flush, env->now(env));
+        env->timer_start(env, &g->flush, STRAIT_AT_ONCE);
 }
 
 /* Goes on with what waited for room. Returns whether there was something. */
