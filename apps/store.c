@@ -9,6 +9,7 @@
  */
 #include "store.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,8 +20,7 @@
 #define RETRY_NS         UINT64_C(1000000)
 #define CHECKPOINT_PAGES 10000
 #define SQL_BYTES        512
-#define FNV_OFFSET       UINT64_C(0xcbf29ce484222325)
-#define FNV_PRIME        UINT64_C(0x100000001b3)
+#define SUM_FACTOR       UINT64_C(0x9e3779b97f4a7c15)
 
 STAILQ_HEAD(store_jobs, store_job);
 
@@ -95,39 +95,67 @@ enum store_step store_step(struct store *s, sqlite3_stmt *statement)
 
 /* ---- The checksum of a row ------------------------------------------------------------------- */
 
-static uint64_t fnv_1a(uint64_t sum, const void *bytes, size_t length)
+/*
+ * Each step maps sums one to one, whatever the word: rows that differ in one word differ in their
+ * sums. Of each value there are its type, and its length and bytes, so that no two rows are one
+ * string.
+ */
+static uint64_t add_word(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * SUM_FACTOR;
+    return sum ^ sum >> 32;
+}
+
+static uint64_t add_bytes(uint64_t sum, int type, const void *bytes, size_t length)
 {
     const uint8_t *at = bytes;
-    for (size_t i = 0; i < length; i++)
-        sum = (sum ^ at[i]) * FNV_PRIME;
+    sum = add_word(add_word(sum, (uint64_t)type), length);
+    for (; length > 0; at += 8) {
+        size_t taken = length < 8 ? length : 8;
+        uint64_t word = 0;
+        memcpy(&word, at, taken);
+        sum = add_word(sum, le64toh(word));
+        length -= taken;
+    }
     return sum;
 }
 
-static uint64_t fnv_1a_number(uint64_t sum, uint64_t number)
+uint64_t store_sum_text(uint64_t sum, const char *text)
 {
-    for (int shift = 56; shift >= 0; shift -= 8)
-        sum = (sum ^ (uint8_t)(number >> shift)) * FNV_PRIME;
-    return sum;
+    return add_bytes(sum, SQLITE_TEXT, text, strlen(text));
 }
 
-/* Of each value its type, and its length and bytes, so that no two rows are one string. */
+uint64_t store_sum_bytes(uint64_t sum, const void *bytes, size_t length)
+{
+    return add_bytes(sum, SQLITE_BLOB, bytes, length);
+}
+
+uint64_t store_sum_number(uint64_t sum, int64_t number)
+{
+    return add_word(add_word(sum, SQLITE_INTEGER), (uint64_t)number);
+}
+
+uint64_t store_sum_null(uint64_t sum)
+{
+    return add_word(sum, SQLITE_NULL);
+}
+
+static uint64_t add_value(uint64_t sum, sqlite3_value *value)
+{
+    int type = sqlite3_value_type(value);
+    if (type == SQLITE_NULL)
+        return store_sum_null(sum);
+    if (type == SQLITE_INTEGER)
+        return store_sum_number(sum, sqlite3_value_int64(value));
+    const void *bytes = sqlite3_value_blob(value);
+    return add_bytes(sum, type, bytes, (size_t)sqlite3_value_bytes(value));
+}
+
 static void row_sum(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    uint64_t sum = FNV_OFFSET;
-    for (int i = 0; i < count; i++) {
-        int type = sqlite3_value_type(values[i]);
-        sum = fnv_1a_number(sum, (uint64_t)type);
-        if (type == SQLITE_NULL)
-            continue;
-        if (type == SQLITE_INTEGER) {
-            sum = fnv_1a_number(sum, (uint64_t)sqlite3_value_int64(values[i]));
-            continue;
-        }
-        const void *bytes = sqlite3_value_blob(values[i]);
-        size_t length = (size_t)sqlite3_value_bytes(values[i]);
-        sum = fnv_1a_number(sum, length);
-        sum = fnv_1a(sum, bytes, length);
-    }
+    uint64_t sum = STORE_SUM;
+    for (int i = 0; i < count; i++)
+        sum = add_value(sum, values[i]);
     sqlite3_result_int64(context, (sqlite3_int64)sum);
 }
 

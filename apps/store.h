@@ -125,6 +125,16 @@ enum store_step {
 /* Runs a prepared statement to its next row, in a job. */
 enum store_step store_step(struct store *, sqlite3_stmt *);
 
+/*
+ * What row_sum computes, for who binds it: begins with STORE_SUM, goes on with the text that names
+ * the table, and with the columns in their order.
+ */
+#define STORE_SUM UINT64_C(0xcbf29ce484222325)
+uint64_t store_sum_text(uint64_t sum, const char *);
+uint64_t store_sum_number(uint64_t sum, int64_t);
+uint64_t store_sum_bytes(uint64_t sum, const void *, size_t length); /* of a blob */
+uint64_t store_sum_null(uint64_t sum);
+
 /* In a job that has found a row with a wrong checksum, or without sense: the store has failed. */
 void store_damaged(struct store *, const char *what);
 

@@ -11,6 +11,7 @@
 #include "kv/packing.h"
 
 #define ROOM_KEPT_BYTES (64u << 10)
+#define ROW_COLUMNS     13 /* of the journal, but for the sum */
 
 const char *const kv_tables_schema[] = {
     "CREATE TABLE journal(id INTEGER PRIMARY KEY, coordinator INTEGER NOT NULL, "
@@ -59,29 +60,55 @@ static uint8_t *room_for(struct kv_tables *t, size_t bytes)
     return t->room;
 }
 
-static void bind_number(sqlite3_stmt *statement, int column, uint64_t number)
+/* A row that is being bound: its columns in their order, and behind them their sum. */
+struct bound {
+    sqlite3_stmt *statement;
+    int column;
+    uint64_t sum;
+};
+
+static struct bound bind_row(sqlite3_stmt *statement, const char *table)
 {
-    sqlite3_bind_int64(statement, column, (int64_t)number);
+    return (struct bound){statement, 0, store_sum_text(STORE_SUM, table)};
+}
+
+static void bind_number(struct bound *b, uint64_t number)
+{
+    b->sum = store_sum_number(b->sum, (int64_t)number);
+    sqlite3_bind_int64(b->statement, ++b->column, (int64_t)number);
+}
+
+static void bind_null(struct bound *b)
+{
+    b->sum = store_sum_null(b->sum);
+    sqlite3_bind_null(b->statement, ++b->column);
 }
 
 /* The bytes have to last until the statement is done. Of none there are still no bytes, not NULL.
  */
-static void bind_bytes(sqlite3_stmt *statement, int column, const void *bytes, size_t length)
+static void bind_bytes(struct bound *b, const void *bytes, size_t length)
 {
-    sqlite3_bind_blob64(statement, column, length > 0 ? bytes : "", length, SQLITE_STATIC);
+    b->sum = store_sum_bytes(b->sum, bytes, length);
+    sqlite3_bind_blob64(b->statement, ++b->column, length > 0 ? bytes : "", length, SQLITE_STATIC);
 }
 
-static void bind_value(sqlite3_stmt *statement, int column, const struct kv_blob *blob)
+static void bind_value(struct bound *b, const struct kv_blob *blob)
 {
     if (blob)
-        bind_bytes(statement, column, blob->bytes, blob->length);
+        bind_bytes(b, blob->bytes, blob->length);
     else
-        sqlite3_bind_null(statement, column);
+        bind_null(b);
+}
+
+static void bind_sum(struct bound *b)
+{
+    sqlite3_bind_int64(b->statement, ++b->column, (int64_t)b->sum);
 }
 
 /* ---- Rows of the journal ---- */
 
-static bool bind_request(struct kv_tables *t, sqlite3_stmt *s, const struct kv_request *request)
+/* What a row has only if it prepares. */
+static bool bind_request(struct kv_tables *t, struct bound *b, const struct kv_request *request)
 {
     size_t bytes = kv_packed_operations(request);
     uint8_t *room = room_for(t, bytes);
@@ -89,47 +116,49 @@ static bool bind_request(struct kv_tables *t, sqlite3_stmt *s, const struct kv_r
     if (!room)
         return false;
     kv_pack_operations(request, room);
-    bind_number(s, 9, request->client);
-    bind_number(s, 10, request->sequence);
-    bind_number(s, 11, request->retired);
-    bind_number(s, 12, request->epoch);
-    bind_bytes(s, 13, room, bytes);
+    bind_number(b, request->client);
+    bind_number(b, request->sequence);
+    bind_number(b, request->retired);
+    bind_number(b, request->epoch);
+    bind_bytes(b, room, bytes);
     return true;
 }
 
 static bool put_row(struct kv_tables *t, const struct kv_queued *q)
 {
     const struct kv_row *row = &q->row;
-    bool prepares = row->kind == KV_COORDINATOR_PREPARE || row->kind == KV_WORKER_PREPARE;
-    sqlite3_stmt *s = t->put_row;
+    struct bound b = bind_row(t->put_row, "journal");
 
-    sqlite3_bind_int64(s, 1,
-                       kv_row_id(kv_row_is_worker(row->kind), row->txid.coordinator,
-                                 row->txid.sequence, row->kind));
-    bind_number(s, 2, row->txid.coordinator);
-    bind_number(s, 3, row->txid.incarnation);
-    bind_number(s, 4, row->txid.sequence);
-    bind_number(s, 5, row->kind);
-    sqlite3_bind_int64(s, 6, q->number);
-    sqlite3_bind_int64(s, 7, q->time_ms);
-    if (row->kind == KV_COORDINATOR_PREPARE)
-        bind_number(s, 8, row->participants);
-    if (row->kind == KV_WORKER_PREPARE)
-        bind_number(s, 8, row->request->participants);
-    if (prepares && !bind_request(t, s, row->request))
-        return false;
-    bool put = change(t, s, "journal");
-    if (prepares)
-        sqlite3_clear_bindings(s);
-    return put;
+    bind_number(&b, (uint64_t)kv_row_id(kv_row_is_worker(row->kind), row->txid.coordinator,
+                                        row->txid.sequence, row->kind));
+    bind_number(&b, row->txid.coordinator);
+    bind_number(&b, row->txid.incarnation);
+    bind_number(&b, row->txid.sequence);
+    bind_number(&b, row->kind);
+    bind_number(&b, (uint64_t)q->number);
+    bind_number(&b, (uint64_t)q->time_ms);
+    if (row->kind == KV_COORDINATOR_PREPARE || row->kind == KV_WORKER_PREPARE) {
+        bool coordinates = row->kind == KV_COORDINATOR_PREPARE;
+        bind_number(&b, coordinates ? row->participants : row->request->participants);
+        if (!bind_request(t, &b, row->request))
+            return false;
+    } else {
+        while (b.column < ROW_COLUMNS)
+            bind_null(&b);
+    }
+    bind_sum(&b);
+    return change(t, t->put_row, "journal");
 }
 
 static bool put_mark(struct kv_tables *t, enum kv_row_kind kind, struct kv_txid mark)
 {
-    bind_number(t->put_mark, 1, kind);
-    bind_number(t->put_mark, 2, mark.coordinator);
-    bind_number(t->put_mark, 3, mark.incarnation);
-    bind_number(t->put_mark, 4, mark.sequence);
+    struct bound b = bind_row(t->put_mark, "mark");
+
+    bind_number(&b, kind);
+    bind_number(&b, mark.coordinator);
+    bind_number(&b, mark.incarnation);
+    bind_number(&b, mark.sequence);
+    bind_sum(&b);
     return change(t, t->put_mark, "mark");
 }
 
@@ -163,9 +192,12 @@ static bool apply_coordinator_mark(struct kv_tables *t, struct kv_txid mark)
 
 static void bind_entry(sqlite3_stmt *s, const struct kv_operation *o, const struct kv_result *r)
 {
-    bind_value(s, 1, o->key);
-    bind_number(s, 2, r->version);
-    bind_value(s, 3, o->value);
+    struct bound b = bind_row(s, "value");
+
+    bind_value(&b, o->key);
+    bind_number(&b, r->version);
+    bind_value(&b, o->value);
+    bind_sum(&b);
 }
 
 /* The first statement changes a key that has a value, the second one that has none. */
@@ -203,18 +235,19 @@ static bool put_once(struct kv_tables *t, const struct kv_row *row)
 {
     size_t bytes = kv_packed_results(row->results);
     uint8_t *room = room_for(t, bytes);
-    sqlite3_stmt *s = t->put_once;
+    struct bound b = bind_row(t->put_once, "once");
 
     if (!room)
         return false;
     kv_pack_results(row->results, room);
-    bind_number(s, 1, row->request->client);
-    bind_number(s, 2, row->request->sequence);
-    bind_number(s, 3, row->txid.coordinator);
-    bind_number(s, 4, row->txid.incarnation);
-    bind_number(s, 5, row->txid.sequence);
-    bind_bytes(s, 6, room, bytes);
-    return change(t, s, "once");
+    bind_number(&b, row->request->client);
+    bind_number(&b, row->request->sequence);
+    bind_number(&b, row->txid.coordinator);
+    bind_number(&b, row->txid.incarnation);
+    bind_number(&b, row->txid.sequence);
+    bind_bytes(&b, room, bytes);
+    bind_sum(&b);
+    return change(t, t->put_once, "once");
 }
 
 /* Keeps the outcome for a retry, and lets go of what the client has retired. */
@@ -225,13 +258,13 @@ static bool remember(struct kv_tables *t, const struct kv_row *row)
     if (!put_once(t, row))
         return false;
     int64_t added = changed(t->put_once);
-    bind_number(t->drop_once, 1, request->client);
-    bind_number(t->drop_once, 2, request->retired);
+    sqlite3_bind_int64(t->drop_once, 1, (int64_t)request->client);
+    sqlite3_bind_int64(t->drop_once, 2, (int64_t)request->retired);
     if (!change(t, t->drop_once, "once"))
         return false;
     added -= changed(t->drop_once);
-    bind_number(t->put_client, 1, request->client);
-    bind_number(t->put_client, 2, request->retired);
+    sqlite3_bind_int64(t->put_client, 1, (int64_t)request->client);
+    sqlite3_bind_int64(t->put_client, 2, (int64_t)request->retired);
     sqlite3_bind_int64(t->put_client, 3, added);
     if (!change(t, t->put_client, "client"))
         return false;
@@ -266,7 +299,10 @@ static bool write_row(struct kv_tables *t, const struct kv_queued *q)
 
 static bool put_keys(struct kv_tables *t)
 {
-    sqlite3_bind_int64(t->put_keys, 1, t->keys);
+    struct bound b = bind_row(t->put_keys, "total");
+
+    bind_number(&b, (uint64_t)t->keys);
+    bind_sum(&b);
     return t->keys == t->keys_before || change(t, t->put_keys, "total");
 }
 
@@ -310,17 +346,14 @@ bool kv_tables_prepare(struct kv_tables *t, struct store *store, uint32_t node, 
         const char *sql;
     } all[] = {
         {&t->put_row, "INSERT INTO journal VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-                      "?12, ?13, row_sum('journal', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-                      "?12, ?13))"},
-        {&t->put_mark, "REPLACE INTO mark VALUES(?1, ?2, ?3, ?4, row_sum('mark', ?1, ?2, ?3, ?4))"},
+                      "?12, ?13, ?14)"},
+        {&t->put_mark, "REPLACE INTO mark VALUES(?1, ?2, ?3, ?4, ?5)"},
         {&t->drop_rows, "DELETE FROM journal WHERE id >= ?1 AND id < ?2"},
-        {&t->change_value, "UPDATE value SET version = ?2, value = ?3, "
-                           "sum = row_sum('value', ?1, ?2, ?3) "
+        {&t->change_value, "UPDATE value SET version = ?2, value = ?3, sum = ?4 "
                            "WHERE key = ?1 AND value IS NOT NULL"},
-        {&t->put_value, "REPLACE INTO value VALUES(?1, ?2, ?3, row_sum('value', ?1, ?2, ?3))"},
-        {&t->put_keys, "UPDATE total SET keys = ?1, sum = row_sum('total', ?1)"},
-        {&t->put_once, "INSERT OR IGNORE INTO once VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
-                       "row_sum('once', ?1, ?2, ?3, ?4, ?5, ?6))"},
+        {&t->put_value, "REPLACE INTO value VALUES(?1, ?2, ?3, ?4)"},
+        {&t->put_keys, "UPDATE total SET keys = ?1, sum = ?2"},
+        {&t->put_once, "INSERT OR IGNORE INTO once VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
         {&t->drop_once, "DELETE FROM once WHERE client = ?1 AND sequence < ?2"},
         {&t->put_client,
          "INSERT INTO client VALUES(?1, ?2, ?3, row_sum('client', ?1, ?2, ?3)) "

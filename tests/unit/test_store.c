@@ -422,7 +422,6 @@ static void the_name_of_an_owner_may_be_anything(void **state)
 
 /* ---- Checksums ---- */
 
-/* FNV-1a of no bytes is its offset basis, 14695981039346656037. */
 static void sums_tell_rows_apart(void **state)
 {
     struct place *p = *state;
@@ -441,7 +440,32 @@ static void sums_tell_rows_apart(void **state)
         for (size_t j = 0; j < i; j++)
             assert_true(sums[i] != sums[j]);
     }
-    assert_true((uint64_t)sums[0] == UINT64_C(14695981039346656037));
+    assert_true((uint64_t)sums[0] == STORE_SUM);
+}
+
+static void a_sum_is_the_same_in_sql_and_in_c(void **state)
+{
+    struct place *p = *state;
+    static const char sql[] = "SELECT row_sum('t', -7, NULL, x'00112233445566778899', x'')";
+    sqlite3_stmt *statement = store_prepare(p->store, sql);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    uint64_t sum = store_sum_number(store_sum_text(STORE_SUM, "t"), -7);
+    sum = store_sum_bytes(store_sum_null(sum), "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99", 10);
+    sum = store_sum_bytes(sum, "", 0);
+    assert_true((uint64_t)sqlite3_column_int64(statement, 0) == sum);
+    sqlite3_finalize(statement);
+}
+
+static void a_changed_bit_of_a_row_changes_its_sum(void **state)
+{
+    uint8_t bytes[19] = {0};
+    (void)state;
+    uint64_t sum = store_sum_bytes(STORE_SUM, bytes, sizeof(bytes));
+    for (size_t bit = 0; bit < 8 * sizeof(bytes); bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_true(store_sum_bytes(STORE_SUM, bytes, sizeof(bytes)) != sum);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
 }
 
 /* ---- On real files ---- */
@@ -501,6 +525,8 @@ int main(void)
         STORE_TEST(what_is_no_store_is_refused),
         STORE_TEST(the_name_of_an_owner_may_be_anything),
         STORE_TEST(sums_tell_rows_apart),
+        STORE_TEST(a_sum_is_the_same_in_sql_and_in_c),
+        cmocka_unit_test(a_changed_bit_of_a_row_changes_its_sum),
         cmocka_unit_test(the_same_store_stands_on_real_files_and_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
