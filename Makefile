@@ -69,7 +69,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
 POSIX_SRC := tests/posix/test_posix.c
-BENCH_SRC := tests/bench/cell.c
+BENCH_SRC := tests/bench/cell.c tests/stores/disk.c tests/stores/etcd.c
 KV_SRC := tests/kv/model.c $(wildcard tests/kv/test_*.c)
 HISTORY_SRC := $(wildcard tests/history/test_*.c)
 TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC) \
@@ -85,8 +85,9 @@ helpers = $(filter $(dir $(1))%,$(HARNESS_SRC)) $(BORROWED_$(dir $(1)))
 # Messages: C by protobuf-c, and all files described in one set of bytes, for reflection.
 PROTO := $(wildcard apps/*/*.proto)
 PROTO_C := $(PROTO:apps/%.proto=$(GEN)/%.pb-c.c)
-# That of the worlds' counter, which only tests have.
-TEST_PROTO_C := $(GEN)/sim/counter.pb-c.c
+# Those of the worlds' counter and of etcd, which only tests have.
+TEST_PROTO := $(wildcard tests/*/*.proto)
+TEST_PROTO_C := $(TEST_PROTO:tests/%.proto=$(GEN)/%.pb-c.c)
 TEST_PROTO_OBJ := $(TEST_PROTO_C:$(GEN)/%.c=$(OBJ)/gen-tests/%.o)
 PROTO_H := $(PROTO_C:.c=.h) $(TEST_PROTO_C:.c=.h)
 PROTO_OBJ := $(PROTO_C:$(GEN)/%.c=$(OBJ)/gen/%.o) $(OBJ)/gen/descriptors.o
@@ -163,7 +164,7 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: apps/%.proto
 	@echo "  PROTO $<"
 	$(Q)protoc-c --proto_path=apps --c_out=$(GEN) $<
 
-$(TEST_PROTO_C) $(TEST_PROTO_C:.c=.h) &: tests/sim/counter.proto
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: tests/%.proto
 	@mkdir -p $(GEN)
 	@echo "  PROTO $<"
 	$(Q)protoc-c --proto_path=tests --c_out=$(GEN) $<

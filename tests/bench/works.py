@@ -26,6 +26,7 @@ SPINNING = ("strait", "raw", "lwip", "kernel")
 SITES = ("strait", "kernel")
 GRPC = ("strait", "kernel", "grpcio")
 ALONE = ("strait",)
+STORES = ("strait", "disk", "etcd")
 APART = "--cores 1,0 "  # the subject's core, that of the kernel's side
 TOGETHER = "--cores 0,0 "
 PLAIN = APART + "--plain "
@@ -53,6 +54,22 @@ def rr(name, cores, **first):
 def two_queues(name, work, beside):
     """16 streams on two queues, with a core for each, beside the same on one."""
     return Work(name, work, "--queues 2 " + connections(16), ALONE, beside=(beside,))
+
+
+def kv(name, *subjects, aims=""):
+    """The key-value store with 1, 16 and 256 clients."""
+    return [
+        Work(
+            f"kv_{name}_{clients}",
+            name,
+            f"--clients {clients} ",
+            STORES + (subjects if clients > 16 else ()),
+            seconds=2,
+            aims=aims,
+            program="kv",
+        )
+        for clients in (1, 16, 256)
+    ]
 
 
 WORKS = [
@@ -103,4 +120,6 @@ WORKS = [
     Work("memory_time_wait", "memory_time_wait", connections(100000), ALONE, aims="96 bytes"),
     Work("memory_half_open", "memory_half_open", connections(4096), ALONE, aims="128 bytes"),
     Work("memory_stalled", "memory_stalled", connections(10000), ALONE, aims="within the budget"),
+    *kv("write", "etcd_one", aims="disk 0.70, etcd > 1"),
+    *kv("read", "etcd_one", aims="etcd > 1"),
 ]
