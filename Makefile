@@ -69,11 +69,12 @@ FUZZ_SRC := $(wildcard tests/fuzz/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
 POSIX_SRC := tests/posix/test_posix.c
+UPLINK_SRC := tests/sim/uplink.c
 BENCH_SRC := tests/bench/cell.c tests/stores/disk.c tests/stores/etcd.c
 KV_SRC := tests/kv/model.c $(wildcard tests/kv/test_*.c)
 HISTORY_SRC := $(wildcard tests/history/test_*.c)
 TEST_SRC := $(UNIT_SRC) $(TCP_SRC) $(SIM_SRC) $(FUZZ_SRC) $(INTEROP_SRC) $(ORACLE_SRC) $(POSIX_SRC) \
-	$(BENCH_SRC) $(KV_SRC) $(HISTORY_SRC)
+	$(BENCH_SRC) $(UPLINK_SRC) $(KV_SRC) $(HISTORY_SRC)
 HARNESS_SRC := $(filter-out $(TEST_SRC) tests/bench/lwip.c,$(wildcard tests/*/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -105,6 +106,7 @@ INTEROP := $(call programs,$(INTEROP_SRC))
 ORACLE := $(call programs,$(ORACLE_SRC))
 POSIX := $(call programs,$(POSIX_SRC))
 BENCH := $(call programs,$(BENCH_SRC))
+UPLINK := $(call programs,$(UPLINK_SRC))
 LWIP := $(OUT)/tests/bench/lwip
 KV_WIRE_SRC := $(patsubst %,apps/kv/%.c,cluster messages placement wire)
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c) \
@@ -117,7 +119,7 @@ EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
 EXAMPLE_GRPC := $(OUT)/tests/readme_grpc/server
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim model history same hashes
-.PHONY: corpus fuzzers fuzz interop oracle posix bench asan mutants lint layers requirements settings
+.PHONY: corpus fuzzers fuzz interop oracle posix bench uplink asan mutants lint layers requirements settings
 .PHONY: header messages fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -358,13 +360,17 @@ bench: $(BENCH) $(if $(LWIP_INCLUDES),$(LWIP)) ## speed beside baselines in one 
 	$(Q)PYTHONDONTWRITEBYTECODE=1 tests/bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') \
 		$(OUT)/tests/bench build/bench
 
+uplink: $(UPLINK) ## what a fixed coordinator costs where uplinks are slow: build/uplink.{txt,svg}
+	$(Q)$(UPLINK) | tee build/uplink.txt
+	$(Q)gnuplot -e "table='build/uplink.txt'; picture='build/uplink.svg'" tests/sim/uplink.gnuplot
+
 install-test: all ## programs in C and C++ build against what `make install` installs
 	+tests/install/check $(OUT)/installed
 
 posix: $(POSIX) ## the same socket calls on Strait and on the kernel (needs root)
 	$(call run,$(POSIX),scripts/sandbox)
 
-tests: $(UNIT) $(TCP) $(SIM) $(KV) $(HISTORY) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) ## builds the test programs
+tests: $(UNIT) $(TCP) $(SIM) $(KV) $(HISTORY) $(CORPUS) $(INTEROP) $(ORACLE) $(POSIX) $(BENCH) $(UPLINK) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) ## builds the test programs
 
 # The rules of the house are read off the plain objects: a sanitizer brings calls and data of its own.
 # What is installed is the release build, too.

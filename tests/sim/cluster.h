@@ -9,7 +9,7 @@
 #include "kv/node.h"
 #include "sim/world.h"
 
-#define CLUSTER_NODES_MAX  5
+#define CLUSTER_NODES_MAX  8
 #define CLUSTER_DEADLINE_S 5 /* of requests */
 
 struct cluster;
