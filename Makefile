@@ -119,8 +119,8 @@ EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
 EXAMPLE_GRPC := $(OUT)/tests/readme_grpc/server
 
 .PHONY: all lib install uninstall install-test tests test unit tcp sim model history same hashes
-.PHONY: corpus fuzzers fuzz interop oracle posix bench uplink asan mutants lint layers requirements settings
-.PHONY: header messages fmt clean help
+.PHONY: corpus fuzzers fuzz interop torture oracle posix bench uplink asan mutants lint layers
+.PHONY: requirements settings header messages fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -351,6 +351,13 @@ fuzz: fuzzers ## runs each fuzz target for TIME seconds (60)
 interop: $(INTEROP) $(EXAMPLE) $(EXAMPLE_RPC) $(EXAMPLE_GRPC) $(OUT)/strait ## the kernel as the peer, over TUN in a network namespace (needs root)
 	$(call run,$(INTEROP),STRAIT=$(OUT)/strait EXAMPLE=$(EXAMPLE) EXAMPLE_RPC=$(EXAMPLE_RPC) \
 		EXAMPLE_GRPC=$(EXAMPLE_GRPC) scripts/sandbox)
+
+MINUTES ?= 1
+COORDINATOR ?= asked
+torture: all ## a cluster on TUNs, killed and stopped every second for MINUTES (1; DISK=1: disks fail, too; SEED=n)
+	STRAIT=$(OUT)/strait PYTHONDONTWRITEBYTECODE=1 scripts/cluster 3 --coordinator $(COORDINATOR) -- \
+		tests/interop/kv_torture.py --seconds $$(($(MINUTES) * 60)) $(if $(DISK),--disk) \
+		$(if $(SEED),--seed $(SEED))
 
 oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
