@@ -324,12 +324,13 @@ static void end_as_told(struct kv_ask *a, const struct kv_answer_read *answer)
     end(a, answer->committed ? KV_COMMITTED_NOW : KV_REFUSED);
 }
 
-/* A server that says no has not coordinated anything; what is no answer may come of anything. */
+/* A server that says no has not coordinated anything; what is no answer, or a longer one than is
+ * taken here (RESOURCE_EXHAUSTED), may come of anything. */
 static bool has_done_nothing(struct rpc_reply reply)
 {
     return reply.outcome == RPC_NOT_EXECUTED ||
            (reply.outcome == RPC_ERROR && reply.code != RPC_INTERNAL &&
-            reply.code != RPC_UNKNOWN_ERROR);
+            reply.code != RPC_UNKNOWN_ERROR && reply.code != RPC_RESOURCE_EXHAUSTED);
 }
 
 static void coordinated(void *context, struct rpc_reply reply, const uint8_t *result,

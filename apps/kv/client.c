@@ -182,6 +182,12 @@ static const Strait__KvRefusal *refusal_of(unsigned procedure, const ProtobufCMe
 
 static void pause_or_end(struct kv_client_call *);
 
+/* An attempt may have taken effect, or still may; but not one that only reads. */
+static void note_unknown(struct kv_client_call *call)
+{
+    call->unknown = call->unknown || call->sequence != 0;
+}
+
 /* There is a reply. */
 static void take_reply(struct kv_client_call *call, const uint8_t *bytes, size_t length)
 {
@@ -199,17 +205,24 @@ static void take_reply(struct kv_client_call *call, const uint8_t *bytes, size_t
         fail(call);
     } else {
         if (!message)
-            call->unknown = true;
+            note_unknown(call);
         pause_or_end(call);
     }
     message_arena_free(&arena);
 }
 
-/* What the service says of a request that nothing has happened of (kv/service.h). */
-static bool says_nothing_happened(enum rpc_code code)
+/* A reply that is longer than this client takes: the request has been carried out, and the next
+ * reply would be as long. */
+static bool is_too_long(struct rpc_reply reply)
 {
-    return code == RPC_INVALID_ARGUMENT || code == RPC_RESOURCE_EXHAUSTED ||
-           code == RPC_UNIMPLEMENTED;
+    return reply.outcome == RPC_ERROR && reply.code == RPC_RESOURCE_EXHAUSTED;
+}
+
+/* What the service says of a request that nothing has happened of (kv/service.h). */
+static bool says_nothing_happened(struct rpc_reply reply)
+{
+    return reply.code == RPC_INVALID_ARGUMENT || reply.code == RPC_UNIMPLEMENTED ||
+           (reply.code == RPC_RESOURCE_EXHAUSTED && !is_too_long(reply));
 }
 
 /* What there is to say of an attempt that has brought no reply. */
@@ -232,9 +245,9 @@ static void attempt_ended(void *context, struct rpc_reply reply, const uint8_t *
         return;
     }
     note_failure(call, rpc_code_text(reply.code), detail->text);
-    if (reply.outcome != RPC_NOT_EXECUTED && !says_nothing_happened(reply.code))
-        call->unknown = call->unknown || call->sequence != 0;
-    if (reply.code == RPC_INVALID_ARGUMENT || reply.code == RPC_UNIMPLEMENTED)
+    if (reply.outcome != RPC_NOT_EXECUTED && !says_nothing_happened(reply))
+        note_unknown(call);
+    if (reply.code == RPC_INVALID_ARGUMENT || reply.code == RPC_UNIMPLEMENTED || is_too_long(reply))
         fail(call);
     else
         pause_or_end(call);

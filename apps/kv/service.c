@@ -12,9 +12,6 @@
 
 #include "kv/wire.h"
 
-/* Around the keys and values of a message: tags, lengths, identities, a refusal, a frame. */
-#define OVERHEAD_BYTES 65536
-
 struct call {
     struct rpc_job *job;
     struct kv_ask *ask;
@@ -520,5 +517,5 @@ int kv_serve(struct rpc_dispatcher *rpc, struct kv_node *node)
 
 size_t kv_message_max(const struct kv_cluster *cluster)
 {
-    return cluster->transaction_bytes + OVERHEAD_BYTES;
+    return cluster->transaction_bytes + KV_MESSAGE_OVERHEAD_BYTES;
 }

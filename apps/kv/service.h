@@ -32,8 +32,13 @@ extern const struct rpc_messages kv_messages;
  */
 int kv_serve(struct rpc_dispatcher *, struct kv_node *);
 
-/* The largest message that a cluster's limits let a client send, or be answered by. */
+/* Around the keys and values of a message: tags, lengths, identities, a refusal, a frame. */
+#define KV_MESSAGE_OVERHEAD_BYTES 65536
+
+/* The largest message that a cluster's limits let a client send, or be answered by; and the largest
+ * of all clusters. */
 size_t kv_message_max(const struct kv_cluster *);
+#define KV_MESSAGE_BYTES_MAX (KV_TRANSACTION_BYTES_MAX + KV_MESSAGE_OVERHEAD_BYTES)
 
 #define KV_MODE_BYTES 24
 

@@ -273,6 +273,38 @@ static void a_read_is_never_unknown(void **state)
     desk_free(d);
 }
 
+/* What has been carried out is not said to have failed, only because its reply is not taken. */
+static void a_reply_that_is_too_long_leaves_a_write_unknown_and_a_read_failed(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(false);
+    const struct kv_client_config config = {
+        .host = d->host, .nodes = d->nodes, .node_count = 2, .message_max = 100};
+    struct strait_env *env = pair_env(d->pair);
+    Strait__KvGetRequest get = STRAIT__KV_GET_REQUEST__INIT;
+    Strait__KvOperation operation = STRAIT__KV_OPERATION__INIT;
+    Strait__KvTxnRequest txn = STRAIT__KV_TXN_REQUEST__INIT;
+    struct kv_blob *value = kv_blob_new(d->text, sizeof(d->text));
+    kv_client_free(d->client);
+    d->client = kv_client_new(&config);
+    d->standin.results[0] = (struct kv_result){.found = true, .version = 1, .value = value};
+    get.key = operation.key = (ProtobufCBinaryData){1, (uint8_t *)(uintptr_t) "a"};
+    operation.kind = STRAIT__KV_OPERATION__KIND__GET;
+    txn.operations = &(Strait__KvOperation *){&operation};
+    txn.n_operations = 1;
+    kv_client_call(d->client, KV_RPC_TXN, &txn.base, env->now(env) + RPC_S, told, d);
+    pair_until(d->pair, is_told, d);
+    assert_int_equal(d->end, KV_CLIENT_UNKNOWN);
+    assert_int_equal(d->attempts, 1);
+    d->told = 0;
+    kv_client_call(d->client, KV_RPC_GET, &get.base, env->now(env) + RPC_S, told, d);
+    pair_until(d->pair, is_told, d);
+    assert_int_equal(d->end, KV_CLIENT_FAILED);
+    assert_int_equal(d->attempts, 1);
+    kv_blob_release(value);
+    desk_free(d);
+}
+
 static void calls_have_a_bound(void **state)
 {
     (void)state;
@@ -299,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_node_that_is_not_there_is_passed_over_from_then_on),
         cmocka_unit_test(without_any_node_it_fails),
         cmocka_unit_test(a_read_is_never_unknown),
+        cmocka_unit_test(a_reply_that_is_too_long_leaves_a_write_unknown_and_a_read_failed),
         cmocka_unit_test(calls_have_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
