@@ -346,29 +346,44 @@ static bool read_identity(const struct http_request *r, Strait__KvIdentity *iden
            (identity->lowest <= identity->sequence);
 }
 
+/*
+ * Reads one entity tag, which is to match (RFC 9110 13.1.1: by strong comparison). Returns 0, 400
+ * (it is no such tag), or 412 (it is, but none that a value ever has).
+ */
+static unsigned read_tag(const char *tag, size_t length, uint64_t *version)
+{
+    bool weak = length > 2 && memcmp(tag, "W/", 2) == 0;
+    size_t at = weak ? 3 : 1, last = length - 1; /* behind the first quote, and the second */
+    if (length <= at || tag[at - 1] != '"' || memchr(tag + at, '"', length - at) != tag + last)
+        return 400;
+    if (weak || at == last || tag[at] == '0')
+        return 412;
+    for (; at < last; at++) {
+        unsigned digit = (unsigned)(tag[at] - '0');
+        if (digit > 9 || *version > (UINT64_MAX - digit) / 10)
+            return 412;
+        *version = 10 * *version + digit;
+    }
+    return 0;
+}
+
 /* Reads the condition of a write: If-Match with one version, or If-None-Match with "*", which is
  * version 0. Returns 0 (`*present` tells whether there is one) or the status to answer. */
 static unsigned read_condition(const struct http_request *r, uint64_t *version, bool *present)
 {
-    size_t index = 0, length, none_length;
-    const char *match = http_request_field(r, HTTP_IF_MATCH, &index, &length);
-    index = 0;
-    const char *none = http_request_field(r, HTTP_IF_NONE_MATCH, &index, &none_length);
+    size_t at_match = 0, at_none = 0, length, none_length, more;
+    const char *match = http_request_field(r, HTTP_IF_MATCH, &at_match, &length);
+    const char *none = http_request_field(r, HTTP_IF_NONE_MATCH, &at_none, &none_length);
     *present = match || none;
     *version = 0;
     if (!*present)
         return 0;
-    if (none)
-        return !match && is(none, none_length, "*") ? 0 : 400;
-    if (length < 3 || match[0] != '"' || match[length - 1] != '"')
+    if ((match && none) || http_request_field(r, HTTP_IF_MATCH, &at_match, &more) ||
+        http_request_field(r, HTTP_IF_NONE_MATCH, &at_none, &more))
         return 400;
-    for (size_t i = 1; i < length - 1; i++) {
-        unsigned digit = (unsigned)(match[i] - '0');
-        if (digit > 9 || *version > (UINT64_MAX - digit) / 10)
-            return 412; /* a tag, but none that a key ever has */
-        *version = 10 * *version + digit;
-    }
-    return 0;
+    if (match)
+        return read_tag(match, length, version);
+    return is(none, none_length, "*") ? 0 : 400;
 }
 
 /* Lets the node begin a transaction, whose reference this takes. Returns what the gate returns. */

@@ -2,12 +2,13 @@
 /*
  * The store by HTTP, in the gates of a server (http/gate.h):
  *
- *     GET, HEAD /kv/KEY     the bare value; its version is the ETag; ?stale=ok: what this node has
- *     PUT /kv/KEY           the body is the value; If-Match: "N" and If-None-Match: * are
- * conditions DELETE /kv/KEY        likewise POST /txn             a transaction in JSON
- * (document.h) GET /status           how the node is GET /txns             transactions that it
- * knows; ?in_doubt=1: those that wait for an outcome GET /txns/TXID        the life of one GET
- * /backup           a consistent database
+ *     GET, HEAD /kv/KEY     the bare value, its version as ETag; ?stale=ok: what this node has
+ *     PUT, DELETE /kv/KEY   the body is the value; If-Match: "N" and If-None-Match: * are heeded
+ *     POST /txn             a transaction in JSON (document.h)
+ *     GET /status           how the node is
+ *     GET /txns             transactions that it knows; ?in_doubt=1: that wait for an outcome
+ *     GET /txns/TXID        the life of one
+ *     GET /backup           a consistent database
  *
  * KEY is percent-encoded bytes. Strait-Client, Strait-Sequence and Strait-Lowest are the identity
  * by which a repetition of a write takes effect once.

@@ -210,12 +210,38 @@ static void a_write_may_depend_on_the_version(void **state)
     assert_non_null(strstr(ask(s, "DELETE /kv/a", "If-Match: \"7\"\r\n", "", 412),
                            "\"reason\":\"condition\",\"key\":\"a\",\"node\":2"));
     int before = s->standin.txns;
+    /* Comparison is strong (RFC 9110 13.1.1), of tags that are no numbers to it. */
     ask(s, "PUT /kv/a", "If-Match: \"x\"\r\n", "x", 412);
-    ask(s, "PUT /kv/a", "If-Match: \"1\", \"2\"\r\n", "x", 412);
-    ask(s, "PUT /kv/a", "If-Match: *\r\n", "x", 400);
-    ask(s, "PUT /kv/a", "If-Match: W/\"1\"\r\n", "x", 400);
-    ask(s, "PUT /kv/a", "If-None-Match: \"1\"\r\n", "x", 400);
+    ask(s, "PUT /kv/a", "If-Match: \"\"\r\n", "x", 412);
+    ask(s, "PUT /kv/a", "If-Match: \"0\"\r\n", "x", 412);
+    ask(s, "PUT /kv/a", "If-Match: \"07\"\r\n", "x", 412);
+    ask(s, "PUT /kv/a", "If-Match: \"18446744073709551616\"\r\n", "x", 412);
+    ask(s, "PUT /kv/a", "If-Match: W/\"1\"\r\n", "x", 412);
     assert_int_equal(s->standin.txns, before);
+    shop_free(s);
+}
+
+static void a_condition_that_is_not_understood_is_not_passed_over(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "If-Match: *\r\n",
+        "If-Match: \"1\", \"2\"\r\n",
+        "If-Match: \"1\"\r\nIf-Match: \"2\"\r\n",
+        "If-Match: 1\r\n",
+        "If-Match: \"1\r\n",
+        "If-Match: \"\r\n",
+        "If-Match:\r\n",
+        "If-None-Match: \"1\"\r\n",
+        "If-None-Match: *\r\nIf-None-Match: *\r\n",
+        "If-Match: \"1\"\r\nIf-None-Match: *\r\n",
+    };
+    struct shop *s = shop_new();
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        ask(s, "PUT /kv/a", wrong[i], "x", 400);
+        ask(s, "DELETE /kv/a", wrong[i], "", 400);
+    }
+    assert_int_equal(s->standin.txns, 0);
     shop_free(s);
 }
 
@@ -588,6 +614,7 @@ int main(void)
         cmocka_unit_test(a_put_is_a_transaction_of_one_key),
         cmocka_unit_test(a_delete_tells_whether_there_was_a_value),
         cmocka_unit_test(a_write_may_depend_on_the_version),
+        cmocka_unit_test(a_condition_that_is_not_understood_is_not_passed_over),
         cmocka_unit_test(a_repetition_is_known_by_its_fields),
         cmocka_unit_test(each_refusal_has_its_status),
         cmocka_unit_test(a_conflict_names_key_and_holder),
