@@ -141,14 +141,25 @@ static void next_call(struct customer *c)
 
 /* ---- The measurement ---- */
 
+static void heed_interrupts(struct bench *b)
+{
+    unsigned interrupts = b->config->interrupts ? *b->config->interrupts : 0;
+    if (interrupts > 0)
+        b->end_ns = 0;
+    if (interrupts > 1 || (interrupts > 0 && b->begin_ns == 0))
+        b->error = ECANCELED;
+}
+
 /* Lets all customers go on until none waits. */
 static void run(struct bench *b)
 {
     for (uint32_t i = 0; i < b->config->clients && !b->error; i++)
         next_call(&b->customers[i]);
-    while (b->waiting > 0 && !b->error)
+    while (b->waiting > 0 && !b->error) {
         if (b->env->wait(b->env, STRAIT_NEVER) < 0 && errno != EINTR)
             b->error = errno;
+        heed_interrupts(b);
+    }
 }
 
 static int open_clients(struct bench *b)
@@ -160,6 +171,7 @@ static int open_clients(struct bench *b)
             .nodes = config->nodes,
             .node_count = config->node_count,
             .first = i % config->node_count,
+            .message_max = KV_MESSAGE_BYTES_MAX,
         };
         b->customers[i] = (struct customer){.bench = b, .number = i};
         b->customers[i].client = kv_client_new(&client);

@@ -17,6 +17,9 @@ struct kv_bench_config {
     uint64_t duration_ns;
     uint32_t value_bytes;
     bool read; /* reads, of what was written before the measurement */
+    /* A number that grows, such as of signals: the first ends the measurement early, when the calls
+     * under way have; the second at once. NULL: none. */
+    const unsigned *interrupts;
 };
 
 struct kv_bench_result {
@@ -27,7 +30,10 @@ struct kv_bench_result {
     char failure[KV_CLIENT_TEXT_BYTES];      /* of one that was not done */
 };
 
-/* Returns 0, or -1 with errno: ENOMEM, EINVAL (a number that is 0 or too large), or of the wait. */
+/*
+ * Returns 0, or -1 with errno: ENOMEM, EINVAL (a number that is 0 or too large), EIO (what is to be
+ * read cannot be written, see `failure`), ECANCELED (interrupted), or of the wait.
+ */
 int kv_bench(const struct kv_bench_config *, struct kv_bench_result *);
 
 #endif

@@ -135,7 +135,7 @@ static int make_call(struct kv_asking *a, unsigned procedure, ProtobufCMessage *
         .host = a->host,
         .nodes = a->nodes,
         .node_count = a->node_count,
-        .message_max = KV_TRANSACTION_BYTES_MAX,
+        .message_max = KV_MESSAGE_BYTES_MAX,
     };
     struct kv_client *client = kv_client_new(&config);
     uint64_t deadline_ns = a->station.env->now(a->station.env) + a->settings->timeout_ns;
@@ -296,6 +296,7 @@ static int run_bench(struct kv_asking *a)
         .duration_ns = (uint64_t)s->seconds * RPC_S,
         .value_bytes = (uint32_t)s->value_bytes,
         .read = s->read,
+        .interrupts = &a->station.signals,
     };
     struct kv_bench_result r;
     if (kv_bench(&config, &r) < 0) {

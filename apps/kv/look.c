@@ -15,11 +15,18 @@
 
 #define HTTP_PORT 80
 
+static bool is_interrupted(const struct kv_asking *a)
+{
+    return a->station.signals > 0;
+}
+
 int kv_asking_wait(struct kv_asking *a)
 {
     a->status = EXIT_UNKNOWN; /* if it is interrupted */
     if (station_run(&a->station) < 0)
         return EXIT_UNKNOWN;
+    if (is_interrupted(a))
+        say("interrupted");
     return a->status;
 }
 
@@ -91,6 +98,10 @@ static bool fetch(struct kv_asking *a, size_t node, const char *target, struct f
     config.server.sin_port = htons(HTTP_PORT);
     f->asking = a;
     f->length = 0;
+    f->status = 0;
+    f->error = NULL;
+    if (f->text)
+        f->text[0] = '\0';
     struct kv_fetch *k = kv_fetch_start(&config);
     if (!k)
         f->error = strerror(errno);
@@ -100,18 +111,23 @@ static bool fetch(struct kv_asking *a, size_t node, const char *target, struct f
     return !f->error;
 }
 
-/* Fetches from the first node that answers, with 200 or without. Returns false after a line. */
+/* What a node that refuses says of it. */
+static const char *refusal_of(const struct fetched *f)
+{
+    return f->length > 0 ? f->text : "it refuses";
+}
+
+/* Fetches from the first node that answers 200. Returns false after a line for each. */
 static bool fetch_any(struct kv_asking *a, const char *target, struct fetched *f)
 {
-    for (size_t i = 0; i < a->node_count; i++) {
+    for (size_t i = 0; i < a->node_count && !is_interrupted(a); i++) {
         char address[INET_ADDRSTRLEN];
         inet_ntop(AF_INET, &a->nodes[i].sin_addr, address, sizeof(address));
-        if (!fetch(a, i, target, f))
-            say("%s: %s", address, f->error);
-        else if (f->status != 200)
-            say("%s: %s", address, f->text ? f->text : "it refuses");
-        else
+        bool answered = fetch(a, i, target, f);
+        if (answered && f->status == 200)
             return true;
+        if (!is_interrupted(a))
+            say("%s: %s", address, answered ? refusal_of(f) : f->error);
     }
     return false;
 }
@@ -155,14 +171,15 @@ int kv_look_explain(struct kv_asking *a)
     bool known = false;
     snprintf(target, sizeof(target), "/txns/%s", a->operands[0]);
     printf("transaction %s\n", a->operands[0]);
-    for (size_t i = 0; i < a->node_count; i++) {
+    for (size_t i = 0; i < a->node_count && !is_interrupted(a); i++) {
         struct fetched f = {.file = -1};
         char address[INET_ADDRSTRLEN];
         inet_ntop(AF_INET, &a->nodes[i].sin_addr, address, sizeof(address));
-        if (fetch(a, i, target, &f))
+        bool answered = fetch(a, i, target, &f);
+        if (answered && (f.status == 200 || f.status == 404))
             known = kv_explain_print(stdout, address, f.text) || known;
         else
-            printf("%s does not tell: %s\n", address, f.error);
+            printf("%s does not tell: %s\n", address, answered ? refusal_of(&f) : f.error);
         free(f.text);
     }
     return known ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -178,13 +195,13 @@ int kv_look_backup(struct kv_asking *a)
         return EXIT_FAILURE;
     }
     bool whole = false;
-    for (size_t i = 0; i < a->node_count && !whole; i++) {
+    for (size_t i = 0; i < a->node_count && !whole && !is_interrupted(a); i++) {
         whole = fetch(a, i, "/backup", &f) && f.status == 200;
         if (!whole && (ftruncate(f.file, 0) < 0 || lseek(f.file, 0, SEEK_SET) < 0))
             break;
     }
     if (!whole)
-        say("no node gives a backup: %s", f.error ? f.error : f.text ? f.text : "it refuses");
+        say("no node gives a backup: %s", f.error ? f.error : refusal_of(&f));
     if (fsync(f.file) < 0 || close(f.file) < 0) {
         say("%s: %s", name, strerror(errno));
         whole = false;
