@@ -243,6 +243,12 @@ static void became_idle(void *context)
     h->idle = true;
 }
 
+/* Nothing is under way, and whoever has asked has got the answer. */
+static bool has_ended(const struct host *h)
+{
+    return h->idle && server_sessions(h->http) == 0 && server_sessions(h->offer.grpc) == 0;
+}
+
 /* Lets what is under way end: as far as the time and a second signal let it. */
 static int drain(struct host *h)
 {
@@ -252,7 +258,8 @@ static int drain(struct host *h)
     server_stop(h->http);
     offer_stop(&h->offer);
     kv_node_drain(h->node, deadline_ns, became_idle, h);
-    while (!h->idle && !h->stopped && s->signals == signals)
+    while (!has_ended(h) && !h->stopped && s->signals == signals &&
+           s->env->now(s->env) < deadline_ns)
         if (station_turn(s, deadline_ns) < 0)
             return -1;
     return 0;
