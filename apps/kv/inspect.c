@@ -109,6 +109,14 @@ char *kv_inspect_status(struct kv_node *node)
 
 /* ---- Transactions ---- */
 
+/* What is asked for, as far as one of the machines still has it; or NULL. */
+static const struct kv_request *request_of(const struct kv_txn_view *view)
+{
+    if (view->coordinator && view->coordinator->request)
+        return view->coordinator->request;
+    return view->worker ? view->worker->request : NULL;
+}
+
 static void describe(json_t *json, const struct kv_txn_view *view)
 {
     const struct coordinator_txn *c = view->coordinator;
@@ -126,10 +134,9 @@ static void describe(json_t *json, const struct kv_txn_view *view)
         set_phase(part, worker_phase_name(w->phase));
         json_object_set_new(json, "worker", part);
     }
-    if (c && c->request)
-        set_keys(json, c->request);
-    else if (w && w->request)
-        set_keys(json, w->request);
+    const struct kv_request *request = request_of(view);
+    if (request)
+        set_keys(json, request);
 }
 
 static json_t *named(struct kv_txid txid)
@@ -142,13 +149,24 @@ static json_t *named(struct kv_txid txid)
 
 struct listing {
     json_t *txns;
+    size_t key_bytes;
     bool more;
 };
+
+static size_t key_bytes_of(const struct kv_request *request)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; request && i < request->count; i++)
+        bytes += request->operations[i].key->length;
+    return bytes;
+}
 
 static void list_txn(void *context, const struct kv_txn_view *view)
 {
     struct listing *l = context;
-    l->more = json_array_size(l->txns) == KV_INSPECT_TXNS_MAX;
+    l->key_bytes += key_bytes_of(request_of(view));
+    l->more = l->more || json_array_size(l->txns) == KV_INSPECT_TXNS_MAX ||
+              l->key_bytes > KV_INSPECT_KEY_BYTES;
     if (l->more)
         return;
     json_t *txn = named(view->txid);

@@ -8,7 +8,9 @@
 
 #include "kv/node.h"
 
-#define KV_INSPECT_TXNS_MAX 1000 /* beyond it "more" is true */
+/* Transactions, and bytes of their keys, beyond which "more" is true. */
+#define KV_INSPECT_TXNS_MAX  1000
+#define KV_INSPECT_KEY_BYTES (4u << 20)
 
 /* {"cluster": ..., "id": ..., "nodes": [...], "counters": {...}} */
 char *kv_inspect_status(struct kv_node *);
