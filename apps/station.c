@@ -342,7 +342,8 @@ int station_confine(struct station *s, const char *readable, const char *writabl
 
 static int link_failed(const struct station *s)
 {
-    return complain("%s has failed: %s", s->link->name, strerror(errno));
+    return complain("%s has failed: %s", s->link ? s->link->name : "the event loop",
+                    strerror(errno));
 }
 
 int station_run(struct station *s)
