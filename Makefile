@@ -244,7 +244,7 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 STANDIN := kv_node_txn kv_node_read kv_node_cancel kv_node_cluster kv_node_limit kv_node_status \
 	kv_node_visit_txns kv_node_journal kv_node_visit_counters kv_journal_visit kv_journal_backup
 $(call programs,$(wildcard tests/unit/test_kv_http.c tests/unit/test_kv_service.c \
-	tests/unit/test_kv_client.c)): STRAIT_LDFLAGS += $(STANDIN:%=-Wl,--wrap=%)
+	tests/unit/test_kv_client.c tests/unit/test_kv_bench.c)): STRAIT_LDFLAGS += $(STANDIN:%=-Wl,--wrap=%)
 
 # A program of its own, since lwIP and Strait have names in common.
 $(LWIP): tests/bench/lwip.c Makefile
