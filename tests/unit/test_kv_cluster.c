@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kv/cluster.h"
@@ -121,6 +122,42 @@ static void a_bad_line_is_told_by_its_number(void **state)
     }
 }
 
+/* A request of `count` deletions of a key of so many bytes, and of one put. */
+static const char *limit_of(const struct kv_cluster *c, uint32_t count, size_t key_bytes,
+                            size_t value_bytes)
+{
+    uint8_t *bytes = calloc(1, key_bytes + value_bytes + 1);
+    struct kv_request *request = kv_request_new(count + 1);
+    assert_non_null(bytes);
+    assert_non_null(request);
+    for (uint32_t i = 0; i <= count; i++) {
+        request->operations[i].kind = i < count ? KV_DELETE : KV_PUT;
+        request->operations[i].key = kv_blob_new(bytes, key_bytes);
+    }
+    request->operations[count].value = kv_blob_new(bytes, value_bytes);
+    const char *limit = kv_node_limit(c, request);
+    kv_request_release(request);
+    free(bytes);
+    return limit;
+}
+
+static void the_limit_that_a_request_is_above_is_named(void **state)
+{
+    static const char text[] = "cluster a\nkey_bytes 10\nvalue_bytes 100\n"
+                               "transaction_keys 4\ntransaction_bytes 120\n" NODES;
+    struct kv_cluster c;
+    char error[KV_CLUSTER_ERROR_BYTES];
+    (void)state;
+    assert_true(kv_cluster_parse(text, strlen(text), &c, error));
+    assert_null(limit_of(&c, 0, 10, 100));
+    assert_null(limit_of(&c, 1, 10, 100));
+    assert_string_equal(limit_of(&c, 0, 11, 0), "key_bytes");
+    assert_string_equal(limit_of(&c, 0, 1, 101), "value_bytes");
+    assert_string_equal(limit_of(&c, 2, 10, 91), "transaction_bytes");
+    assert_null(limit_of(&c, 3, 1, 1));
+    assert_string_equal(limit_of(&c, 4, 1, 1), "transaction_keys");
+}
+
 static void what_is_no_text_is_refused(void **state)
 {
     static const char zero[] = "cluster a\0b\n";
@@ -143,6 +180,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(spaces_empty_lines_and_a_missing_end_of_line_do_not_matter),
         cmocka_unit_test(a_bad_line_is_told_by_its_number),
+        cmocka_unit_test(the_limit_that_a_request_is_above_is_named),
         cmocka_unit_test(what_is_no_text_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

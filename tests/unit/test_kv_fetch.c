@@ -103,6 +103,8 @@ static struct errand *errand_new(bool absent)
 
 static void errand_free(struct errand *e)
 {
+    pair_run(e->pair, 2 * KV_FETCH_SILENCE_NS);
+    assert_in_range(e->ended, 0, 1);
     kv_fetch_free(e->fetch);
     if (e->server)
         talker_close(e->server);
