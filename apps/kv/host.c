@@ -190,9 +190,9 @@ static int start_http(struct host *h)
     h->gates = kv_http_new(h->node, h->station.env, h->settings->directory);
     if (!h->gates)
         return complain("%s", strerror(ENOMEM));
+    config.gates[0] = connect_gate(h->offer.connect);
     for (size_t i = 0; i < KV_HTTP_GATES; i++)
-        config.gates[i] = kv_http_gate(h->gates, i);
-    config.gates[KV_HTTP_GATES] = connect_gate(h->offer.connect);
+        config.gates[i + 1] = kv_http_gate(h->gates, i);
     h->http = http_start(h->station.stack, h->station.env, &config);
     if (!h->http)
         return complain("cannot serve HTTP on TCP port %d: %s", HTTP_PORT, strerror(errno));

@@ -66,6 +66,11 @@ static void *refuse(struct http_exchange *x, unsigned status, const char *reason
     return NULL;
 }
 
+static void *refuse_path(struct http_exchange *x)
+{
+    return refuse(x, 404, "path", "there is nothing of this name");
+}
+
 static void *refuse_method(struct http_exchange *x, const char *allowed)
 {
     char fields[FIELDS_BYTES];
@@ -588,7 +593,7 @@ static void *ask_txns(void *context, struct http_exchange *x, const struct http_
     const size_t skipped = strlen("/txns/");
     if (t.path_bytes > skipped && memcmp(t.path, "/txns/", skipped) == 0)
         return ask_one(h, x, r, t.path + skipped, t.path_bytes - skipped);
-    return refuse(x, 404, "path", "there is nothing of this name");
+    return refuse_path(x);
 }
 
 static void *ask_status(void *context, struct http_exchange *x, const struct http_request *r)
@@ -596,7 +601,7 @@ static void *ask_status(void *context, struct http_exchange *x, const struct htt
     struct kv_http *h = context;
     struct target t = target_of(r, 0);
     if (!is(t.path, t.path_bytes, "/status"))
-        return refuse(x, 404, "path", "there is nothing of this name");
+        return refuse_path(x);
     return answer_text(x, r, 200, kv_inspect_status(h->node));
 }
 
@@ -649,7 +654,7 @@ static void *ask_backup(void *context, struct http_exchange *x, const struct htt
     struct kv_http *h = context;
     struct target t = target_of(r, 0);
     if (!is(t.path, t.path_bytes, "/backup"))
-        return refuse(x, 404, "path", "there is nothing of this name");
+        return refuse_path(x);
     if (r->method != HTTP_GET)
         return refuse_method(x, "GET");
     if (h->backing_up)
@@ -668,6 +673,12 @@ static void *ask_backup(void *context, struct http_exchange *x, const struct htt
 }
 
 /* ---- The gates ---- */
+
+static void *ask_nothing(void *context, struct http_exchange *x, const struct http_request *r)
+{
+    (void)context, (void)r;
+    return refuse_path(x);
+}
 
 /* Nobody waits any more. */
 static void cancel(void *asked)
@@ -692,6 +703,7 @@ struct kv_http *kv_http_new(struct kv_node *node, struct strait_env *env, const 
         {"/txn", DOCUMENT_BYTES_MAX(cluster->transaction_bytes), ask_txns},
         {"/status", 0, ask_status},
         {"/backup", 0, ask_backup},
+        {"/", HTTP_BODY_BYTES_MAX, ask_nothing},
     };
     struct kv_http *h = calloc(1, sizeof(*h));
     if (!h)
@@ -699,6 +711,7 @@ struct kv_http *kv_http_new(struct kv_node *node, struct strait_env *env, const 
     h->node = node;
     h->env = env;
     snprintf(h->backup_path, sizeof(h->backup_path), "%s/backup.db", directory);
+    kv_download_remove(h->backup_path);
     for (size_t i = 0; i < KV_HTTP_GATES; i++)
         h->gates[i] = (struct http_gate){
             .prefix = gates[i].prefix,

@@ -19,14 +19,16 @@
 #include "http/gate.h"
 #include "kv/node.h"
 
-#define KV_HTTP_GATES 4
+#define KV_HTTP_GATES 5
 
 struct kv_http;
 
-/* `directory` is the node's, where a backup is made. Returns NULL when memory is short. */
+/* `directory` is the node's, where a backup is made; what is left of an earlier one is removed.
+ * Returns NULL when memory is short. */
 struct kv_http *kv_http_new(struct kv_node *, struct strait_env *, const char *directory);
 
-/* Gates for http_config, from 0 to KV_HTTP_GATES - 1. */
+/* Gates for http_config, from 0 to KV_HTTP_GATES - 1, in this order, behind all others: the last
+ * one refuses what is for none. */
 const struct http_gate *kv_http_gate(const struct kv_http *, size_t number);
 
 /* To be called when neither the HTTP server nor the node is any more. NULL is allowed. */

@@ -409,6 +409,9 @@ static void a_wrong_method_or_target_is_told_what_is_right(void **state)
         {"GET /txnsx", 404, ""},
         {"GET /statusx", 404, ""},
         {"GET /backups", 404, ""},
+        {"GET /", 404, "\"reason\":\"path\""},
+        {"GET /kv", 404, "\"reason\":\"path\""},
+        {"PUT /colour", 404, "\"reason\":\"path\""},
     };
     struct shop *s = shop_new();
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -577,6 +580,22 @@ static void transactions_are_listed_and_explained(void **state)
     shop_free(s);
 }
 
+static void what_is_left_of_a_backup_is_removed_at_the_start(void **state)
+{
+    (void)state;
+    struct shop *s = shop_new();
+    char path[128];
+    snprintf(path, sizeof(path), "%s/backup.db", s->directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    struct kv_http *next =
+        kv_http_new((struct kv_node *)(void *)&s->standin, pair_env(s->pair), s->directory);
+    assert_non_null(next);
+    kv_http_free(next);
+    shop_free(s); /* whose directory is empty */
+}
+
 static void a_backup_is_streamed_and_removed(void **state)
 {
     (void)state;
@@ -629,6 +648,7 @@ int main(void)
         cmocka_unit_test(json_that_is_too_deep_or_too_much_is_refused),
         cmocka_unit_test(status_tells_the_cluster_and_the_node),
         cmocka_unit_test(transactions_are_listed_and_explained),
+        cmocka_unit_test(what_is_left_of_a_backup_is_removed_at_the_start),
         cmocka_unit_test(a_backup_is_streamed_and_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
