@@ -196,6 +196,32 @@ static void take_line(struct reader *r, char *line)
 
 /* ---- The file ---- */
 
+/* FNV-1a, of a number's bytes, the lowest first. */
+static uint64_t digest(uint64_t hash, uint64_t number)
+{
+    for (size_t i = 0; i < sizeof(number); i++)
+        hash = (hash ^ (number >> 8 * i & 0xff)) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* The same for two files that say the same, in whatever words, order or comments. */
+static uint64_t digest_of(const struct kv_cluster *c)
+{
+    const uint64_t numbers[] = {
+        c->placement.epoch,  c->placement.replication, c->placement.members,
+        c->coordinator.mode, c->coordinator.node,      c->key_bytes,
+        c->value_bytes,      c->transaction_keys,      c->transaction_bytes};
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (const char *at = c->name; *at; at++)
+        hash = digest(hash, (uint8_t)*at);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        hash = digest(hash, numbers[i]);
+    for (size_t i = 0; i < KV_NODES_MAX; i++)
+        hash = digest(hash, ntohl(c->addresses[i].s_addr));
+    return hash;
+}
+
 /* What can be said only when all of it has been read. */
 static void check_whole(struct reader *r)
 {
@@ -246,6 +272,7 @@ bool kv_cluster_parse(const char *text, size_t length, struct kv_cluster *cluste
     }
     if (!r.failed)
         check_whole(&r);
+    cluster->digest = digest_of(cluster);
     return !r.failed;
 }
 

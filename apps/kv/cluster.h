@@ -38,7 +38,8 @@ struct kv_cluster {
     struct in_addr addresses[KV_NODES_MAX]; /* of node id at [id - 1] */
     uint32_t key_bytes, value_bytes;        /* at most */
     uint32_t transaction_keys;              /* at most KV_OPERATIONS_MAX */
-    uint32_t transaction_bytes;             /* keys and values of one request together */
+    uint32_t transaction_bytes; /* keys and values of one request together; values it reads */
+    uint64_t digest;            /* of all that the file says: nodes compare theirs */
 };
 
 /*

@@ -361,6 +361,7 @@ struct kv_journal *kv_journal_open(struct strait_env *env, const struct kv_journ
     }
     j->env = env;
     j->config = *config;
+    j->config.directory = j->config.cluster = NULL; /* they need not last */
     STAILQ_INIT(&j->queued);
     STAILQ_INIT(&j->batch);
     kv_cache_init(&j->cache);

@@ -40,7 +40,7 @@ struct kv_journal;
 
 struct kv_journal_config {
     const char *directory; /* exists */
-    const char *cluster;   /* whose, and which node's data it is: another's is refused */
+    const char *cluster;   /* whose, and which node's data it is: another's is refused; copied */
     uint32_t node;
     int checkpoint_pages; /* as in struct store_config */
 

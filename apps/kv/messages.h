@@ -149,7 +149,7 @@ void kv_request_release(struct kv_request *);
 /*
  * Whether a worker or a coordinator can work with it: operations and participants there are, each
  * operation has what its kind needs and replicas among the participants, no key is written twice,
- * and a client's sequence is not one that it has retired.
+ * and a client's sequence is one that a column of SQLite holds, and that it has not retired.
  */
 bool kv_request_valid(const struct kv_request *);
 

@@ -31,8 +31,9 @@
  *   - "Already" is success, too. It comes from a replica where the earlier attempt has committed:
  *     for that attempt all of the above holds.
  *
- * A read that waits resolves the lock: it inquires at once (worker.c), and ends at its deadline as
- * refused by the holder. Stale reads show what is durable here, under whatever lock.
+ * A read that waits resolves the lock: it inquires at once (worker.c). After a while it asks other
+ * replicas, too, whose answers are as good by the same reasons, and ends at its deadline as refused
+ * by the holder. Stale reads show what is durable here, under whatever lock.
  *
  * Deadlines are times of the environment's monotonic clock. The time of day is only written into
  * the journal, for people.
@@ -61,6 +62,8 @@
 #define RESEND_MAX_NS  (4 * RPC_S)
 #define INQUIRE_NS     (500 * RPC_MS)
 #define INQUIRE_MAX_NS (4 * RPC_S)
+
+#define PLACEMENT_BYTES 48 /* as text */
 
 #define INBOX_MIN     64
 #define DRAIN_POLL_NS (5 * RPC_MS)
@@ -362,12 +365,18 @@ static bool make_machines(struct kv_node *node)
     return node->coordinator && node->worker && node->coordinator_timers && node->worker_timers;
 }
 
+/* Data that was placed otherwise is another cluster's: values would be looked for where they are
+ * not. */
 static bool recover(struct kv_node *node, char error[KV_NODE_ERROR_BYTES])
 {
-    char message[STORE_MESSAGE_BYTES];
+    const struct kv_placement *placement = &node->cluster.placement;
+    char message[STORE_MESSAGE_BYTES], cluster[KV_CLUSTER_NAME_BYTES + PLACEMENT_BYTES];
+
+    snprintf(cluster, sizeof(cluster), "%s (nodes %" PRIx32 ", replication %" PRIu32 ")",
+             node->cluster.name, placement->members, placement->replication);
     node->journal = kv_journal_open(node->env,
                                     &(struct kv_journal_config){.directory = node->directory,
-                                                                .cluster = node->cluster.name,
+                                                                .cluster = cluster,
                                                                 .node = node->id,
                                                                 .durable = row_durable,
                                                                 .failed = journal_failed,

@@ -24,11 +24,13 @@ size_t kv_node_message_max(const struct kv_cluster *cluster)
 static enum rpc_code code_of(struct kv_node_service *s, enum kv_wire_fault fault)
 {
     s->counters.foreign += fault == KV_WIRE_FOREIGN;
+    s->counters.other_file += fault == KV_WIRE_OTHER_FILE;
     s->counters.deliveries_refused += fault == KV_WIRE_MALFORMED;
     switch (fault) {
     case KV_WIRE_SOUND:
         return RPC_OK;
     case KV_WIRE_FOREIGN:
+    case KV_WIRE_OTHER_FILE:
         return RPC_FAILED_PRECONDITION;
     case KV_WIRE_NO_MEMORY:
         return RPC_RESOURCE_EXHAUSTED;
@@ -57,6 +59,8 @@ static enum rpc_code deliver(void *context, const uint8_t *arguments, size_t arg
         return message_answer(&delivered.base, result);
     if (fault == KV_WIRE_FOREIGN)
         result->text = "of another cluster, or for another node";
+    if (fault == KV_WIRE_OTHER_FILE)
+        result->text = "the nodes have different files of the cluster";
     return code_of(s, fault);
 }
 

@@ -24,7 +24,8 @@ extern const struct rpc_messages kv_node_messages;
     X(messages_heard)                                                                              \
     X(messages_refused)   /* that make no sense */                                                 \
     X(deliveries_refused) /* and requests: malformed as a whole */                                 \
-    X(foreign)            /* of another cluster, or for another node */
+    X(foreign)            /* of another cluster, or for another node */                            \
+    X(other_file)         /* of a node whose file of the cluster says something else */
 
 struct kv_node_service_counters {
 #define KV_DECLARE(name) uint64_t name;

@@ -161,6 +161,7 @@ bool kv_wire_begin(struct kv_bytes *b, const struct kv_cluster *cluster, uint32_
     d.cluster = (char *)(uintptr_t)cluster->name;
     d.from = from;
     d.to = to;
+    d.digest = cluster->digest;
     return add(b, &d.base);
 }
 
@@ -228,7 +229,8 @@ static bool read_txid(const struct kv_cluster *cluster, const Strait__KvTxid *p,
     if (!p)
         return true;
     *id = (struct kv_txid){p->coordinator, p->incarnation, p->sequence};
-    return p->incarnation != 0 && is_member(cluster, p->coordinator);
+    return p->incarnation != 0 && p->sequence <= KV_JOURNAL_SEQUENCE_MAX &&
+           is_member(cluster, p->coordinator);
 }
 
 static void read_identity(struct kv_request *request, const Strait__KvIdentity *p)
@@ -376,11 +378,15 @@ static bool read_message(const struct kv_cluster *cluster, const Strait__KvMessa
     return is_in_place(m);
 }
 
-static bool is_ours(const struct kv_cluster *cluster, uint32_t self, const char *name,
-                    uint32_t from, uint32_t to)
+static enum kv_wire_fault check_sender(const struct kv_cluster *cluster, uint32_t self,
+                                       const char *name, uint64_t digest, uint32_t from,
+                                       uint32_t to)
 {
-    return strcmp(name, cluster->name) == 0 && is_member(cluster, from) && from != self &&
-           to == self;
+    if (strcmp(name, cluster->name) != 0)
+        return KV_WIRE_FOREIGN;
+    if (digest != cluster->digest)
+        return KV_WIRE_OTHER_FILE;
+    return is_member(cluster, from) && from != self && to == self ? KV_WIRE_SOUND : KV_WIRE_FOREIGN;
 }
 
 enum kv_wire_fault kv_wire_read(const struct kv_cluster *cluster, uint32_t self,
@@ -389,15 +395,13 @@ enum kv_wire_fault kv_wire_read(const struct kv_cluster *cluster, uint32_t self,
                                 void *context, uint64_t *refused)
 {
     struct message_arena arena;
-    enum kv_wire_fault fault = KV_WIRE_SOUND;
+    enum kv_wire_fault fault = KV_WIRE_MALFORMED;
 
     message_arena_init(&arena);
     const Strait__KvDelivery *d = (const Strait__KvDelivery *)(const void *)message_unpack(
         &arena, &strait__kv_delivery__descriptor, bytes, length);
-    if (!d)
-        fault = KV_WIRE_MALFORMED;
-    else if (!is_ours(cluster, self, d->cluster, d->from, d->to))
-        fault = KV_WIRE_FOREIGN;
+    if (d)
+        fault = check_sender(cluster, self, d->cluster, d->digest, d->from, d->to);
     for (size_t i = 0; fault == KV_WIRE_SOUND && i < d->n_messages; i++) {
         struct kv_message m = {.from = d->from, .to = self};
         if (read_message(cluster, d->messages[i], &m))
@@ -432,6 +436,7 @@ bool kv_wire_add_forward(struct kv_bytes *b, const struct kv_cluster *cluster, u
     p.cluster = (char *)(uintptr_t)cluster->name;
     p.from = f->from;
     p.to = to;
+    p.digest = cluster->digest;
     p.timeout_ms = f->timeout_ms;
     if (f->request) {
         txn.identity = pack_identity(&parts, f->request);
@@ -456,14 +461,16 @@ enum kv_wire_fault kv_wire_read_forward(const struct kv_cluster *cluster, uint32
     message_arena_init(&arena);
     const Strait__KvForward *p = (const Strait__KvForward *)(const void *)message_unpack(
         &arena, &strait__kv_forward__descriptor, bytes, length);
-    if (p && !is_ours(cluster, self, p->cluster, p->from, p->to)) {
-        fault = KV_WIRE_FOREIGN;
-    } else if (p && p->txn) {
+    if (p)
+        fault = check_sender(cluster, self, p->cluster, p->digest, p->from, p->to);
+    if (fault == KV_WIRE_SOUND && p->txn) {
         f->request = kv_wire_request(p->txn, &fault);
-    } else if (p && p->get) {
+    } else if (fault == KV_WIRE_SOUND && p->get) {
         f->key = blob_of(p->get->key);
         f->stale = p->get->stale;
         fault = f->key ? KV_WIRE_SOUND : KV_WIRE_NO_MEMORY;
+    } else if (fault == KV_WIRE_SOUND) {
+        fault = KV_WIRE_MALFORMED;
     }
     if (fault == KV_WIRE_SOUND) {
         f->from = p->from;

@@ -2,7 +2,8 @@
 /*
  * What nodes say to each other, as bytes: the messages of kv.proto. What comes in is checked here
  * once, against the cluster and its limits: behind this door numbers are members, words and sizes
- * that exist. Messages of a foreign cluster go no further.
+ * that exist. Messages of a foreign cluster go no further, nor those of a node whose file says
+ * something else: it would look for keys where they are not.
  */
 #ifndef KV_WIRE_H
 #define KV_WIRE_H
@@ -22,8 +23,9 @@ void kv_bytes_free(struct kv_bytes *);
 
 enum kv_wire_fault {
     KV_WIRE_SOUND,
-    KV_WIRE_MALFORMED, /* no message of this kind, or above a limit of the cluster */
-    KV_WIRE_FOREIGN,   /* of another cluster, of no member of this one, or for another node */
+    KV_WIRE_MALFORMED,  /* no message of this kind, or above a limit of the cluster */
+    KV_WIRE_FOREIGN,    /* of another cluster, of no member of this one, or for another node */
+    KV_WIRE_OTHER_FILE, /* of a member that has another file of this cluster */
     KV_WIRE_NO_MEMORY,
 };
 

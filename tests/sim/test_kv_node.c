@@ -210,6 +210,54 @@ static void messages_of_a_foreign_cluster_are_refused(void **state)
     cluster_free(c);
 }
 
+static void a_node_with_another_file_of_the_cluster_is_refused(void **state)
+{
+    struct cluster *c = cluster_new(21, 3, "");
+    struct cluster_answer a;
+    char error[KV_CLUSTER_ERROR_BYTES];
+    (void)state;
+    cluster_crash(c, 3);
+    const struct kv_cluster file = c->file;
+    static const char other[] = "cluster test\nreplication 3\nvalue_bytes 7\nnode 1 10.0.1.2\n"
+                                "node 2 10.0.2.2\nnode 3 10.0.3.2\n";
+    struct kv_cluster parsed;
+    assert_true(kv_cluster_parse(other, strlen(other), &parsed, error));
+    c->file.digest = parsed.digest;
+    cluster_restart(c, 3);
+    cluster_run(c, 3 * S);
+    a = cluster_put(c, 3, "k", "v");
+    assert_int_equal(a.end, KV_REFUSED); /* the others do not vote */
+    assert_true(counter(c, 1, "kv_node_other_file") > 0);
+    assert_true(counter(c, 3, "kv_node_other_file") > 0);
+    struct kv_status status;
+    kv_node_status(c->nodes[0].node, &status);
+    assert_int_equal(status.reachable, 3);
+    cluster_crash(c, 3);
+    c->file = file;
+    cluster_restart(c, 3);
+    cluster_run(c, 3 * S);
+    a = cluster_put(c, 3, "k", "v");
+    expect_committed(&a);
+    cluster_free(c);
+}
+
+/* Its values would be looked for where they are not. */
+static void data_that_was_placed_otherwise_is_refused(void **state)
+{
+    struct cluster *c = cluster_new(22, 3, "replication 2");
+    (void)state;
+    cluster_crash(c, 1);
+    c->file.placement.replication = 3;
+    cluster_restart(c, 1);
+    assert_null(c->nodes[0].node);
+    assert_non_null(strstr(c->nodes[0].error, "it belongs to cluster"));
+    cluster_crash(c, 1);
+    c->file.placement.replication = 2;
+    cluster_restart(c, 1);
+    assert_non_null(c->nodes[0].node);
+    cluster_free(c);
+}
+
 static void a_node_whose_disk_fails_stops_and_says_why(void **state)
 {
     struct cluster *c = cluster_new(13, 3, "");
@@ -408,6 +456,8 @@ int main(void)
         cmocka_unit_test(two_coordinators_of_one_key_leave_it_consistent),
         cmocka_unit_test(a_retry_at_another_node_takes_effect_once),
         cmocka_unit_test(messages_of_a_foreign_cluster_are_refused),
+        cmocka_unit_test(a_node_with_another_file_of_the_cluster_is_refused),
+        cmocka_unit_test(data_that_was_placed_otherwise_is_refused),
         cmocka_unit_test(a_node_whose_disk_fails_stops_and_says_why),
         cmocka_unit_test(a_node_that_drains_finishes_what_is_under_way),
         cmocka_unit_test(a_node_answers_no_read_of_a_key_that_it_does_not_hold),

@@ -45,6 +45,36 @@ static void the_example_of_the_header_is_read(void **state)
     assert_int_equal(c.transaction_bytes, 4128768);
 }
 
+static uint64_t digest_of(const char *text)
+{
+    struct kv_cluster c;
+    read_text(text, &c);
+    return c.digest;
+}
+
+static void files_that_say_something_else_have_another_digest(void **state)
+{
+    static const char *const others[] = {
+        "cluster b\n" NODES,
+        "cluster a\nreplication 2\n" NODES,
+        "cluster a\ncoordinator random\n" NODES,
+        "cluster a\ncoordinator fixed:1\n" NODES,
+        "cluster a\ncoordinator fixed:2\n" NODES,
+        "cluster a\nkey_bytes 1023\n" NODES,
+        "cluster a\nvalue_bytes 1\n" NODES,
+        "cluster a\ntransaction_keys 127\n" NODES,
+        "cluster a\ntransaction_bytes 4128767\n" NODES,
+        "cluster a\nnode 4 10.8.4.2\n" NODES,
+        "cluster a\nnode 1 10.8.1.2\nnode 2 10.8.2.2\nnode 3 10.8.3.3\n",
+    };
+    (void)state;
+    uint64_t digest = digest_of("cluster a\n" NODES);
+    assert_true(digest ==
+                digest_of(NODES "# the same\nreplication 3\ncluster a\nkey_bytes 1024\n"));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_true(digest != digest_of(others[i]));
+}
+
 static void what_is_left_out_has_its_default(void **state)
 {
     struct kv_cluster c;
@@ -178,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_of_the_header_is_read),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(files_that_say_something_else_have_another_digest),
         cmocka_unit_test(spaces_empty_lines_and_a_missing_end_of_line_do_not_matter),
         cmocka_unit_test(a_bad_line_is_told_by_its_number),
         cmocka_unit_test(the_limit_that_a_request_is_above_is_named),

@@ -100,7 +100,10 @@ static struct kv_request *three(void)
     return r;
 }
 
-static const struct kv_txid of_1 = {1, 2, 3}, of_2 = {2, UINT32_MAX, UINT64_MAX}, of_3 = {3, 1, 1};
+static const struct kv_txid of_1 = {1, 2, 3}, of_3 = {3, 1, 1};
+static const struct kv_txid of_2 = {2, UINT32_MAX, KV_JOURNAL_SEQUENCE_MAX};
+static const struct kv_txid beyond_1 = {1, 1, KV_JOURNAL_SEQUENCE_MAX + 1},
+                            beyond_2 = {2, 1, KV_JOURNAL_SEQUENCE_MAX + 1};
 
 static void a_vote_request_carries_the_operations_for_its_receiver(void **state)
 {
@@ -250,6 +253,9 @@ static void a_message_out_of_its_place_is_refused(void **state)
         {.kind = KV_GLOBAL_COMMIT, .txid = {4, 1, 1}},          /* no member */
         {.kind = KV_ACK, .txid = of_1},
         {.kind = KV_ACK, .txid = {33, 1, 1}},
+        {.kind = KV_ACK, .txid = beyond_2}, /* what no journal takes */
+        {.kind = KV_GLOBAL_ABORT, .txid = beyond_1},
+        {.kind = KV_GLOBAL_ABORT, .txid = of_1, .mark = beyond_1},
         {.kind = KV_INQUIRE_COORDINATOR, .txid = of_3},
         {.kind = KV_INQUIRE_PARTICIPANT, .txid = of_3, .participants = 8},
         {.kind = KV_ANSWER, .txid = of_3, .answer = (enum kv_answer)(KV_UNKNOWN + 1)},
@@ -295,6 +301,8 @@ static void a_request_above_a_limit_or_without_sense_is_refused(void **state)
     replace(&(r = three())->operations[0].value, "twenty-one letters ...");
     assert_request_refused(r);
     (r = three())->participants = 15;
+    assert_request_refused(r);
+    (r = three())->sequence = UINT64_C(1) << 63; /* no column holds it */
     assert_request_refused(r);
     (r = three())->operations[0].replicas = 15;
     assert_request_refused(r);
@@ -350,6 +358,24 @@ static void what_is_not_for_this_node_of_this_cluster_is_foreign(void **state)
     assert_int_equal(read_from("test", 4, 2), KV_WIRE_FOREIGN);
     assert_int_equal(read_from("test", 0, 2), KV_WIRE_FOREIGN);
     assert_int_equal(read_from("test", 2, 2), KV_WIRE_FOREIGN);
+}
+
+static void a_node_with_another_file_of_the_cluster_is_told_apart(void **state)
+{
+    struct kv_cluster mine = cluster;
+    struct kv_bytes b = {0};
+    struct heard h = {0};
+    struct kv_forward f = {.from = 1, .request = three()}, got;
+    (void)state;
+    assert_true(kv_wire_begin(&b, &cluster, 1, 2));
+    mine.digest++;
+    assert_int_equal(kv_wire_read(&mine, 2, b.bytes, b.length, hear, &h, &h.refused),
+                     KV_WIRE_OTHER_FILE);
+    kv_bytes_free(&b);
+    assert_true(kv_wire_add_forward(&b, &cluster, 2, &f));
+    assert_int_equal(kv_wire_read_forward(&mine, 2, b.bytes, b.length, &got), KV_WIRE_OTHER_FILE);
+    kv_request_release(f.request);
+    kv_bytes_free(&b);
 }
 
 /* ---- Requests that are passed on ---- */
@@ -519,6 +545,7 @@ int main(void)
         cmocka_unit_test(a_request_above_a_limit_or_without_sense_is_refused),
         cmocka_unit_test(results_above_a_limit_are_refused),
         cmocka_unit_test(what_is_not_for_this_node_of_this_cluster_is_foreign),
+        cmocka_unit_test(a_node_with_another_file_of_the_cluster_is_told_apart),
         cmocka_unit_test(a_request_is_passed_on_whole),
         cmocka_unit_test(an_answer_comes_back_as_it_was),
         cmocka_unit_test(an_answer_without_sense_is_none),
