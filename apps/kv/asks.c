@@ -5,7 +5,7 @@
  *     a transaction --> the coordinator of this node -----------.
  *                   `-> the node that is to coordinate: peers --|
  *     a read        --> the worker of this node ----------------+--> ended --turn--> told, freed
- *                   `-> a replica, and then another one: peers -|
+ *                   `-> a replica, and then another one: peers -|   (both, if it is locked here)
  *     the deadline, or the node stops --------------------------'
  *
  * What the coordinator has begun goes on when its ask has ended: the ask then stays, unseen, until
@@ -24,6 +24,10 @@
 
 /* A node that answers for this one has a little less time, so that its answer is heard. */
 #define MARGIN_NS (100 * RPC_MS)
+
+/* A read that waits so long for a lock here asks other replicas as well: one that has not voted, or
+ * knows the outcome, can answer. */
+#define LOCKED_NS (200 * RPC_MS)
 
 /* ---- How they end ---- */
 
@@ -121,6 +125,7 @@ static void refuse_as_locked(struct kv_ask *a)
                             .holder = kv_locks_writer(worker_locks(node->worker), a->key)};
     a->outcome_key = kv_blob_hold(a->key);
     leave_machine(a);
+    leave_peer(a);
     end(a, KV_REFUSED);
 }
 
@@ -133,10 +138,17 @@ static void give_up(struct kv_ask *a)
     end_without_answer(a, may_commit ? KV_UNDECIDED : KV_UNREACHABLE, who);
 }
 
+static void ask_a_replica(struct kv_ask *a);
+
 static void deadline_due(void *owner, struct strait_timer *timer)
 {
     struct kv_ask *a = (struct kv_ask *)(void *)((char *)timer - offsetof(struct kv_ask, deadline));
-    (void)owner;
+    struct strait_env *env = owner;
+    if (env->now(env) < a->deadline_ns) {
+        env->timer_start(env, timer, a->deadline_ns);
+        ask_a_replica(a);
+        return;
+    }
     if (is_locked(a))
         refuse_as_locked(a);
     else
@@ -303,8 +315,10 @@ void kv_asks_read_replied(struct kv_node *node, const struct kv_action *action)
 {
     struct kv_ask *a = ask_named(action->caller);
     (void)node;
-    if (take_reply(a))
-        end_read(a, action->result, action->reason);
+    if (!take_reply(a))
+        return;
+    leave_peer(a);
+    end_read(a, action->result, action->reason);
 }
 
 /* ---- What other nodes answer ---- */
@@ -324,13 +338,14 @@ static void end_as_told(struct kv_ask *a, const struct kv_answer_read *answer)
     end(a, answer->committed ? KV_COMMITTED_NOW : KV_REFUSED);
 }
 
-/* A server that says no has not coordinated anything; what is no answer, or a longer one than is
- * taken here (RESOURCE_EXHAUSTED), may come of anything. */
+/* Whether a server has refused to look at the request. Any other failure, an answer that was too
+ * long for one, may come of a transaction that has committed. */
 static bool has_done_nothing(struct rpc_reply reply)
 {
     return reply.outcome == RPC_NOT_EXECUTED ||
-           (reply.outcome == RPC_ERROR && reply.code != RPC_INTERNAL &&
-            reply.code != RPC_UNKNOWN_ERROR && reply.code != RPC_RESOURCE_EXHAUSTED);
+           (reply.outcome == RPC_ERROR &&
+            (reply.code == RPC_INVALID_ARGUMENT || reply.code == RPC_FAILED_PRECONDITION ||
+             reply.code == RPC_UNIMPLEMENTED));
 }
 
 static void coordinated(void *context, struct rpc_reply reply, const uint8_t *result,
@@ -346,9 +361,7 @@ static void coordinated(void *context, struct rpc_reply reply, const uint8_t *re
         end_without_answer(a, has_done_nothing(reply) ? KV_UNREACHABLE : KV_UNDECIDED, a->at);
 }
 
-static void ask_a_replica(struct kv_ask *a);
-
-/* What one replica refuses another one may tell. */
+/* What one replica refuses another one may tell, this node's among them. */
 static void was_read(void *context, struct rpc_reply reply, const uint8_t *result,
                      size_t result_bytes)
 {
@@ -357,7 +370,8 @@ static void was_read(void *context, struct rpc_reply reply, const uint8_t *resul
     a->call = NULL;
     bool is_answer = reply.outcome == RPC_RESULT &&
                      kv_wire_read_get_reply(&a->node->cluster, result, result_bytes, &answer);
-    if (is_answer && (answer.committed || a->left == 0)) {
+    if (is_answer && (answer.committed || (a->left == 0 && !a->owed))) {
+        leave_machine(a);
         end_as_told(a, &answer);
         return;
     }
@@ -526,15 +540,19 @@ static void read_stale(struct kv_ask *a)
     kv_blob_release(r.value);
 }
 
+/* Where others are left they are asked if the lock stays. */
 static void read_here(struct kv_ask *a)
 {
+    struct kv_node *node = a->node;
     if (a->stale) {
         read_stale(a);
         return;
     }
     a->owed = true;
+    if (a->left != 0 && now_of(node) + LOCKED_NS < a->deadline_ns)
+        node->env->timer_start(node->env, &a->deadline, now_of(node) + LOCKED_NS);
     kv_node_step_worker(
-        a->node, &(struct kv_event){.kind = KV_EVENT_READ, .key = a->key, .caller = name_of(a)});
+        node, &(struct kv_event){.kind = KV_EVENT_READ, .key = a->key, .caller = name_of(a)});
 }
 
 /* One of a set that is not empty. */
@@ -545,7 +563,8 @@ static uint32_t draw_of(struct kv_node *node, kv_nodes nodes)
 }
 
 /* Asks a replica that has not been asked, those first that seem to be there. While there are
- * others, it has half of the time that is left. */
+ * others, it has half of the time that is left. With none left to ask the read ends, unless it
+ * waits here. */
 static void ask_a_replica(struct kv_ask *a)
 {
     struct kv_node *node = a->node;
@@ -553,7 +572,8 @@ static void ask_a_replica(struct kv_ask *a)
     kv_nodes first = a->left & kv_peers_reachable(node->peers);
 
     if (a->left == 0 || now_ns >= a->deadline_ns) {
-        end_without_answer(a, KV_UNREACHABLE, a->at);
+        if (!a->owed)
+            end_without_answer(a, KV_UNREACHABLE, a->at);
         return;
     }
     a->at = draw_of(node, first ? first : a->left);
@@ -562,7 +582,7 @@ static void ask_a_replica(struct kv_ask *a)
     const struct kv_forward forward = {
         .from = node->id, .key = a->key, .stale = a->stale, .timeout_ms = timeout_ms(node, by_ns)};
     a->call = kv_peers_forward(node->peers, a->at, &forward, by_ns, was_read, a);
-    if (!a->call)
+    if (!a->call && !a->owed)
         end_without_answer(a, KV_UNREACHABLE, a->at);
 }
 
@@ -587,7 +607,9 @@ struct kv_ask *kv_node_read(struct kv_node *node, struct kv_blob *key, bool stal
     if (!a)
         return NULL;
     a->left = kv_replicas(&node->cluster.placement, key);
-    if (a->left & kv_node_bit(node->id))
+    bool is_here = (a->left & kv_node_bit(node->id)) != 0;
+    a->left &= ~kv_node_bit(node->id);
+    if (is_here)
         read_here(a);
     else
         ask_a_replica(a);

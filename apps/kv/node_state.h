@@ -29,8 +29,8 @@ struct kv_ask {
     uint32_t at;               /* the node that `call` asks */
     struct kv_peer_call *call; /* or NULL */
     uint64_t deadline_ns;
-    struct strait_timer deadline;
-    kv_told *told; /* NULL: nobody waits any more */
+    struct strait_timer deadline; /* or before: when a read goes on to other replicas */
+    kv_told *told;                /* NULL: nobody waits any more */
     void *context;
 
     /* Once it has ended. */

@@ -80,6 +80,36 @@ static void a_lock_of_a_crashed_coordinator_blocks_reads_until_it_is_resolved(vo
     cluster_free(c);
 }
 
+/* Node 2 is in doubt of node 1's transaction, of which node 3 has not heard. */
+static void a_read_that_is_locked_here_is_answered_by_another_replica(void **state)
+{
+    struct cluster *c = cluster_new(23, 3, "replication 2");
+    struct cluster_answer write, read;
+    struct cluster_operation put[] = {{KV_PUT, "", "one", 0}, {0}};
+    static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct kv_blob key = {0, 1, (const uint8_t *)keys[i]};
+        if (kv_replicas(&c->file.placement, &key) == (kv_node_bit(2) | kv_node_bit(3)))
+            put[0].key = keys[i];
+    }
+    assert_true(put[0].key[0] != '\0');
+    cluster_cut(c, 3, true, true);
+    assert_int_equal(cluster_begin(c, 1, put, 0, 0, &write), 0);
+    for (int i = 0; i < 10000 && cluster_in_doubt(c, 2) == 0; i++)
+        cluster_run(c, MS / 20);
+    assert_int_equal(cluster_in_doubt(c, 2), 1);
+    cluster_crash(c, 1);
+    cluster_cut(c, 3, false, false);
+    assert_int_equal(cluster_begin_read(c, 2, put[0].key, false, &read), 0);
+    cluster_await(c, &read);
+    expect_committed(&read);
+    assert_false(read.results[0].found);
+    assert_true(read.took_ns < 300 * MS);
+    assert_int_equal(cluster_in_doubt(c, 2), 1);
+    cluster_free(c);
+}
+
 static void whoever_has_passed_on_a_request_does_not_know_what_a_crash_has_made_of_it(void **state)
 {
     struct cluster *c = cluster_new(8, 3, "coordinator fixed:1");
@@ -301,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_that_crashes_in_doubt_learns_the_outcome_when_it_is_back),
         cmocka_unit_test(a_lock_of_a_crashed_coordinator_blocks_reads_until_it_is_resolved),
+        cmocka_unit_test(a_read_that_is_locked_here_is_answered_by_another_replica),
         cmocka_unit_test(whoever_has_passed_on_a_request_does_not_know_what_a_crash_has_made_of_it),
         cmocka_unit_test(a_partition_is_told_in_time),
         cmocka_unit_test(a_way_that_is_cut_in_one_direction_is_as_bad_and_heals_as_well),
