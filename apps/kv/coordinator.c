@@ -11,8 +11,8 @@
  *                               v
  *                            VOTING --------------------------.
  *                               |                             | a VOTE-ABORT, or a vote
- *             every participant | [COMMIT]            [ABORT] | is missing at the deadline
- *              has voted COMMIT v                             v
+ *             every participant | [COMMIT]            [ABORT] | is missing at the deadline, or
+ *              has voted COMMIT v                             v results are too long for a reply
  *                          COMMITTING                     ABORTING <--- restart, undecided
  *                               | durable: GLOBAL-COMMIT      | durable: GLOBAL-ABORT, and
  *                               v                             v          the client's answer
@@ -277,6 +277,37 @@ static void prepared(const struct step *s, struct coordinator_txn *t)
     speak_and_wait(s, t);
 }
 
+static uint64_t bytes_of(const struct kv_result *result)
+{
+    return result && result->value ? result->value->length : 0;
+}
+
+/* Whether the client could not be told what has been read. Votes of several replicas say the same,
+ * so that they are seldom counted one by one. */
+static bool are_too_long(const struct coordinator *c, const struct coordinator_txn *t)
+{
+    const struct kv_reply r = {.request = t->request, .results = t->results};
+    uint64_t max = c->config.results_bytes, all = 0, once = 0;
+
+    for (uint32_t i = 0; i < KV_NODES_MAX; i++)
+        for (uint32_t j = 0; t->results[i] && j < t->results[i]->count; j++)
+            all += bytes_of(&t->results[i]->list[j]);
+    if (max == 0 || all <= max)
+        return false;
+    for (uint32_t i = 0; i < t->request->count; i++)
+        once += bytes_of(kv_reply_result(&r, i));
+    return once > max;
+}
+
+/* Everybody has voted to commit. What cannot be answered must not have happened. */
+static void choose(const struct step *s, struct coordinator_txn *t)
+{
+    bool too_long = are_too_long(s->c, t);
+
+    s->c->counters.refused_results += too_long;
+    decide(s, t, !too_long, too_long ? KV_REASON_BUSY : KV_REASON_NONE);
+}
+
 static void voted_commit(const struct step *s, struct coordinator_txn *t,
                          const struct kv_message *m)
 {
@@ -289,7 +320,7 @@ static void voted_commit(const struct step *s, struct coordinator_txn *t,
     t->voted |= voter;
     t->results[m->from - 1] = kv_results_hold(m->results);
     if (t->voted == t->participants)
-        decide(s, t, true, KV_REASON_NONE);
+        choose(s, t);
 }
 
 static void voted_abort(const struct step *s, struct coordinator_txn *t, const struct kv_message *m)

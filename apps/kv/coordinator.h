@@ -20,6 +20,7 @@ struct coordinator_config {
     uint64_t resend_ns;     /* after which an unanswered message is sent again; doubles ... */
     uint64_t resend_max_ns; /* ... up to here */
     uint64_t near_ns;       /* so long before its deadline the client is answered */
+    uint64_t results_bytes; /* of the values in one reply, at most; 0: any */
 };
 
 enum coordinator_phase {
@@ -51,6 +52,7 @@ struct coordinator_txn {
 
 struct coordinator_counters {
     uint64_t requests, refused_invalid, refused_busy;
+    uint64_t refused_results; /* longer than a reply */
     uint64_t commits, aborts, timeouts, ends;
     uint64_t resent;
     uint64_t ignored; /* messages that came late, twice, or make no sense */

@@ -350,6 +350,7 @@ static bool make_machines(struct kv_node *node)
         .resend_ns = RESEND_NS,
         .resend_max_ns = RESEND_MAX_NS,
         .near_ns = NEAR_NS,
+        .results_bytes = node->cluster.transaction_bytes,
     });
     node->worker = worker_new(&(struct worker_config){
         .id = node->id,

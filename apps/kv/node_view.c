@@ -119,11 +119,17 @@ struct counted {
 #define OF_SERVICE(field)     COUNTED(kv_node_service_counters, "node_", field),
 
 static const struct counted of_coordinator[] = {
-    OF_COORDINATOR(requests),     OF_COORDINATOR(refused_invalid),
-    OF_COORDINATOR(refused_busy), OF_COORDINATOR(commits),
-    OF_COORDINATOR(aborts),       OF_COORDINATOR(timeouts),
-    OF_COORDINATOR(ends),         OF_COORDINATOR(resent),
-    OF_COORDINATOR(ignored),      {NULL, 0},
+    OF_COORDINATOR(requests),
+    OF_COORDINATOR(refused_invalid),
+    OF_COORDINATOR(refused_busy),
+    OF_COORDINATOR(refused_results),
+    OF_COORDINATOR(commits),
+    OF_COORDINATOR(aborts),
+    OF_COORDINATOR(timeouts),
+    OF_COORDINATOR(ends),
+    OF_COORDINATOR(resent),
+    OF_COORDINATOR(ignored),
+    {NULL, 0},
 };
 
 static const struct counted of_worker[] = {

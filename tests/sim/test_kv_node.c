@@ -405,6 +405,26 @@ static void large_values_travel_and_what_is_longer_than_a_message_is_refused(voi
     cluster_free(c);
 }
 
+/* Each vote fits into a message, and the reply would not. */
+static void what_is_longer_than_a_reply_is_refused(void **state)
+{
+    struct cluster *c = cluster_new(24, 3, "coordinator fixed:1\nreplication 1");
+    struct cluster_answer a;
+    (void)state;
+    for (uint32_t i = 0; i < 6; i += 3) {
+        a = big(c, 2, KV_PUT, i, 3);
+        assert_int_equal(a.end, KV_COMMITTED_NOW);
+    }
+    for (uint32_t id = 1; id <= 2; id++) {
+        a = big(c, id, KV_GET, 0, 6);
+        assert_int_equal(a.end, KV_REFUSED);
+        assert_int_equal(a.refusal.reason, KV_REASON_BUSY);
+        assert_int_equal(a.refusal.node, 1);
+    }
+    assert_int_equal(counter(c, 1, "kv_refused_results"), 2);
+    cluster_free(c);
+}
+
 struct views {
     uint32_t count;
     struct kv_txn_view list[8];
@@ -462,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_node_that_drains_finishes_what_is_under_way),
         cmocka_unit_test(a_node_answers_no_read_of_a_key_that_it_does_not_hold),
         cmocka_unit_test(large_values_travel_and_what_is_longer_than_a_message_is_refused),
+        cmocka_unit_test(what_is_longer_than_a_reply_is_refused),
         cmocka_unit_test(transactions_are_shown_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
