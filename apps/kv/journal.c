@@ -8,7 +8,8 @@
  *
  * While none runs, a forced row starts one at the end of the turn, by a timer that is due at once:
  * what else comes in this turn shares the sync. Rows that are not forced wait for one that is, or
- * for IDLE_NS.
+ * for IDLE_NS. Marks do not stand in the queue: their number is not bounded by what the machines
+ * have under way, so the highest of each coordinator goes with whoever is last.
  *
  * While a job runs, `batch`, `tables` and `keys` belong to the executor's thread. References are
  * counted on the driving thread alone: the other one reads what a row refers to.
@@ -47,6 +48,7 @@ struct kv_journal {
     uint64_t keys;  /* as of the rows that have been told */
 
     struct kv_queue queued;
+    struct kv_queued *marks[KV_NODES_MAX]; /* of coordinator id at [id - 1]; counted with those */
     size_t queued_count, forced_count;
     enum plan plan; /* what the timer waits for */
     struct strait_timer timer;
@@ -118,6 +120,44 @@ static void fill_batch(struct kv_journal *j)
         rows++;
         bytes += bytes_of(&q->row);
     }
+    for (uint32_t i = 0; STAILQ_EMPTY(&j->queued) && i < KV_NODES_MAX; i++) {
+        if (!j->marks[i])
+            continue;
+        STAILQ_INSERT_TAIL(&j->batch, j->marks[i], link);
+        j->marks[i] = NULL;
+        j->queued_count--;
+    }
+}
+
+static void drop_all(struct kv_journal *j)
+{
+    for (uint32_t i = 0; i < KV_NODES_MAX; i++) {
+        if (j->marks[i])
+            queued_free(j->marks[i]);
+        j->marks[i] = NULL;
+    }
+    drop(&j->queued);
+    j->queued_count = j->forced_count = 0;
+}
+
+/* Whether a mark of the same coordinator waits, which stands for this one, too. */
+static bool raise_mark(struct kv_journal *j, const struct kv_row *row)
+{
+    struct kv_queued *q = row->kind == KV_WORKER_MARK ? j->marks[row->mark.coordinator - 1] : NULL;
+
+    if (q && kv_txid_before(q->row.mark, row->mark))
+        q->row.mark = row->mark;
+    return q != NULL;
+}
+
+static void enqueue(struct kv_journal *j, struct kv_queued *q)
+{
+    if (q->row.kind == KV_WORKER_MARK)
+        j->marks[q->row.mark.coordinator - 1] = q;
+    else
+        STAILQ_INSERT_TAIL(&j->queued, q, link);
+    j->queued_count++;
+    j->forced_count += q->row.forced;
 }
 
 /* ---- Batches, one after the other ---- */
@@ -127,8 +167,7 @@ static void fail(struct kv_journal *j)
     if (j->failed)
         return;
     j->failed = true;
-    drop(&j->queued);
-    j->queued_count = j->forced_count = 0;
+    drop_all(j);
     j->config.failed(j->config.context, kv_journal_failure(j));
 }
 
@@ -235,7 +274,9 @@ int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
         errno = EINVAL;
         return -1;
     }
-    if (j->queued_count == KV_JOURNAL_QUEUE_MAX) {
+    if (raise_mark(j, row))
+        return 0;
+    if (j->queued_count == j->config.queue_max) {
         j->counters.full++;
         errno = EAGAIN;
         return -1;
@@ -247,9 +288,7 @@ int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
     }
     q->number = ++j->number;
     q->time_ms = j->env->wall_clock(j->env) / MS_NS;
-    STAILQ_INSERT_TAIL(&j->queued, q, link);
-    j->queued_count++;
-    j->forced_count += row->forced;
+    enqueue(j, q);
     plan(j, false);
     return 0;
 }
@@ -362,6 +401,8 @@ struct kv_journal *kv_journal_open(struct strait_env *env, const struct kv_journ
     j->env = env;
     j->config = *config;
     j->config.directory = j->config.cluster = NULL; /* they need not last */
+    if (j->config.queue_max == 0)
+        j->config.queue_max = KV_JOURNAL_QUEUE_MAX;
     STAILQ_INIT(&j->queued);
     STAILQ_INIT(&j->batch);
     kv_cache_init(&j->cache);
@@ -387,6 +428,6 @@ void kv_journal_free(struct kv_journal *j)
     kv_cache_free(&j->cache);
     kv_tables_free(&j->tables);
     drop(&j->batch);
-    drop(&j->queued);
+    drop_all(j);
     free(j);
 }

@@ -31,7 +31,7 @@
 #include "store.h"
 
 #define KV_JOURNAL_FILE      "node.db" /* in the node's directory */
-#define KV_JOURNAL_QUEUE_MAX 65536     /* rows that wait */
+#define KV_JOURNAL_QUEUE_MAX 65536     /* rows that wait, unless the configuration says */
 
 /* A transaction's sequence: beyond what one node begins in a lifetime. */
 #define KV_JOURNAL_SEQUENCE_MAX ((UINT64_C(1) << 53) - 2)
@@ -43,6 +43,7 @@ struct kv_journal_config {
     const char *cluster;   /* whose, and which node's data it is: another's is refused; copied */
     uint32_t node;
     int checkpoint_pages; /* as in struct store_config */
+    size_t queue_max;     /* rows that wait; 0: the default */
 
     /* A forced row, and all before it, is durable. On the driving thread. */
     void (*durable)(void *context, enum kv_row_kind, struct kv_txid);
@@ -73,7 +74,8 @@ bool kv_journal_load(struct kv_journal *, struct coordinator *, struct worker *,
 
 /*
  * Takes a row, of which it keeps what it needs by reference. One that is not forced waits for the
- * next that is, but not for long. Returns 0, or -1 with EAGAIN (KV_JOURNAL_QUEUE_MAX wait), EINVAL
+ * next that is, but not for long. Of the marks of one coordinator that wait the highest is written,
+ * behind all that was handed over with them. Returns 0, or -1 with EAGAIN (queue_max wait), EINVAL
  * (a sequence beyond KV_JOURNAL_SEQUENCE_MAX), ENOMEM or EIO (failed): the node then has to stop,
  * since a machine counts on its rows.
  */

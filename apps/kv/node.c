@@ -366,6 +366,16 @@ static bool make_machines(struct kv_node *node)
     return node->coordinator && node->worker && node->coordinator_timers && node->worker_timers;
 }
 
+/*
+ * The rows that may wait: of each of the coordinator's transactions the END of the one that had its
+ * place and its own PREPARE, or its decision; of each of the worker's records PREPARE and ABORT;
+ * the START, and marks. A row more would be a fault of a machine, and stops the node.
+ */
+static size_t rows_max(const struct kv_node *node)
+{
+    return 1 + 2 * (size_t)WINDOW + 2 * (size_t)node->worker_timer_count + KV_NODES_MAX;
+}
+
 /* Data that was placed otherwise is another cluster's: values would be looked for where they are
  * not. */
 static bool recover(struct kv_node *node, char error[KV_NODE_ERROR_BYTES])
@@ -378,6 +388,7 @@ static bool recover(struct kv_node *node, char error[KV_NODE_ERROR_BYTES])
     node->journal = kv_journal_open(node->env,
                                     &(struct kv_journal_config){.directory = node->directory,
                                                                 .cluster = cluster,
+                                                                .queue_max = rows_max(node),
                                                                 .node = node->id,
                                                                 .durable = row_durable,
                                                                 .failed = journal_failed,

@@ -761,14 +761,33 @@ static void but_it_does_not_wait_for_ever_and_is_not_told(void **state)
     assert_string_equal(look(FILE_1, "SELECT kind || ' ' || sequence FROM mark"), "19 3");
 }
 
+static void marks_that_wait_take_the_place_of_one_each(void **state)
+{
+    struct place *p = *state;
+    for (uint32_t i = 1; i <= 3 * KV_JOURNAL_QUEUE_MAX; i++)
+        row(p, KV_WORKER_MARK, false, no_mark, txid(1 + i % 2 * 2, i));
+    row(p, KV_WORKER_MARK, false, no_mark, txid(1, 5)); /* late */
+    row(p, KV_WORKER_ABORT, true, txid(1, 4), no_mark); /* and below the mark, that goes with it */
+    settle(p);
+    assert_int_equal(counters(p).rows, 3);
+    assert_string_equal(look(FILE_1, "SELECT group_concat(coordinator || ' ' || sequence, ', ') "
+                                     "FROM mark"),
+                        "1 196608, 3 196607");
+    assert_string_equal(look(FILE_1, "SELECT count(*) FROM journal"), "0");
+    crash(p);
+}
+
 static void too_many_rows_that_wait_are_refused_and_counted(void **state)
 {
     struct place *p = *state;
-    const struct kv_row mark = {.kind = KV_WORKER_MARK, .mark = txid(1, 1)};
-    for (int i = 0; i < KV_JOURNAL_QUEUE_MAX; i++)
-        assert_int_equal(kv_journal_write(p->journal, &mark), 0);
+    struct kv_row tombstone = {.kind = KV_WORKER_ABORT};
+    for (uint64_t i = 1; i <= KV_JOURNAL_QUEUE_MAX; i++) {
+        tombstone.txid = txid(1, i);
+        assert_int_equal(kv_journal_write(p->journal, &tombstone), 0);
+    }
     errno = 0;
-    assert_int_equal(kv_journal_write(p->journal, &mark), -1);
+    tombstone.txid = txid(1, KV_JOURNAL_QUEUE_MAX + 1);
+    assert_int_equal(kv_journal_write(p->journal, &tombstone), -1);
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(counters(p).full, 1);
     settle(p);
@@ -1010,6 +1029,7 @@ int main(void)
         JOURNAL_TEST(rows_of_one_turn_share_a_sync_and_are_told_in_their_order),
         JOURNAL_TEST(a_row_that_is_not_forced_waits_for_one_that_is),
         JOURNAL_TEST(but_it_does_not_wait_for_ever_and_is_not_told),
+        JOURNAL_TEST(marks_that_wait_take_the_place_of_one_each),
         JOURNAL_TEST(too_many_rows_that_wait_are_refused_and_counted),
         JOURNAL_TEST(a_failed_write_ends_it),
         JOURNAL_TEST(a_failed_sync_ends_it),
