@@ -244,6 +244,14 @@ static void tell(struct kv_journal *j, struct kv_queue *rows)
     }
 }
 
+/* What the job has left of the clients. */
+static void note_clients(struct kv_journal *j)
+{
+    j->reader.clients = j->tables.clients.live;
+    j->counters.once_ended = j->tables.clients.leases_ended;
+    j->counters.once_displaced = j->tables.clients.displaced;
+}
+
 static void batch_done(struct store_job *job, enum store_outcome outcome)
 {
     struct kv_journal *j = journal_of(job);
@@ -257,10 +265,16 @@ static void batch_done(struct store_job *job, enum store_outcome outcome)
         return;
     }
     j->keys = (uint64_t)j->tables.keys;
+    note_clients(j);
     j->counters.batches++;
     forget_values(j, &rows);
     plan(j, true);
     tell(j, &rows);
+}
+
+static int64_t time_ms(const struct kv_journal *j)
+{
+    return j->env->wall_clock(j->env) / MS_NS;
 }
 
 int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
@@ -287,7 +301,7 @@ int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
         return -1;
     }
     q->number = ++j->number;
-    q->time_ms = j->env->wall_clock(j->env) / MS_NS;
+    q->time_ms = time_ms(j);
     enqueue(j, q);
     plan(j, false);
     return 0;
@@ -307,12 +321,12 @@ static bool view_get(void *context, const struct kv_blob *key, struct kv_result 
     return true;
 }
 
-static enum kv_past view_past(void *context, uint64_t client, uint64_t sequence,
-                              struct kv_txid *txid, struct kv_results **results)
+static enum kv_past view_past(void *context, const struct kv_request *request, struct kv_txid *txid,
+                              struct kv_results **results)
 {
     struct kv_journal *j = context;
 
-    return kv_reader_past(&j->reader, client, sequence, txid, results);
+    return kv_reader_past(&j->reader, request, time_ms(j), txid, results);
 }
 
 const struct kv_store *kv_journal_store(struct kv_journal *j)
@@ -362,6 +376,8 @@ void kv_journal_counters(const struct kv_journal *j, struct kv_journal_counters 
 {
     *counters = j->counters;
     counters->damaged = j->reader.damaged;
+    counters->once_full = j->reader.full;
+    counters->once_crowded = j->reader.crowded;
     counters->cache_hits = j->cache.hits;
     counters->cache_misses = j->cache.misses;
 }
@@ -376,14 +392,19 @@ static bool open_tables(struct kv_journal *j, char error[STORE_MESSAGE_BYTES])
                                         .owner = j->owner,
                                         .schema = kv_tables_schema,
                                         .checkpoint_pages = j->config.checkpoint_pages};
-    int64_t keys;
+    struct kv_counts counts;
 
     j->store = store_open(j->env, &config, error);
     if (!j->store || !kv_reader_open(&j->reader, j->store, j->path, j->config.node, error) ||
-        !kv_reader_count(&j->reader, &keys, &j->number, error))
+        !kv_reader_count(&j->reader, &counts, error))
         return false;
-    j->keys = (uint64_t)keys;
-    if (kv_tables_prepare(&j->tables, j->store, j->config.node, keys))
+    j->keys = (uint64_t)counts.keys;
+    j->number = counts.number;
+    j->reader.clients = counts.live;
+    j->reader.clients_max = j->config.clients_max;
+    if (kv_tables_prepare(&j->tables, j->store, j->config.node, counts.keys) &&
+        kv_clients_prepare(&j->tables.clients, j->store, j->config.clients_max, counts.live,
+                           counts.ended))
         return true;
     snprintf(error, STORE_MESSAGE_BYTES, "%.200s: it lacks a table, or memory is short", j->path);
     return false;
@@ -403,6 +424,8 @@ struct kv_journal *kv_journal_open(struct strait_env *env, const struct kv_journ
     j->config.directory = j->config.cluster = NULL; /* they need not last */
     if (j->config.queue_max == 0)
         j->config.queue_max = KV_JOURNAL_QUEUE_MAX;
+    if (j->config.clients_max == 0)
+        j->config.clients_max = KV_CLIENTS_MAX;
     STAILQ_INIT(&j->queued);
     STAILQ_INIT(&j->batch);
     kv_cache_init(&j->cache);

@@ -17,7 +17,8 @@
  *     once      client, sequence, and of the transaction that has committed it: coordinator,
  *               incarnation, txn_sequence, results (packing.h)
  *     client    client, retired (what is below it will not be asked for again), results (how many
- *               rows of `once` it has)
+ *               rows of `once` it has), used_ms (about when it was heard last, since 1970), ended
+ *               (1: its lease has, clients.h)
  *     total     keys (how many have a value)
  *
  * The rows of a worker go with the mark. Of those of the coordinator the last 1000 transactions
@@ -44,6 +45,7 @@ struct kv_journal_config {
     uint32_t node;
     int checkpoint_pages; /* as in struct store_config */
     size_t queue_max;     /* rows that wait; 0: the default */
+    int64_t clients_max;  /* that have a lease; 0: KV_CLIENTS_MAX */
 
     /* A forced row, and all before it, is durable. On the driving thread. */
     void (*durable)(void *context, enum kv_row_kind, struct kv_txid);
@@ -116,6 +118,10 @@ struct kv_journal_counters {
     uint64_t full;                     /* rows that were refused, since too many waited */
     uint64_t damaged;                  /* rows that were read and did not match their checksum */
     uint64_t backups;                  /* copies that were begun */
+    uint64_t once_full;                /* requests refused: their clients had to retire some */
+    uint64_t once_crowded;             /* and since there were too many clients */
+    uint64_t once_ended;               /* leases */
+    uint64_t once_displaced;           /* names of clients that were forgotten */
     uint64_t cache_hits, cache_misses; /* values that were read */
 };
 

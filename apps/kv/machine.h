@@ -154,8 +154,9 @@ struct kv_sink {
 enum kv_past {
     KV_PAST_NONE,
     KV_PAST_COMMITTED,
-    KV_PAST_RETIRED,
-    KV_PAST_FULL, /* nothing, and nothing more is kept for this client until it retires some */
+    KV_PAST_RETIRED, /* nothing any more: the client has retired it, or its lease has ended */
+    KV_PAST_FULL,    /* nothing, and nothing more is kept: the client has to retire some, or
+                        another client's lease to end */
     KV_PAST_DAMAGED,
 };
 
@@ -170,9 +171,9 @@ struct kv_store {
      */
     bool (*get)(void *context, const struct kv_blob *key, struct kv_result *);
 
-    /* What is known of a client's request; if COMMITTED, the txid, and a reference to its results.
-     */
-    enum kv_past (*past)(void *context, uint64_t client, uint64_t sequence, struct kv_txid *,
+    /* What is known of a request that has a client; if COMMITTED, the txid, and a reference to its
+     * results. */
+    enum kv_past (*past)(void *context, const struct kv_request *, struct kv_txid *,
                          struct kv_results **);
     void *context;
 };

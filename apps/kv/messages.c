@@ -103,7 +103,7 @@ bool kv_request_valid(const struct kv_request *request)
     if (request->count == 0 || request->count > KV_OPERATIONS_MAX || request->participants == 0)
         return false;
     if (request->client != 0 &&
-        (request->sequence < request->retired || request->sequence > INT64_MAX))
+        (request->sequence < request->retired || request->sequence >= INT64_MAX))
         return false;
     for (uint32_t i = 0; i < request->count; i++) {
         const struct kv_operation *o = &request->operations[i];

@@ -149,7 +149,8 @@ void kv_request_release(struct kv_request *);
 /*
  * Whether a worker or a coordinator can work with it: operations and participants there are, each
  * operation has what its kind needs and replicas among the participants, no key is written twice,
- * and a client's sequence is one that a column of SQLite holds, and that it has not retired.
+ * and a client's sequence is below the highest that a column of SQLite holds, and that it has not
+ * retired.
  */
 bool kv_request_valid(const struct kv_request *);
 
@@ -193,7 +194,7 @@ enum kv_reason {
     KV_REASON_LOCKED,    /* `holder` has a lock on a key */
     KV_REASON_CONDITION, /* a CHECK found another version */
     KV_REASON_ALREADY,   /* `holder` was the same request of the client, and has committed */
-    KV_REASON_RETIRED,   /* the client has retired this sequence */
+    KV_REASON_RETIRED,   /* the client has retired this sequence, or its lease has ended */
     KV_REASON_EPOCH,     /* the worker is in another epoch */
     KV_REASON_ABORTED,   /* the worker has an ABORT of this txid */
     KV_REASON_BUSY,      /* a limit of the node is reached */

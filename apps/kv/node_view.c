@@ -143,8 +143,11 @@ static const struct counted of_worker[] = {
 };
 
 static const struct counted of_journal[] = {
-    OF_JOURNAL(rows),    OF_JOURNAL(batches), OF_JOURNAL(full),
-    OF_JOURNAL(damaged), OF_JOURNAL(backups), {NULL, 0},
+    OF_JOURNAL(rows),           OF_JOURNAL(batches),
+    OF_JOURNAL(full),           OF_JOURNAL(damaged),
+    OF_JOURNAL(backups),        OF_JOURNAL(once_full),
+    OF_JOURNAL(once_crowded),   OF_JOURNAL(once_ended),
+    OF_JOURNAL(once_displaced), {NULL, 0},
 };
 
 static const struct counted of_asks[] = {KV_ASK_COUNTERS(OF_ASKS){NULL, 0}};

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "kv/clients.h"
 #include "kv/packing.h"
 #include "kv/tables.h"
 
@@ -74,8 +75,11 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
         {&r->once, "SELECT coordinator, incarnation, txn_sequence, results, "
                    "sum IS row_sum('once', client, sequence, coordinator, incarnation, "
                    "txn_sequence, results) FROM once WHERE client = ?1 AND sequence = ?2"},
-        {&r->client, "SELECT retired, results, sum IS row_sum('client', client, retired, results) "
-                     "FROM client WHERE client = ?1"},
+        {&r->client, "SELECT retired, results, ended, sum IS row_sum('client', client, retired, "
+                     "results, used_ms, ended) FROM client WHERE client = ?1"},
+        {&r->kept, "SELECT count(*) FROM once WHERE client = ?1 AND sequence >= ?2"},
+        {&r->lease, "SELECT (SELECT used_ms FROM client WHERE ended = 0 ORDER BY used_ms LIMIT 1), "
+                    "(SELECT used_ms FROM client WHERE ended = 0 ORDER BY used_ms DESC LIMIT 1)"},
         {&r->txn,
          SELECT_ROWS "WHERE id >= ?1 AND id < ?2 AND incarnation = ?5 UNION ALL " SELECT_ROWS
                      "WHERE id >= ?3 AND id < ?4 AND incarnation = ?5 ORDER BY number"},
@@ -92,10 +96,11 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
     return true;
 }
 
-bool kv_reader_count(struct kv_reader *r, int64_t *keys, int64_t *number,
-                     char error[STORE_MESSAGE_BYTES])
+bool kv_reader_count(struct kv_reader *r, struct kv_counts *counts, char error[STORE_MESSAGE_BYTES])
 {
     static const char sql[] = "SELECT keys, (SELECT ifnull(max(number), 0) FROM journal), "
+                              "(SELECT count(*) FROM client WHERE ended = 0), "
+                              "(SELECT count(*) FROM client WHERE ended = 1), "
                               "sum IS row_sum('total', keys) FROM total";
     sqlite3_stmt *s = NULL;
 
@@ -105,8 +110,10 @@ bool kv_reader_count(struct kv_reader *r, int64_t *keys, int64_t *number,
         sqlite3_finalize(s);
         return false;
     }
-    *keys = sqlite3_column_int64(s, 0);
-    *number = sqlite3_column_int64(s, 1);
+    *counts = (struct kv_counts){.keys = sqlite3_column_int64(s, 0),
+                                 .number = sqlite3_column_int64(s, 1),
+                                 .live = sqlite3_column_int64(s, 2),
+                                 .ended = sqlite3_column_int64(s, 3)};
     bool right = is_right(s) || fail(r, error, "the row of total is damaged");
     sqlite3_finalize(s);
     return right;
@@ -155,42 +162,78 @@ static enum kv_past read_once(sqlite3_stmt *s, struct kv_txid *txid, struct kv_r
     return *results ? KV_PAST_COMMITTED : KV_PAST_DAMAGED;
 }
 
-static enum kv_past read_client(sqlite3_stmt *s, uint64_t sequence)
+/* Whether there is room for one more result, once this request has retired what it does. */
+static bool has_room(struct kv_reader *r, const struct kv_request *request)
 {
+    sqlite3_bind_int64(r->kept, 1, (int64_t)request->client);
+    sqlite3_bind_int64(r->kept, 2, (int64_t)request->retired);
+    bool has =
+        sqlite3_step(r->kept) == SQLITE_ROW && sqlite3_column_int64(r->kept, 0) < KV_ONCE_MAX;
+    sqlite3_reset(r->kept);
+    return has;
+}
+
+static enum kv_past read_client(struct kv_reader *r, const struct kv_request *request)
+{
+    sqlite3_stmt *s = r->client;
+
     if (!is_right(s))
         return KV_PAST_DAMAGED;
-    if (sequence < number_at(s, 0))
+    if (sqlite3_column_int(s, 2) != 0 || request->sequence < number_at(s, 0))
         return KV_PAST_RETIRED;
-    return number_at(s, 1) < KV_ONCE_MAX ? KV_PAST_NONE : KV_PAST_FULL;
+    if (number_at(s, 1) < KV_ONCE_MAX || has_room(r, request))
+        return KV_PAST_NONE;
+    r->full++;
+    return KV_PAST_FULL;
+}
+
+/* Whether the next new client ends another's lease (clients.c). */
+static bool is_lease_over(struct kv_reader *r, int64_t now_ms)
+{
+    bool is_over = sqlite3_step(r->lease) == SQLITE_ROW &&
+                   (kv_lease_is_over(sqlite3_column_int64(r->lease, 0), now_ms) ||
+                    kv_lease_is_over(sqlite3_column_int64(r->lease, 1), now_ms));
+    sqlite3_reset(r->lease);
+    return is_over;
+}
+
+static enum kv_past meet_client(struct kv_reader *r, int64_t now_ms)
+{
+    if (r->clients < r->clients_max || is_lease_over(r, now_ms))
+        return KV_PAST_NONE;
+    r->crowded++;
+    return KV_PAST_FULL;
 }
 
 /* The row of the request first: if it goes meanwhile, that of the client says that it was retired.
  */
-static enum kv_past find_past(struct kv_reader *r, uint64_t client, uint64_t sequence,
+static enum kv_past find_past(struct kv_reader *r, const struct kv_request *request, int64_t now_ms,
                               struct kv_txid *txid, struct kv_results **results)
 {
     enum kv_past past = KV_PAST_NONE;
 
-    sqlite3_bind_int64(r->once, 1, (int64_t)client);
-    sqlite3_bind_int64(r->once, 2, (int64_t)sequence);
+    sqlite3_bind_int64(r->once, 1, (int64_t)request->client);
+    sqlite3_bind_int64(r->once, 2, (int64_t)request->sequence);
     int step = sqlite3_step(r->once);
     if (step == SQLITE_ROW)
         past = read_once(r->once, txid, results);
     sqlite3_reset(r->once);
     if (step != SQLITE_DONE)
         return step == SQLITE_ROW ? past : KV_PAST_DAMAGED;
-    sqlite3_bind_int64(r->client, 1, (int64_t)client);
+    sqlite3_bind_int64(r->client, 1, (int64_t)request->client);
     step = sqlite3_step(r->client);
     if (step == SQLITE_ROW)
-        past = read_client(r->client, sequence);
+        past = read_client(r, request);
+    else if (step == SQLITE_DONE)
+        past = meet_client(r, now_ms);
     sqlite3_reset(r->client);
     return step == SQLITE_ROW || step == SQLITE_DONE ? past : KV_PAST_DAMAGED;
 }
 
-enum kv_past kv_reader_past(struct kv_reader *r, uint64_t client, uint64_t sequence,
+enum kv_past kv_reader_past(struct kv_reader *r, const struct kv_request *request, int64_t now_ms,
                             struct kv_txid *txid, struct kv_results **results)
 {
-    enum kv_past past = find_past(r, client, sequence, txid, results);
+    enum kv_past past = find_past(r, request, now_ms, txid, results);
 
     r->damaged += past == KV_PAST_DAMAGED;
     return past;

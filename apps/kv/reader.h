@@ -17,17 +17,24 @@ struct kv_reader {
     const char *path; /* for messages */
     uint32_t node;
     sqlite3 *db;
-    sqlite3_stmt *get, *once, *client, *txn;
-    uint64_t damaged; /* rows that were read and did not match their checksum */
+    sqlite3_stmt *get, *once, *client, *kept, *lease, *txn;
+    int64_t clients, clients_max; /* that have a lease, and may have one; kept by the journal */
+    uint64_t damaged;             /* rows that were read and did not match their checksum */
+    uint64_t full;                /* requests of clients that had to retire some */
+    uint64_t crowded;             /* and of new clients, while there were too many */
 };
 
 /* Returns false and one line in `error`. The path has to last. */
 bool kv_reader_open(struct kv_reader *, struct store *, const char *path, uint32_t node,
                     char error[STORE_MESSAGE_BYTES]);
 
-/* What the tables say before anything is written: the number of keys, and that of the last row. */
-bool kv_reader_count(struct kv_reader *, int64_t *keys, int64_t *number,
-                     char error[STORE_MESSAGE_BYTES]);
+/* What the tables say before anything is written. */
+struct kv_counts {
+    int64_t keys;
+    int64_t number;      /* of the last row */
+    int64_t live, ended; /* clients: with a lease, and without */
+};
+bool kv_reader_count(struct kv_reader *, struct kv_counts *, char error[STORE_MESSAGE_BYTES]);
 
 /* As kv_journal_load. */
 bool kv_reader_load(struct kv_reader *, struct coordinator *, struct worker *,
@@ -35,7 +42,7 @@ bool kv_reader_load(struct kv_reader *, struct coordinator *, struct worker *,
 
 /* As in struct kv_store. */
 bool kv_reader_get(struct kv_reader *, const struct kv_blob *key, struct kv_result *);
-enum kv_past kv_reader_past(struct kv_reader *, uint64_t client, uint64_t sequence,
+enum kv_past kv_reader_past(struct kv_reader *, const struct kv_request *, int64_t now_ms,
                             struct kv_txid *, struct kv_results **);
 
 /* As kv_journal_visit. */

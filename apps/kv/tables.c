@@ -27,7 +27,9 @@ const char *const kv_tables_schema[] = {
     "incarnation INTEGER NOT NULL, txn_sequence INTEGER NOT NULL, results BLOB NOT NULL, "
     "sum INTEGER NOT NULL, PRIMARY KEY(client, sequence)) WITHOUT ROWID",
     "CREATE TABLE client(client INTEGER PRIMARY KEY, retired INTEGER NOT NULL, "
-    "results INTEGER NOT NULL, sum INTEGER NOT NULL)",
+    "results INTEGER NOT NULL, used_ms INTEGER NOT NULL, ended INTEGER NOT NULL, "
+    "sum INTEGER NOT NULL)",
+    "CREATE INDEX client_used ON client(ended, used_ms)",
     "CREATE TABLE total(keys INTEGER NOT NULL, sum INTEGER NOT NULL)",
     "INSERT INTO total VALUES(0, row_sum('total', 0))",
     NULL,
@@ -251,7 +253,7 @@ static bool put_once(struct kv_tables *t, const struct kv_row *row)
 }
 
 /* Keeps the outcome for a retry, and lets go of what the client has retired. */
-static bool remember(struct kv_tables *t, const struct kv_row *row)
+static bool remember(struct kv_tables *t, const struct kv_row *row, int64_t time_ms)
 {
     const struct kv_request *request = row->request;
 
@@ -262,16 +264,7 @@ static bool remember(struct kv_tables *t, const struct kv_row *row)
     sqlite3_bind_int64(t->drop_once, 2, (int64_t)request->retired);
     if (!change(t, t->drop_once, "once"))
         return false;
-    added -= changed(t->drop_once);
-    sqlite3_bind_int64(t->put_client, 1, (int64_t)request->client);
-    sqlite3_bind_int64(t->put_client, 2, (int64_t)request->retired);
-    sqlite3_bind_int64(t->put_client, 3, added);
-    if (!change(t, t->put_client, "client"))
-        return false;
-    if (changed(t->put_client) > 0)
-        return true;
-    store_damaged(t->store, "client");
-    return false;
+    return kv_clients_note(&t->clients, request, added - changed(t->drop_once), time_ms);
 }
 
 /* ---- A job ---- */
@@ -290,8 +283,8 @@ static bool write_row(struct kv_tables *t, const struct kv_queued *q)
         raise(&t->coordinator_mark, row->mark);
         return put_row(t, q);
     case KV_WORKER_COMMIT:
-        return write_values(t, row) && (row->request->client == 0 || remember(t, row)) &&
-               put_row(t, q);
+        return write_values(t, row) &&
+               (row->request->client == 0 || remember(t, row, q->time_ms)) && put_row(t, q);
     default:
         return put_row(t, q);
     }
@@ -355,11 +348,6 @@ bool kv_tables_prepare(struct kv_tables *t, struct store *store, uint32_t node, 
         {&t->put_keys, "UPDATE total SET keys = ?1, sum = ?2"},
         {&t->put_once, "INSERT OR IGNORE INTO once VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
         {&t->drop_once, "DELETE FROM once WHERE client = ?1 AND sequence < ?2"},
-        {&t->put_client,
-         "INSERT INTO client VALUES(?1, ?2, ?3, row_sum('client', ?1, ?2, ?3)) "
-         "ON CONFLICT(client) DO UPDATE SET retired = max(retired, ?2), results = results + ?3, "
-         "sum = row_sum('client', client, max(retired, ?2), results + ?3) "
-         "WHERE sum IS row_sum('client', client, retired, results)"},
     };
 
     t->store = store;

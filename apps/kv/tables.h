@@ -8,6 +8,7 @@
 
 #include <sys/queue.h>
 
+#include "kv/clients.h"
 #include "kv/machine.h"
 #include "store.h"
 
@@ -46,7 +47,8 @@ struct kv_tables {
 
     sqlite3_stmt *put_row, *put_mark, *drop_rows;
     sqlite3_stmt *change_value, *put_value, *put_keys;
-    sqlite3_stmt *put_once, *drop_once, *put_client;
+    sqlite3_stmt *put_once, *drop_once;
+    struct kv_clients clients; /* prepared by whoever opens the tables */
 
     /* For the end of the job: the highest marks, incarnation 0 if there is none. */
     struct kv_txid worker_marks[KV_NODES_MAX], coordinator_mark;

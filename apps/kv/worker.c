@@ -225,8 +225,7 @@ static enum kv_reason look_back(const struct step *s, const struct kv_request *r
 {
     if (request->client == 0)
         return KV_REASON_NONE;
-    switch (
-        s->store->past(s->store->context, request->client, request->sequence, before, results)) {
+    switch (s->store->past(s->store->context, request, before, results)) {
     case KV_PAST_COMMITTED:
         return KV_REASON_ALREADY;
     case KV_PAST_RETIRED:

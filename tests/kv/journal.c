@@ -155,11 +155,11 @@ bool view_get(void *view, const struct kv_blob *key, struct kv_result *result)
     return true;
 }
 
-enum kv_past view_past(void *view, uint64_t client, uint64_t sequence, struct kv_txid *txid,
+enum kv_past view_past(void *view, const struct kv_request *request, struct kv_txid *txid,
                        struct kv_results **results)
 {
     const struct view *v = view;
-    uint8_t index = past_index(v->universe, client, sequence);
+    uint8_t index = past_index(v->universe, request->client, request->sequence);
 
     if (v->image->past[index].txid == NONE)
         return KV_PAST_NONE;

@@ -41,7 +41,7 @@ struct view {
 };
 
 bool view_get(void *view, const struct kv_blob *key, struct kv_result *);
-enum kv_past view_past(void *view, uint64_t client, uint64_t sequence, struct kv_txid *,
+enum kv_past view_past(void *view, const struct kv_request *, struct kv_txid *,
                        struct kv_results **);
 
 /* Gives a new machine its durable rows. */

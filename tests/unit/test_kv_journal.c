@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kv/clients.h"
 #include "kv/journal.h"
 #include "kv/packing.h"
 #include "kv/reader.h"
@@ -263,15 +264,21 @@ static const char *get(struct place *p, const char *key)
     return answer;
 }
 
-static enum kv_past past(struct place *p, uint64_t client, uint64_t sequence)
+static enum kv_past past_of(struct place *p, uint64_t client, uint64_t sequence, uint64_t retired)
 {
+    const struct kv_request request = {.client = client, .sequence = sequence, .retired = retired};
     const struct kv_store *store = kv_journal_store(p->journal);
     struct kv_txid id;
     struct kv_results *results = NULL;
-    enum kv_past found = store->past(store->context, client, sequence, &id, &results);
+    enum kv_past found = store->past(store->context, &request, &id, &results);
     assert_int_equal(found == KV_PAST_COMMITTED, results != NULL);
     kv_results_release(results);
     return found;
+}
+
+static enum kv_past past(struct place *p, uint64_t client, uint64_t sequence)
+{
+    return past_of(p, client, sequence, 0);
 }
 
 /* ---- Packing ---- */
@@ -661,6 +668,13 @@ static void a_value_of_a_mebibyte_comes_back(void **state)
     free(bytes);
 }
 
+static struct kv_journal_counters counters(struct place *p)
+{
+    struct kv_journal_counters c;
+    kv_journal_counters(p->journal, &c);
+    return c;
+}
+
 static void what_a_client_has_got_is_remembered_until_it_retires_it(void **state)
 {
     struct place *p = *state;
@@ -682,7 +696,8 @@ static void what_a_client_has_got_is_remembered_until_it_retires_it(void **state
     struct kv_txid id;
     struct kv_results *results = NULL;
     const struct kv_store *store = kv_journal_store(p->journal);
-    assert_int_equal(store->past(store->context, client, 1, &id, &results), KV_PAST_COMMITTED);
+    const struct kv_request first = {.client = client, .sequence = 1};
+    assert_int_equal(store->past(store->context, &first, &id, &results), KV_PAST_COMMITTED);
     assert_true(kv_txid_equal(id, (struct kv_txid){3, 4, 5}));
     assert_int_equal(results->count, 3);
     assert_int_equal(results->list[0].value->length, 4);
@@ -712,18 +727,95 @@ static void a_client_that_retires_nothing_is_refused_in_the_end(void **state)
     }
     settle(p);
     assert_int_equal(past(p, 7, KV_ONCE_MAX + 1), KV_PAST_FULL);
+    assert_int_equal(counters(p).once_full, 1);
     assert_int_equal(past(p, 7, KV_ONCE_MAX), KV_PAST_COMMITTED);
     assert_int_equal(past(p, 8, 1), KV_PAST_NONE);
+    assert_int_equal(past_of(p, 7, KV_ONCE_MAX + 1, 1), KV_PAST_FULL);
+
+    /* The request that retires one is not refused for it. */
+    assert_int_equal(past_of(p, 7, KV_ONCE_MAX + 1, 2), KV_PAST_NONE);
+    commit_as(p, KV_ONCE_MAX + 1, 7, KV_ONCE_MAX + 1, 2);
+    settle(p);
+    assert_string_equal(look(FILE_1, "SELECT results FROM client"), "1024");
+}
+
+static void a_client_that_is_silent_for_a_lease_is_told_so(void **state)
+{
+    struct place *p = *state;
+    const uint64_t half_ns = (uint64_t)KV_LEASE_MS / 2 * MS + S;
+    kv_journal_free(p->journal);
+    p->config.clients_max = 3;
+    open_journal(p);
+    for (uint64_t client = 1; client <= 3; client++)
+        commit_as(p, client, client, 1, 1);
+    settle(p);
+    assert_int_equal(past(p, 4, 1), KV_PAST_FULL);
+    assert_int_equal(counters(p).once_crowded, 1);
+    world_run(p->world, world_now(p->world) + half_ns);
+    commit_as(p, 4, 2, 2, 1); /* this one is heard again */
+    settle(p);
+    assert_int_equal(past(p, 4, 1), KV_PAST_FULL);
+    world_run(p->world, world_now(p->world) + half_ns);
+    assert_int_equal(past(p, 1, 1), KV_PAST_COMMITTED); /* there was room until now */
+    assert_int_equal(past(p, 4, 1), KV_PAST_NONE);
+    commit_as(p, 5, 4, 1, 1);
+    settle(p);
+    crash(p);
+    assert_int_equal(past(p, 1, 1), KV_PAST_RETIRED);
+    assert_int_equal(past(p, 1, 2), KV_PAST_RETIRED);
+    assert_int_equal(past(p, 3, 1), KV_PAST_RETIRED);
+    assert_int_equal(past(p, 2, 1), KV_PAST_COMMITTED);
+    assert_int_equal(past(p, 4, 1), KV_PAST_COMMITTED);
+    assert_string_equal(look(FILE_1, "SELECT count(*) FROM once"), "3");
+    assert_int_equal(past(p, 5, 1), KV_PAST_NONE); /* two have a lease */
+}
+
+static int64_t a_year_ago(struct strait_env *env)
+{
+    return (int64_t)env->now(env) - INT64_C(365) * 86400 * (int64_t)S;
+}
+
+/* Those who were heard in a future that has not come do not keep their leases until then. */
+static void leases_end_when_the_clock_jumps_back(void **state)
+{
+    struct place *p = *state;
+    kv_journal_free(p->journal);
+    p->config.clients_max = 2;
+    open_journal(p);
+    commit_as(p, 1, 1, 1, 1);
+    commit_as(p, 2, 2, 1, 1);
+    settle(p);
+    assert_int_equal(past(p, 3, 1), KV_PAST_FULL);
+    p->env->wall_clock = a_year_ago;
+    assert_int_equal(past(p, 3, 1), KV_PAST_NONE);
+    commit_as(p, 3, 3, 1, 1);
+    settle(p);
+    assert_int_equal(past(p, 3, 1), KV_PAST_COMMITTED);
+    assert_int_equal(past(p, 4, 1), KV_PAST_NONE);
+    assert_true(counters(p).once_ended > 0);
+}
+
+static void names_of_clients_without_a_lease_are_bounded(void **state)
+{
+    struct place *p = *state;
+    kv_journal_free(p->journal);
+    p->config.clients_max = 2;
+    open_journal(p);
+    for (uint64_t client = 1; client <= 9; client++) {
+        assert_int_equal(past(p, client, 1), KV_PAST_NONE);
+        commit_as(p, client, client, 1, 1);
+        settle(p);
+        world_run(p->world, world_now(p->world) + ((uint64_t)KV_LEASE_MS + 1) * MS);
+    }
+    assert_int_equal(counters(p).once_ended, 8);
+    assert_int_equal(counters(p).once_displaced, 6);
+    assert_string_equal(look(FILE_1, "SELECT group_concat(client, ' ') FROM "
+                                     "(SELECT client FROM client ORDER BY client)"),
+                        "7 8 9");
+    assert_string_equal(look(FILE_1, "SELECT group_concat(client, ' ') FROM once"), "9");
 }
 
 /* ---- Batches ---- */
-
-static struct kv_journal_counters counters(struct place *p)
-{
-    struct kv_journal_counters c;
-    kv_journal_counters(p->journal, &c);
-    return c;
-}
 
 static void rows_of_one_turn_share_a_sync_and_are_told_in_their_order(void **state)
 {
@@ -1026,6 +1118,9 @@ int main(void)
         JOURNAL_TEST(a_value_of_a_mebibyte_comes_back),
         JOURNAL_TEST(what_a_client_has_got_is_remembered_until_it_retires_it),
         JOURNAL_TEST(a_client_that_retires_nothing_is_refused_in_the_end),
+        JOURNAL_TEST(a_client_that_is_silent_for_a_lease_is_told_so),
+        JOURNAL_TEST(names_of_clients_without_a_lease_are_bounded),
+        JOURNAL_TEST(leases_end_when_the_clock_jumps_back),
         JOURNAL_TEST(rows_of_one_turn_share_a_sync_and_are_told_in_their_order),
         JOURNAL_TEST(a_row_that_is_not_forced_waits_for_one_that_is),
         JOURNAL_TEST(but_it_does_not_wait_for_ever_and_is_not_told),

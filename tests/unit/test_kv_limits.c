@@ -30,11 +30,11 @@ static bool get(void *context, const struct kv_blob *key, struct kv_result *resu
     return !rig->damaged;
 }
 
-static enum kv_past past(void *context, uint64_t client, uint64_t sequence, struct kv_txid *txid,
+static enum kv_past past(void *context, const struct kv_request *request, struct kv_txid *txid,
                          struct kv_results **results)
 {
     const struct rig *rig = context;
-    (void)client, (void)sequence, (void)txid, (void)results;
+    (void)request, (void)txid, (void)results;
     return rig->past;
 }
 
