@@ -39,6 +39,7 @@ struct delivery {
     struct peer *peer;
     struct rpc_call *call; /* NULL: free */
     uint64_t began_ns;
+    uint32_t messages; /* 0: it only asks whether the peer is there */
 };
 
 struct peer {
@@ -199,11 +200,13 @@ static void delivery_ended(void *context, struct rpc_reply reply, const uint8_t 
     send_parcels(peer);
 }
 
-static void begin_delivery(struct peer *peer, struct delivery *d, const struct kv_bytes *content)
+static void begin_delivery(struct peer *peer, struct delivery *d, const struct parcel *parcel)
 {
+    const struct kv_bytes *content = &parcel->content;
     struct strait_env *env = env_of(peer);
     uint64_t patience_ns = DELIVERY_NS + (content->length >> 20) * DELIVERY_MIB_NS;
 
+    d->messages = parcel->messages;
     d->began_ns = peer->sent_ns = env->now(env);
     d->call =
         rpc_message_start(peer->messages, &kv_node_procedures[KV_NODE_DELIVER], content->bytes,
@@ -231,7 +234,7 @@ static void send_parcels(struct peer *peer)
     while ((parcel = TAILQ_FIRST(&peer->parcels)) && !peer->silent && (d = free_delivery(peer))) {
         TAILQ_REMOVE(&peer->parcels, parcel, link);
         peer->waiting_bytes -= parcel->content.length;
-        begin_delivery(peer, d, &parcel->content);
+        begin_delivery(peer, d, parcel);
         free_parcel(peer->peers, parcel);
     }
 }
@@ -450,10 +453,11 @@ bool kv_peers_are_idle(const struct kv_peers *peers)
         const struct peer *peer = peers->list[i];
         if (!peer)
             continue;
-        if (!TAILQ_EMPTY(&peer->parcels) || !TAILQ_EMPTY(&peer->calls))
+        const struct parcel *parcel = TAILQ_FIRST(&peer->parcels);
+        if ((parcel && parcel->messages > 0) || !TAILQ_EMPTY(&peer->calls))
             return false;
         for (uint32_t j = 0; j < DELIVERIES_MAX; j++) {
-            if (peer->deliveries[j].call)
+            if (peer->deliveries[j].call && peer->deliveries[j].messages > 0)
                 return false;
         }
     }

@@ -33,7 +33,7 @@ void kv_peers_free(struct kv_peers *);
 void kv_peers_send(struct kv_peers *, const struct kv_message *);
 void kv_peers_flush(struct kv_peers *);
 
-/* Whether nothing waits or is under way. */
+/* Whether no message and no request waits or is under way. */
 bool kv_peers_are_idle(const struct kv_peers *);
 
 /* The others that have answered their last delivery. */

@@ -313,6 +313,19 @@ static void a_node_that_drains_finishes_what_is_under_way(void **state)
     cluster_free(c);
 }
 
+static void a_node_that_drains_does_not_wait_for_one_that_is_away(void **state)
+{
+    struct cluster *c = cluster_new(25, 3, "");
+    bool idle = false;
+    (void)state;
+    cluster_crash(c, 3);
+    cluster_run(c, 9 * S);
+    kv_node_drain(c->nodes[0].node, world_now(c->world) + 10 * S, note_idle, &idle);
+    cluster_run(c, 100 * MS);
+    assert_true(idle);
+    cluster_free(c);
+}
+
 struct reply {
     bool ended;
     struct kv_answer_read answer;
@@ -480,6 +493,7 @@ int main(void)
         cmocka_unit_test(data_that_was_placed_otherwise_is_refused),
         cmocka_unit_test(a_node_whose_disk_fails_stops_and_says_why),
         cmocka_unit_test(a_node_that_drains_finishes_what_is_under_way),
+        cmocka_unit_test(a_node_that_drains_does_not_wait_for_one_that_is_away),
         cmocka_unit_test(a_node_answers_no_read_of_a_key_that_it_does_not_hold),
         cmocka_unit_test(large_values_travel_and_what_is_longer_than_a_message_is_refused),
         cmocka_unit_test(what_is_longer_than_a_reply_is_refused),
