@@ -203,6 +203,14 @@ static void refuse(const struct step *s, const struct kv_event *e, enum kv_reaso
     s->sink->take(s->sink->context, &(struct kv_action){.kind = KV_REPLY, .reply = &r});
 }
 
+/* A little before the deadline; of a short time three quarters are left for the votes. */
+static uint64_t answer_by(const struct step *s, uint64_t deadline_ns)
+{
+    uint64_t left_ns = deadline_ns > s->now_ns ? deadline_ns - s->now_ns : 0;
+
+    return s->now_ns + left_ns - earlier(s->c->config.near_ns, left_ns / 4);
+}
+
 static void begin(const struct step *s, const struct kv_event *e)
 {
     struct coordinator *c = s->c;
@@ -218,8 +226,7 @@ static void begin(const struct step *s, const struct kv_event *e)
         refuse(s, e, KV_REASON_BUSY);
         return;
     }
-    uint64_t sequence = c->next++, near = c->config.near_ns;
-    uint64_t reply_by = e->deadline_ns > near ? e->deadline_ns - near : 0;
+    uint64_t sequence = c->next++, reply_by = answer_by(s, e->deadline_ns);
     struct coordinator_txn *t = slot(c, sequence);
     *t = (struct coordinator_txn){
         .phase = COORDINATOR_PREPARING,

@@ -19,7 +19,7 @@ struct coordinator_config {
     uint64_t vote_ns;       /* how long votes are waited for, unless the client's time ends first */
     uint64_t resend_ns;     /* after which an unanswered message is sent again; doubles ... */
     uint64_t resend_max_ns; /* ... up to here */
-    uint64_t near_ns;       /* so long before its deadline the client is answered */
+    uint64_t near_ns;       /* so long before its deadline the client is answered, or less */
     uint64_t results_bytes; /* of the values in one reply, at most; 0: any */
 };
 

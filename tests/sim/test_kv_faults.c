@@ -18,6 +18,16 @@
 
 static const struct cluster_operation put_one[] = {{KV_PUT, "k", "one", 0}, {0}};
 
+struct ended {
+    bool told;
+    enum kv_end how;
+};
+
+static void note_end(void *context, const struct kv_outcome *outcome)
+{
+    *(struct ended *)context = (struct ended){true, outcome->end};
+}
+
 /* ---- Crashes ---- */
 
 /* A write of node 1 until a worker has voted, and nobody has been told. */
@@ -107,6 +117,24 @@ static void a_read_that_is_locked_here_is_answered_by_another_replica(void **sta
     assert_false(read.results[0].found);
     assert_true(read.took_ns < 300 * MS);
     assert_int_equal(cluster_in_doubt(c, 2), 1);
+    cluster_free(c);
+}
+
+static void a_request_with_a_short_deadline_commits_if_there_is_time(void **state)
+{
+    struct cluster *c = cluster_new(26, 3, "");
+    struct kv_request *request = kv_request_new(1);
+    struct ended ended = {0};
+    (void)state;
+    cluster_run(c, S);
+    request->operations[0] = (struct kv_operation){
+        .kind = KV_PUT, .key = kv_blob_new("k", 1), .value = kv_blob_new("v", 1)};
+    assert_non_null(
+        kv_node_txn(c->nodes[0].node, request, world_now(c->world) + 150 * MS, note_end, &ended));
+    kv_request_release(request);
+    cluster_run(c, S);
+    assert_true(ended.told);
+    assert_int_equal(ended.how, KV_COMMITTED_NOW);
     cluster_free(c);
 }
 
@@ -332,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_crashes_in_doubt_learns_the_outcome_when_it_is_back),
         cmocka_unit_test(a_lock_of_a_crashed_coordinator_blocks_reads_until_it_is_resolved),
         cmocka_unit_test(a_read_that_is_locked_here_is_answered_by_another_replica),
+        cmocka_unit_test(a_request_with_a_short_deadline_commits_if_there_is_time),
         cmocka_unit_test(whoever_has_passed_on_a_request_does_not_know_what_a_crash_has_made_of_it),
         cmocka_unit_test(a_partition_is_told_in_time),
         cmocka_unit_test(a_way_that_is_cut_in_one_direction_is_as_bad_and_heals_as_well),
