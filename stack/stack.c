@@ -109,12 +109,19 @@ static void receive_nothing(struct strait_link *link, const void *packet, size_t
     (void)link, (void)packet, (void)length, (void)offload, (void)now_ns;
 }
 
+static void detach(struct strait_link *link)
+{
+    link->receive = receive_nothing;
+    if (link->size >= sizeof(*link))
+        link->expect = NULL;
+}
+
 void strait_free(struct strait *s)
 {
     if (s == NULL)
         return;
     for (int i = 0; i < s->ip.interface_count; i++)
-        s->ip.interfaces[i].link->receive = receive_nothing;
+        detach(s->ip.interfaces[i].link);
     tcp_silence(&s->tcp);
     sockets_finish(&s->sockets);
     tcp_finish(&s->tcp);
@@ -132,6 +139,17 @@ static void receive(struct strait_link *link, const void *packet, size_t length,
     strait_input(link->upper, link, packet, length, offload, now_ns);
 }
 
+static void expect(struct strait_link *link, const struct iovec *packets, int count)
+{
+    const struct strait *s = link->upper;
+    struct ip_glance glances[TCP_EXPECTED_MAX];
+    int seen = 0;
+    for (int i = 0; i < count && seen < TCP_EXPECTED_MAX; i++)
+        seen += ipv4_glance(packets[i].iov_base, packets[i].iov_len, IPPROTO_TCP, TCP_GLANCE_BYTES,
+                            &glances[seen]);
+    tcp_expect(&s->tcp, glances, seen);
+}
+
 int strait_attach(struct strait *s, struct strait_link *link, struct in_addr address,
                   int prefix_bits)
 {
@@ -139,6 +157,8 @@ int strait_attach(struct strait *s, struct strait_link *link, struct in_addr add
         return -1;
     link->upper = s;
     link->receive = receive;
+    if (link->size >= sizeof(*link))
+        link->expect = expect;
     return 0;
 }
 

@@ -109,6 +109,13 @@ struct strait_link {
     void (*receive)(struct strait_link *, const void *packet, size_t length,
                     const struct strait_offload *, uint64_t now_ns);
     void *upper; /* of whoever set `receive` */
+
+    /*
+     * Tells of packets that `receive` will be given next, so that what they need is fetched into
+     * the caches for all of them at once; or NULL. A hint: it changes nothing, and may be left out.
+     * The packets are borrowed for the call only.
+     */
+    void (*expect)(struct strait_link *, const struct iovec *packets, int count);
 };
 
 /* ---- Environment ---- */

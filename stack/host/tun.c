@@ -24,7 +24,15 @@
  * what waits longest until then is a batch cut into pieces.
  */
 #define ALONE_ROUNDS    8
-#define ALONE_BYTES_MAX 512 /* a longer one is of a stream, and more is on its way */
+#define SHORT_BYTES_MAX 512 /* with its virtio-net header; a longer one is of a stream */
+
+/*
+ * Short packets that wait together are read before the first is handed up, so that the stack can
+ * look ahead: they may be of as many connections. Each stands in a place of its own in the read
+ * buffer; a longer packet, which is read where the next short one would have been, ends the batch.
+ */
+#define BATCH_MAX   16
+#define PLACE_BYTES (FRONT_BYTES + SHORT_BYTES_MAX)
 
 /* Every packet counts in one of them. */
 #define TUN_COUNTERS(X)                                                                            \
@@ -43,12 +51,24 @@ struct tun {
 #define DECLARE(name) uint64_t name;
     TUN_COUNTERS(DECLARE)
 #undef DECLARE
-    uint8_t in[FRONT_BYTES + PACKET_BYTES_MAX] __attribute__((aligned(FRONT_BYTES)));
+    uint8_t in[(BATCH_MAX - 1) * PLACE_BYTES + FRONT_BYTES + PACKET_BYTES_MAX]
+        __attribute__((aligned(FRONT_BYTES)));
+};
+
+/* Packets that have been read, their headers in front of them. */
+struct batch {
+    struct iovec packets[BATCH_MAX];
+    int count;
 };
 
 static struct tun *tun_of(struct strait_link *link)
 {
     return container_of(link, struct tun, link);
+}
+
+static size_t tun_header_bytes(const struct tun *tun)
+{
+    return tun->device.header ? sizeof(struct virtio_net_hdr) : 0;
 }
 
 void tun_counters(const struct strait_link *link,
@@ -114,20 +134,32 @@ struct virtio_net_hdr tun_header_make(const struct strait_offload *offload)
     return header;
 }
 
-/* Hands up the packet that was read, if its header is true. Returns whether it is. */
-static bool deliver(struct tun *tun, size_t header_bytes, size_t length, uint64_t now_ns)
+/* Hands up a packet that was read, if its header is true. Returns whether it is. */
+static bool deliver(struct tun *tun, const struct iovec *packet, uint64_t now_ns)
 {
-    const uint8_t *packet = tun->in + FRONT_BYTES;
     struct virtio_net_hdr header = {0};
     struct strait_offload offload;
-    memcpy(&header, packet - header_bytes, header_bytes);
-    if (!tun_header_parse(&header, packet, length, &offload)) {
+    memcpy(&header, (const uint8_t *)packet->iov_base - tun_header_bytes(tun),
+           tun_header_bytes(tun));
+    if (!tun_header_parse(&header, packet->iov_base, packet->iov_len, &offload)) {
         tun->header_wrong++;
         return false;
     }
     tun->packets_in++;
-    tun->link.receive(&tun->link, packet, length, &offload, now_ns);
+    tun->link.receive(&tun->link, packet->iov_base, packet->iov_len, &offload, now_ns);
     return true;
+}
+
+/* Hands up all packets of the batch, and empties it. Returns how many there were. */
+static int deliver_all(struct tun *tun, struct batch *batch, uint64_t now_ns)
+{
+    int packets = 0;
+    if (batch->count > 1 && tun->link.expect)
+        tun->link.expect(&tun->link, batch->packets, batch->count);
+    for (int i = 0; i < batch->count; i++)
+        packets += deliver(tun, &batch->packets[i], now_ns);
+    batch->count = 0;
+    return packets;
 }
 
 /* The kernel's word for a descriptor whose device has been deleted is EBADFD. Returns -1. */
@@ -139,37 +171,45 @@ static int gone(void)
 }
 
 /*
- * Reads one packet and hands it up, if its header is true. Returns the bytes that were read, 0 when
+ * Reads one packet into the batch, which has room for it. Returns the bytes that were read, 0 when
  * nothing waits, or -1 with errno when the device is gone.
  */
-static ssize_t take(struct tun *tun, uint64_t now_ns, int *packets)
+static ssize_t take(struct tun *tun, struct batch *batch)
 {
-    size_t header_bytes = tun->device.header ? sizeof(struct virtio_net_hdr) : 0;
-    uint8_t *start = tun->in + FRONT_BYTES - header_bytes; /* so that the packet is aligned */
+    size_t header_bytes = tun_header_bytes(tun);
+    uint8_t *packet = tun->in + (size_t)batch->count * PLACE_BYTES + FRONT_BYTES; /* aligned */
     ssize_t n;
     do
-        n = read(tun->link.fd, start, header_bytes + PACKET_BYTES_MAX);
+        n = read(tun->link.fd, packet - header_bytes, header_bytes + PACKET_BYTES_MAX);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? 0 : gone();
     if (n > 0 && (size_t)n < header_bytes)
         tun->header_wrong++;
-    else if (n > 0 && deliver(tun, header_bytes, (size_t)n - header_bytes, now_ns))
-        (*packets)++;
+    else if (n > 0)
+        batch->packets[batch->count++] = (struct iovec){packet, (size_t)n - header_bytes};
     return n;
 }
 
 static int tun_drain(struct strait_link *link, uint64_t now_ns, size_t budget_bytes)
 {
     struct tun *tun = tun_of(link);
+    struct batch batch;
     int packets = 0;
-    ssize_t n = take(tun, now_ns, &packets);
-    if (packets > 0 && n <= ALONE_BYTES_MAX && tun->alone > 0) {
-        tun->alone--;
-        return packets;
+    batch.count = 0;
+    ssize_t n = take(tun, &batch);
+    if (n <= SHORT_BYTES_MAX && tun->alone > 0) {
+        packets = deliver_all(tun, &batch, now_ns);
+        tun->alone -= packets > 0;
+        if (packets > 0)
+            return packets;
     }
-    for (size_t bytes = (size_t)n; n > 0 && bytes < budget_bytes; bytes += (size_t)n)
-        n = take(tun, now_ns, &packets);
+    for (size_t bytes = (size_t)n; n > 0 && bytes < budget_bytes; bytes += (size_t)n) {
+        if (n > SHORT_BYTES_MAX || batch.count == BATCH_MAX)
+            packets += deliver_all(tun, &batch, now_ns);
+        n = take(tun, &batch);
+    }
+    packets += deliver_all(tun, &batch, now_ns);
     if (packets > 0)
         tun->alone = packets == 1 && n == 0 ? ALONE_ROUNDS : 0;
     return n < 0 && packets == 0 ? -1 : packets; /* else the next call will say so again */

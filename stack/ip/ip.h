@@ -326,6 +326,17 @@ static inline bool loopback_waits(const struct ip *ip)
 
 /* ---- ipv4.c ---- */
 
+/* What is read of a packet that is only looked at ahead of time. */
+struct ip_glance {
+    struct address source, destination;
+    const uint8_t *payload; /* of at least `least_bytes`; borrowed */
+};
+
+/* Reads the first bytes of a packet, which may be anything, without checking it. Returns false if
+ * it does not look like a whole one of that protocol; then nothing is to be expected of it. */
+bool ipv4_glance(const void *packet, size_t length, uint8_t protocol, size_t least_bytes,
+                 struct ip_glance *);
+
 /*
  * A packet of IP version 4 has arrived on an interface: checks it and hands it to its protocol.
  * `packet` and `offload`, which is not NULL, are borrowed for the call.

@@ -277,6 +277,21 @@ void ipv4_input_reassembled(struct ip *ip, struct interface *interface, const vo
     input(ip, interface, packet, length, &ordinary, true);
 }
 
+/* A header with options is so rare that it is not looked behind. */
+bool ipv4_glance(const void *packet, size_t length, uint8_t protocol, size_t least_bytes,
+                 struct ip_glance *glance)
+{
+    const uint8_t *header = packet;
+    if (length < IPV4_HEADER_BYTES + least_bytes || header[0] != (4 << 4 | IPV4_HEADER_BYTES / 4) ||
+        header[IPV4_PROTOCOL_AT] != protocol ||
+        (load_be16(header + IPV4_FRAGMENT_AT) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)))
+        return false;
+    glance->source = address_v4(load_be32(header + IPV4_SOURCE_AT));
+    glance->destination = address_v4(load_be32(header + IPV4_DESTINATION_AT));
+    glance->payload = header + IPV4_HEADER_BYTES;
+    return true;
+}
+
 bool ip_checksum_right(const struct ip_packet *packet)
 {
     if (packet->offload->checksum != STRAIT_CHECKSUM_COMPLETE)

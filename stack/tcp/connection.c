@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define LINE_BYTES 64 /* of a cache */
-
 bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
 {
     tcp->core = core;
@@ -68,23 +66,13 @@ void tcp_finish(struct tcp *tcp)
 
 /* ---- The table of tuples ---- */
 
-/*
- * Among very many connections none of this is in a cache. What an entry may be all of is asked for
- * before it is known which one it is, so that the wait is that for one line.
- */
-static inline void ask_for(const struct entry *e)
-{
-    for (size_t at = LINE_BYTES; at <= offsetof(struct connection, rate); at += LINE_BYTES)
-        __builtin_prefetch((const char *)e + at);
-}
-
 struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
 {
     uint32_t hash = isn_tuple_hash(tcp->core, tuple);
 
     for (struct table_node *n = table_chain(&tcp->entries, hash); n; n = n->next) {
         struct entry *e = container_of(n, struct entry, node);
-        ask_for(e);
+        entry_ask_for(e); /* before it is known whether it is the one: the wait is for one line */
         if (n->hash == hash && memcmp(&e->tuple, tuple, sizeof(*tuple)) == 0)
             return e;
     }

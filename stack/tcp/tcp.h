@@ -65,6 +65,14 @@ void tcp_finish(struct tcp *);
 /* Registered with IP by the stack; `self` is the struct tcp. */
 extern const struct ip_protocol tcp_protocol;
 
+/*
+ * Fetches what segments will need that are expected soon into the caches, all at once: of the
+ * payloads (the ports, TCP_GLANCE_BYTES, are there). It changes nothing else.
+ */
+#define TCP_GLANCE_BYTES 4
+#define TCP_EXPECTED_MAX 16
+void tcp_expect(const struct tcp *, const struct ip_glance *, int count);
+
 /* Runs the timers that are due and sends what may be sent. Returns the next deadline. */
 uint64_t tcp_advance(struct tcp *);
 

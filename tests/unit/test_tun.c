@@ -323,6 +323,145 @@ static void packets_that_come_together_are_soon_drained_together(void **state)
     pair_free(p);
 }
 
+/* ---- Batches --------------------------------------------------------------------------------- */
+
+/* What a link tells of ahead, and what it hands up then, in the order of both. */
+struct heard {
+    int expected[40], received[40]; /* the first bytes of packets; -1 between two hints */
+    int expected_count, received_count;
+    int received_before; /* when the last hint came */
+};
+
+static void hear_expected(struct strait_link *link, const struct iovec *packets, int count)
+{
+    struct heard *heard = link->upper;
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(packets[i].iov_len, 60);
+        heard->expected[heard->expected_count++] = *(const uint8_t *)packets[i].iov_base;
+    }
+    heard->expected[heard->expected_count++] = -1;
+    heard->received_before = heard->received_count;
+}
+
+static void hear_received(struct strait_link *link, const void *packet, size_t length,
+                          const struct strait_offload *offload, uint64_t now_ns)
+{
+    struct heard *heard = link->upper;
+    (void)length, (void)offload, (void)now_ns;
+    heard->received[heard->received_count++] = *(const uint8_t *)packet;
+}
+
+static struct pair *pair_with_ears(struct heard *heard)
+{
+    struct pair *p = pair_new(true);
+    *heard = (struct heard){0};
+    p->link->expect = hear_expected;
+    p->link->receive = hear_received;
+    p->link->upper = heard;
+    return p;
+}
+
+/* The kernel's side gives packets that begin with these numbers. */
+static void give_numbered(struct pair *p, int first, int last, size_t length)
+{
+    struct {
+        struct virtio_net_hdr header;
+        uint8_t packet[2000];
+    } whole = {0};
+    for (int i = first; i <= last; i++) {
+        whole.packet[0] = (uint8_t)i;
+        assert_int_equal(write(p->kernel, &whole, sizeof(whole.header) + length),
+                         (ssize_t)(sizeof(whole.header) + length));
+    }
+}
+
+static void short_packets_that_wait_together_are_told_of_before_the_first_is_handed_up(void **state)
+{
+    (void)state;
+    struct heard heard;
+    struct pair *p = pair_with_ears(&heard);
+    give_numbered(p, 1, 3, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 3);
+    assert_memory_equal(heard.expected, ((int[]){1, 2, 3, -1}), 4 * sizeof(int));
+    assert_int_equal(heard.expected_count, 4);
+    assert_int_equal(heard.received_before, 0);
+    assert_memory_equal(heard.received, ((int[]){1, 2, 3}), 3 * sizeof(int));
+    pair_free(p);
+}
+
+static void sixteen_packets_are_read_ahead_and_no_more(void **state)
+{
+    (void)state;
+    struct heard heard;
+    struct pair *p = pair_with_ears(&heard);
+    give_numbered(p, 1, 18, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 18);
+    assert_int_equal(heard.expected_count, 16 + 1 + 2 + 1);
+    assert_int_equal(heard.expected[16], -1);
+    assert_int_equal(heard.received_before, 16);
+    for (int i = 0; i < 18; i++)
+        assert_int_equal(heard.received[i], i + 1);
+    pair_free(p);
+}
+
+static void a_packet_alone_is_handed_up_without_a_hint(void **state)
+{
+    (void)state;
+    struct heard heard;
+    struct pair *p = pair_with_ears(&heard);
+    give_numbered(p, 1, 1, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 1);
+    assert_int_equal(heard.expected_count, 0);
+    assert_int_equal(heard.received[0], 1);
+    pair_free(p);
+}
+
+static void a_long_packet_is_handed_up_before_another_is_read(void **state)
+{
+    (void)state;
+    struct heard heard;
+    struct pair *p = pair_with_ears(&heard);
+    give_numbered(p, 1, 2, 1500);
+    give_numbered(p, 3, 4, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 4);
+    assert_memory_equal(heard.expected, ((int[]){3, 4, -1}), 3 * sizeof(int));
+    assert_int_equal(heard.received_before, 2);
+    assert_memory_equal(heard.received, ((int[]){1, 2, 3, 4}), 4 * sizeof(int));
+    pair_free(p);
+}
+
+static void the_longest_packet_fits_behind_fifteen_short_ones(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(true);
+    const struct virtio_net_hdr header = {0};
+    uint8_t *longest = calloc(1, 65535);
+    struct iovec parts[] = {{(void *)(uintptr_t)&header, sizeof(header)}, {longest, 65535}};
+    longest[65534] = 77;
+    give_some(p, 15, 60);
+    assert_int_equal(writev(p->kernel, parts, 2), (ssize_t)(sizeof(header) + 65535));
+    assert_int_equal(p->link->drain(p->link, 0, 1 << 20), 16);
+    assert_int_equal(p->seen.length, 65535);
+    assert_int_equal(p->seen.packet[65534], 77);
+    free(longest);
+    pair_free(p);
+}
+
+static void a_lie_in_a_batch_is_counted_and_the_others_are_handed_up(void **state)
+{
+    (void)state;
+    struct heard heard;
+    struct pair *p = pair_with_ears(&heard);
+    give_numbered(p, 1, 1, 60);
+    give(p, &(struct virtio_net_hdr){.flags = NEEDS_CSUM, .csum_start = 100}, 60);
+    assert_int_equal(write(p->kernel, "nine byte", 9), 9);
+    give_numbered(p, 2, 2, 60);
+    assert_int_equal(p->link->drain(p->link, 0, 65536), 2);
+    assert_memory_equal(heard.received, ((int[]){1, 2}), 2 * sizeof(int));
+    assert_int_equal(counter(p->link, "tun_header_wrong"), 2);
+    pair_free(p);
+}
+
 static void a_plain_device_has_no_header(void **state)
 {
     (void)state;
@@ -888,6 +1027,13 @@ int main(void)
         cmocka_unit_test(drain_stops_at_its_budget_and_when_nothing_waits),
         cmocka_unit_test(a_short_packet_after_one_alone_is_handed_up_without_another_read),
         cmocka_unit_test(packets_that_come_together_are_soon_drained_together),
+        cmocka_unit_test(
+            short_packets_that_wait_together_are_told_of_before_the_first_is_handed_up),
+        cmocka_unit_test(sixteen_packets_are_read_ahead_and_no_more),
+        cmocka_unit_test(a_packet_alone_is_handed_up_without_a_hint),
+        cmocka_unit_test(a_long_packet_is_handed_up_before_another_is_read),
+        cmocka_unit_test(the_longest_packet_fits_behind_fifteen_short_ones),
+        cmocka_unit_test(a_lie_in_a_batch_is_counted_and_the_others_are_handed_up),
         cmocka_unit_test(a_plain_device_has_no_header),
         cmocka_unit_test(a_sent_packet_is_its_parts_behind_the_header),
         cmocka_unit_test(a_packet_in_parts_is_sent_whole_whatever_its_length),

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking ahead. Among very many connections the one that a segment is for is in no cache, and the
+ * waits for memory take longer than all else that is done for it: for the chain of the table, for
+ * the entry that the chain leads to, for the socket that the entry leads to. Where several segments
+ * are known, each of these waits is one for all of them: every step is taken for each of them
+ * before the next step is for any.
+ *
+ * Nothing is changed, and nothing rests on what is found here: a segment whose entry comes, goes or
+ * moves before it is taken in costs its wait again.
+ */
+#include "base/bytes.h"
+#include "tcp/connection.h"
+
+/* So many entries stay in a near cache by themselves: there looking ahead costs more than it saves.
+ */
+#define FEW_ENTRIES 4096
+
+#define CHAIN_STEPS 3 /* the chain is hardly ever longer */
+
+struct expected {
+    uint32_t hash;
+    const struct table_node *node; /* of the chain; NULL: it has ended */
+    const struct entry *entry;     /* NULL: not found yet */
+};
+
+static uint32_t hash_of(const struct tcp *tcp, const struct ip_glance *glance)
+{
+    struct tuple tuple = {
+        .local = glance->destination,
+        .remote = glance->source,
+        .local_port = load_be16(glance->payload + 2),
+        .remote_port = load_be16(glance->payload),
+    };
+    return isn_tuple_hash(tcp->core, &tuple);
+}
+
+static void find_chains(const struct tcp *tcp, const struct ip_glance *glances,
+                        struct expected *all, int count)
+{
+    const struct table *t = &tcp->entries;
+    for (int i = 0; i < count; i++) {
+        all[i] = (struct expected){.hash = hash_of(tcp, &glances[i])};
+        __builtin_prefetch(&t->chains[table_index(t, all[i].hash)]);
+    }
+    for (int i = 0; i < count; i++) {
+        all[i].node = table_chain(t, all[i].hash);
+        __builtin_prefetch(all[i].node);
+    }
+}
+
+/* Takes one step along the chains: asks for the entries that are there, else for the next node. */
+static void find_entries(struct expected *all, int count)
+{
+    for (struct expected *e = all; e < all + count; e++) {
+        if (!e->node || e->entry)
+            continue;
+        if (e->node->hash == e->hash) {
+            e->entry = container_of(e->node, const struct entry, node);
+            entry_ask_for(e->entry);
+        } else {
+            e->node = e->node->next;
+            __builtin_prefetch(e->node);
+        }
+    }
+}
+
+static void find_owners(const struct expected *all, int count)
+{
+    for (const struct expected *e = all; e < all + count; e++) {
+        if (e->entry && e->entry->kind == ENTRY_CONNECTION)
+            __builtin_prefetch(container_of(e->entry, const struct connection, entry)->owner);
+    }
+}
+
+void tcp_expect(const struct tcp *tcp, const struct ip_glance *glances, int count)
+{
+    struct expected all[TCP_EXPECTED_MAX];
+
+    CHECK(count <= TCP_EXPECTED_MAX);
+    if (tcp->entries.count <= FEW_ENTRIES)
+        return;
+    find_chains(tcp, glances, all, count);
+    for (int step = 0; step < CHAIN_STEPS; step++)
+        find_entries(all, count);
+    find_owners(all, count);
+}
