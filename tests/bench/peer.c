@@ -66,13 +66,17 @@ static void write_options(uint8_t *option)
     store_be32(option + 8, 1u << 24 | 1u << 16 | 4u << 8 | 2u); /* SACK permitted */
 }
 
-void peer_send(struct peer *peer, size_t number, uint8_t flags, uint32_t length)
+/* Writes a segment and its payload of zeros, over zeros. Returns the length of the packet. */
+static size_t make_packet(struct peer *peer, size_t number, uint8_t flags, uint32_t length,
+                          uint8_t *packet)
 {
-    static const struct strait_offload verified = {.checksum = STRAIT_CHECKSUM_VALID};
     struct peer_connection *c = &peer->connections[number];
-    uint8_t packet[HEADER_BYTES + PEER_MSS] = {[0] = 0x45, [6] = 0x40, [8] = 64, [9] = IPPROTO_TCP};
     uint8_t *tcp = packet + 20;
     uint32_t header_bytes = flags & PEER_SYN ? SYN_BYTES : HEADER_BYTES;
+    packet[0] = 0x45;
+    packet[6] = 0x40;
+    packet[8] = 64;
+    packet[9] = IPPROTO_TCP;
     store_be16(packet + 2, (uint16_t)(header_bytes + length));
     store_be32(packet + 12, PEER_FIRST + (uint32_t)(number / PORTS));
     store_be32(packet + 16, SUBJECT_NUMBER);
@@ -87,7 +91,35 @@ void peer_send(struct peer *peer, size_t number, uint8_t flags, uint32_t length)
     if (flags & PEER_SYN)
         write_options(tcp + 20);
     c->seq += length + ((flags & (PEER_FIN | PEER_SYN)) ? 1 : 0);
-    strait_input(peer->stack, &peer->link, packet, header_bytes + length, &verified, peer->now_ns);
+    return header_bytes + length;
+}
+
+static void give(struct peer *peer, const void *packet, size_t length)
+{
+    static const struct strait_offload verified = {.checksum = STRAIT_CHECKSUM_VALID};
+    strait_input(peer->stack, &peer->link, packet, length, &verified, peer->now_ns);
+}
+
+void peer_send(struct peer *peer, size_t number, uint8_t flags, uint32_t length)
+{
+    uint8_t packet[HEADER_BYTES + PEER_MSS] = {0};
+    give(peer, packet, make_packet(peer, number, flags, length, packet));
+}
+
+void peer_send_each(struct peer *peer, const uint32_t *numbers, size_t count, uint8_t flags,
+                    uint32_t length)
+{
+    uint8_t packets[PEER_BATCH_MAX][PEER_SHORT_BYTES];
+    struct iovec batch[PEER_BATCH_MAX];
+    for (size_t i = 0; i < count; i++) {
+        memset(packets[i], 0, sizeof(packets[i]));
+        batch[i].iov_base = packets[i];
+        batch[i].iov_len = make_packet(peer, numbers[i], flags, length, packets[i]);
+    }
+    if (count > 1)
+        peer->link.expect(&peer->link, batch, (int)count);
+    for (size_t i = 0; i < count; i++)
+        give(peer, packets[i], batch[i].iov_len);
 }
 
 void peer_turn(struct peer *peer, uint64_t later_ns)

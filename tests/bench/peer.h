@@ -41,6 +41,13 @@ void peer_free(struct peer *);
 /* Gives the stack a segment of the connection of that number: flags, and so many bytes of text. */
 void peer_send(struct peer *, size_t number, uint8_t flags, uint32_t length);
 
+/* Gives it one each of several connections, which a link would have read at once: so it tells of
+ * them all before the first. Flags, and so few bytes of text that each is a short packet. */
+#define PEER_BATCH_MAX   16
+#define PEER_SHORT_BYTES 64
+void peer_send_each(struct peer *, const uint32_t *numbers, size_t count, uint8_t flags,
+                    uint32_t length);
+
 /* Lets the host do what there is to do, after so much time. */
 void peer_turn(struct peer *, uint64_t later_ns);
 
