@@ -526,9 +526,9 @@ static const struct service service = {
     .release = release,
 };
 
-struct server *http_start(struct strait *stack, struct strait_env *env,
-                          const struct http_config *config)
+struct server *http_start_at(const struct stream_host *host, const struct http_config *config)
 {
+    const struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(config->port)};
     struct http *http = calloc(1, sizeof(*http));
     if (!http)
         return NULL;
@@ -538,16 +538,23 @@ struct server *http_start(struct strait *stack, struct strait_env *env,
         http->gates[http->gate_count] = *config->gates[http->gate_count];
         http->gate_count++;
     }
-    http->env = env;
+    http->env = host->env;
     http->date_time = -1;
     TAILQ_INIT(&http->waiting);
     TAILQ_INIT(&http->receiving);
-    http->site = config->root ? site_open(env, config->root) : NULL;
+    http->site = config->root ? site_open(host->env, config->root) : NULL;
     if (config->root && !http->site) {
         int error = errno;
         free(http);
         errno = error;
         return NULL;
     }
-    return server_start(stack, env, &service, config->port, http);
+    return server_start_at(host, &service, &any, http);
+}
+
+struct server *http_start(struct strait *stack, struct strait_env *env,
+                          const struct http_config *config)
+{
+    const struct stream_host host = stream_host_strait(stack, env);
+    return http_start_at(&host, config);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An HTTP/1.1 server: GET and HEAD of the files below a directory (RFC 9110, RFC 9112), with gates
- * beside them (http/gate.h),
- * conditions and ranges, lists of directories without an index, persistent connections, and
- * pipelined requests answered in order.
+ * beside them (http/gate.h), conditions and ranges, lists of directories without an index,
+ * persistent connections, and pipelined requests answered in order.
  *
  * At most 1024 connections: beyond that the one that has waited longest for a request is closed for
  * a new one, else the one that has been sending its request longest; if all are being answered the
@@ -38,5 +37,8 @@ struct http_config {
  * Returns NULL with errno: what file_open says of the root, or see server_start.
  */
 struct server *http_start(struct strait *, struct strait_env *, const struct http_config *);
+
+/* The same on streams of any kind; to one that sends files bytes can be lent (stream_lend). */
+struct server *http_start_at(const struct stream_host *, const struct http_config *);
 
 #endif
