@@ -108,11 +108,12 @@ POSIX := $(call programs,$(POSIX_SRC))
 BENCH := $(call programs,$(BENCH_SRC))
 UPLINK := $(call programs,$(UPLINK_SRC))
 LWIP := $(OUT)/tests/bench/lwip
-KV_WIRE_SRC := $(patsubst %,apps/kv/%.c,cluster messages placement wire)
+FUZZED_KV := $(patsubst %,apps/kv/%.c,cluster coordinator document download http inspect locks \
+	machine messages placement records service wire worker)
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c) \
 	apps/offer.c apps/primes/primes.c apps/primes/stubs.c \
 	$(filter-out apps/rpc/command.c apps/rpc/message_command.c apps/rpc/once.c,\
-	$(wildcard apps/rpc/*.c)) $(KV_WIRE_SRC)) $(PROTO_OBJ)
+	$(wildcard apps/rpc/*.c)) $(FUZZED_KV)) $(PROTO_OBJ)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
@@ -240,11 +241,12 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(STRAIT_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(PROGRAM_LIBS)
 
-# In these a node of the store is stood in for (tests/unit/standin.h).
+# In these a node of the store is stood in for (tests/unit/standin.h, tests/fuzz/fuzz_kv_http.c).
 STANDIN := kv_node_txn kv_node_read kv_node_cancel kv_node_cluster kv_node_limit kv_node_status \
 	kv_node_visit_txns kv_node_journal kv_node_visit_counters kv_journal_visit kv_journal_backup
-$(call programs,$(wildcard tests/unit/test_kv_http.c tests/unit/test_kv_service.c \
-	tests/unit/test_kv_client.c tests/unit/test_kv_bench.c)): STRAIT_LDFLAGS += $(STANDIN:%=-Wl,--wrap=%)
+$(FUZZERS) $(CORPUS) $(call programs,$(wildcard tests/unit/test_kv_http.c \
+	tests/unit/test_kv_service.c tests/unit/test_kv_client.c tests/unit/test_kv_bench.c)): \
+	STRAIT_LDFLAGS += $(STANDIN:%=-Wl,--wrap=%)
 
 # A program of its own, since lwIP and Strait have names in common.
 $(LWIP): tests/bench/lwip.c Makefile

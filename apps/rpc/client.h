@@ -136,8 +136,8 @@ struct rpc_call *rpc_message_start(struct rpc_channel *, const struct rpc_proced
 
 /*
  * A call that is answered by any number of messages. Returns whether the next one may be told, or
- * else nothing is told until rpc_call_more, and the server is held up meanwhile. The call may be
- * cancelled in it, and the channel freed.
+ * else none is told until rpc_call_more, and the server is held up meanwhile; the end is told if no
+ * message stands before it. The call may be cancelled in it, and the channel freed.
  */
 typedef bool rpc_message_told(void *context, const uint8_t *bytes, size_t length);
 

@@ -21,8 +21,10 @@ int fuzz_aware(const uint8_t *bytes, size_t length);
 int fuzz_http(const uint8_t *bytes, size_t length);
 int fuzz_rpc(const uint8_t *bytes, size_t length);
 int fuzz_grpc(const uint8_t *bytes, size_t length);
+int fuzz_grpc_client(const uint8_t *bytes, size_t length);
 int fuzz_message(const uint8_t *bytes, size_t length);
 int fuzz_kv_message(const uint8_t *bytes, size_t length);
+int fuzz_kv_http(const uint8_t *bytes, size_t length);
 
 /*
  * What fuzz_states does, and which states its sockets were in: a set of bits 1 << number, with

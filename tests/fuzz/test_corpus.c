@@ -96,11 +96,16 @@ static void requests_to_the_rpc_server(void **state)
     run_all("rpc", fuzz_rpc);
 }
 
-/* The fuzzer begins with a way into each state: an input that is named after it. */
 static void bytes_as_a_client_of_grpc(void **state)
 {
     (void)state;
     run_all("grpc", fuzz_grpc);
+}
+
+static void bytes_as_a_server_of_grpc(void **state)
+{
+    (void)state;
+    run_all("grpc_client", fuzz_grpc_client);
 }
 
 static void bytes_as_messages(void **state)
@@ -115,6 +120,13 @@ static void bytes_as_messages_of_the_store(void **state)
     run_all("kv_message", fuzz_kv_message);
 }
 
+static void requests_to_the_store_by_http(void **state)
+{
+    (void)state;
+    run_all("kv_http", fuzz_kv_http);
+}
+
+/* The fuzzer begins with a way into each state: an input that is named after it. */
 static void the_corpus_has_a_way_into_every_state(void **state)
 {
     static const struct {
@@ -152,8 +164,10 @@ int main(void)
         cmocka_unit_test(requests_to_the_rpc_server),
         cmocka_unit_test(the_corpus_has_a_way_into_every_state),
         cmocka_unit_test(bytes_as_a_client_of_grpc),
+        cmocka_unit_test(bytes_as_a_server_of_grpc),
         cmocka_unit_test(bytes_as_messages),
         cmocka_unit_test(bytes_as_messages_of_the_store),
+        cmocka_unit_test(requests_to_the_store_by_http),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Any bytes as what a client says to the key-value store by HTTP: through the server and its gates,
+ * and the JSON of transactions, up to a node, which is stood in for here.
+ *
+ * The input is a byte that says how the rest arrives (line.h), one that says how what is asked
+ * ends, and the rest: the body of one POST /txn or, with LINE_BARE, whole requests.
+ *
+ * Promised: a transaction that reaches the node is one that it may be asked for; what is answered
+ * to one is JSON, whatever becomes of it; when the client has ended nothing is left: no session, no
+ * request, no memory, no timer.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "http/http.h"
+#include "kv/http.h"
+#include "line.h"
+#include "rpc/rpc.h"
+#include "targets.h"
+
+#define HEAD_BYTES 128
+#define PIECES     8
+
+/* Of the second byte, with a reason in the lower bits. */
+#define SILENT      0x80 /* nothing ends, until the client does */
+#define END_SHIFT   4    /* an enum kv_end */
+#define REASON_MASK 0x0f
+#define REASONS     (KV_REASON_RESTARTED + 1) /* beyond them: the node takes nothing */
+
+struct kv_ask {
+    struct strait_timer timer;
+    struct kv_node *of;
+    struct kv_request *request; /* or NULL: it is a read */
+    struct kv_blob *key;        /* of the first operation */
+    kv_told *told;
+    void *context;
+};
+
+struct kv_node {
+    struct line line;
+    struct kv_cluster cluster;
+    uint8_t manner;
+    size_t asks;
+};
+
+/* ---- The node ---- */
+
+static void free_ask(struct kv_ask *ask)
+{
+    ask->of->asks--;
+    kv_request_release(ask->request);
+    kv_blob_release(ask->key);
+    free(ask);
+}
+
+static struct kv_outcome outcome_of(const struct kv_ask *ask)
+{
+    const struct kv_node *node = ask->of;
+    struct kv_outcome o = {
+        .end = (enum kv_end)(node->manner >> END_SHIFT & 3),
+        .txid = {1, 2, 3},
+        .refusal = {.reason = (enum kv_reason)(node->manner & REASON_MASK), .holder = {1, 4, 5}},
+        .key = ask->key,
+        .node = 2,
+        .count = ask->request ? ask->request->count : 1,
+    };
+    if (o.end == KV_COMMITTED_NOW && o.refusal.reason != KV_REASON_ALREADY)
+        o.refusal = (struct kv_refusal){0};
+    return o;
+}
+
+/* What was to be written is what is read. */
+static void ask_ends(void *owner, struct strait_timer *timer)
+{
+    struct kv_ask *ask = (struct kv_ask *)(void *)timer;
+    struct kv_outcome o = outcome_of(ask);
+    struct kv_result results[KV_OPERATIONS_MAX];
+    (void)owner;
+    for (uint32_t i = 0; i < o.count; i++) {
+        results[i] = (struct kv_result){true, i, ask->key};
+        o.results[i] = i % PIECES == PIECES - 1 ? NULL : &results[i];
+    }
+    ask->told(ask->context, &o);
+    free_ask(ask);
+}
+
+static struct kv_ask *begin(struct kv_node *node, struct kv_request *request, struct kv_blob *key,
+                            uint64_t deadline_ns, kv_told *told, void *context)
+{
+    static const int errors[] = {EMSGSIZE, EAGAIN, ESHUTDOWN, ENOMEM};
+    struct strait_env *env = &node->line.env;
+    unsigned reason = node->manner & REASON_MASK;
+    CHECK(deadline_ns > env->now(env) && key->length > 0);
+    if (reason >= REASONS) {
+        errno = errors[reason - REASONS];
+        return NULL;
+    }
+    struct kv_ask *ask = calloc(1, sizeof(*ask));
+    CHECK(ask);
+    *ask = (struct kv_ask){.timer.expired = ask_ends,
+                           .of = node,
+                           .request = kv_request_hold(request),
+                           .key = kv_blob_hold(key),
+                           .told = told,
+                           .context = context};
+    node->asks++;
+    if (!(node->manner & SILENT))
+        env->timer_start(env, &ask->timer, env->now(env) + RPC_MS);
+    return ask;
+}
+
+struct kv_ask *__wrap_kv_node_txn(struct kv_node *, struct kv_request *, uint64_t, kv_told *,
+                                  void *);
+struct kv_ask *__wrap_kv_node_txn(struct kv_node *node, struct kv_request *request,
+                                  uint64_t deadline_ns, kv_told *told, void *context)
+{
+    CHECK(request->count > 0 && request->count <= KV_OPERATIONS_MAX);
+    for (uint32_t i = 0; i < request->count; i++)
+        request->operations[i].replicas = kv_node_bit(1);
+    request->participants = kv_node_bit(1);
+    if (kv_request_valid(request))
+        return begin(node, request, request->operations[0].key, deadline_ns, told, context);
+    errno = EINVAL;
+    return NULL;
+}
+
+struct kv_ask *__wrap_kv_node_read(struct kv_node *, struct kv_blob *, bool, uint64_t, kv_told *,
+                                   void *);
+struct kv_ask *__wrap_kv_node_read(struct kv_node *node, struct kv_blob *key, bool stale,
+                                   uint64_t deadline_ns, kv_told *told, void *context)
+{
+    (void)stale;
+    return begin(node, NULL, key, deadline_ns, told, context);
+}
+
+void __wrap_kv_node_cancel(struct kv_ask *);
+void __wrap_kv_node_cancel(struct kv_ask *ask)
+{
+    struct strait_env *env = &ask->of->line.env;
+    env->timer_stop(env, &ask->timer);
+    free_ask(ask);
+}
+
+const struct kv_cluster *__wrap_kv_node_cluster(const struct kv_node *);
+const struct kv_cluster *__wrap_kv_node_cluster(const struct kv_node *node)
+{
+    return &node->cluster;
+}
+
+const char *__wrap_kv_node_limit(const struct kv_cluster *, const struct kv_request *);
+const char *__wrap_kv_node_limit(const struct kv_cluster *cluster, const struct kv_request *request)
+{
+    CHECK(cluster && request->count > 0);
+    return "value_bytes";
+}
+
+/* ---- What it shows, which no input reaches ---- */
+
+void __wrap_kv_node_status(struct kv_node *, struct kv_status *);
+void __wrap_kv_node_status(struct kv_node *node, struct kv_status *status)
+{
+    (void)node;
+    *status = (struct kv_status){.id = 1};
+}
+
+void __wrap_kv_node_visit_txns(struct kv_node *, bool, void (*)(void *, const struct kv_txn_view *),
+                               void *);
+void __wrap_kv_node_visit_txns(struct kv_node *node, bool in_doubt_only,
+                               void (*visit)(void *, const struct kv_txn_view *), void *context)
+{
+    (void)node, (void)in_doubt_only;
+    visit(context, &(struct kv_txn_view){.txid = {1, 4, 7}});
+}
+
+struct kv_journal *__wrap_kv_node_journal(struct kv_node *);
+struct kv_journal *__wrap_kv_node_journal(struct kv_node *node)
+{
+    (void)node;
+    return NULL;
+}
+
+void __wrap_kv_journal_visit(struct kv_journal *, struct kv_txid,
+                             void (*)(void *, const struct kv_journal_entry *), void *);
+void __wrap_kv_journal_visit(struct kv_journal *journal, struct kv_txid txid,
+                             void (*visit)(void *, const struct kv_journal_entry *), void *context)
+{
+    (void)journal, (void)txid;
+    visit(context, &(struct kv_journal_entry){.kind = KV_COORDINATOR_PREPARE, .participants = 3});
+}
+
+int __wrap_kv_journal_backup(struct kv_journal *, const char *, void (*)(void *, const char *),
+                             void *);
+int __wrap_kv_journal_backup(struct kv_journal *journal, const char *path,
+                             void (*done)(void *context, const char *error), void *context)
+{
+    (void)journal, (void)path, (void)done, (void)context;
+    errno = EIO;
+    return -1;
+}
+
+void __wrap_kv_node_visit_counters(struct kv_node *, void (*)(void *, const char *, uint64_t),
+                                   void *);
+void __wrap_kv_node_visit_counters(struct kv_node *node,
+                                   void (*visit)(void *context, const char *name, uint64_t value),
+                                   void *context)
+{
+    (void)node;
+    visit(context, "kv_commits", 5);
+}
+
+/* ---- */
+
+/* The answer to the one transaction. */
+static void check_answer(const struct line *l)
+{
+    static const char start[] = "HTTP/1.1 ";
+    const char *output = (const char *)l->output;
+    if (l->output_bytes == 0)
+        return;
+    CHECK(l->output_bytes > sizeof(start) && memcmp(output, start, sizeof(start) - 1) == 0);
+    const char *body = strstr(output, "\r\n\r\n");
+    CHECK(body);
+    body += 4;
+    json_t *json = json_loadb(body, l->output_bytes - (size_t)(body - output),
+                              JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    CHECK(json_is_object(json));
+    int status = atoi(output + sizeof(start) - 1);
+    CHECK((status == 200) == json_is_true(json_object_get(json, "committed")));
+    json_decref(json);
+}
+
+static void run(struct kv_node *node, const uint8_t *bytes, size_t length)
+{
+    char head[HEAD_BYTES];
+    struct http_config config = {.port = 80};
+    int head_bytes = snprintf(head, sizeof(head),
+                              "POST /txn HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                              "Content-Length: %zu\r\n\r\n",
+                              length - 2);
+    line_open(&node->line, head, (size_t)head_bytes, bytes + 2, length - 2, bytes[0]);
+    node->manner = bytes[1];
+    struct kv_http *gates = kv_http_new(node, &node->line.env, "/dev/null");
+    CHECK(gates);
+    for (size_t i = 0; i < KV_HTTP_GATES; i++)
+        config.gates[i] = kv_http_gate(gates, i);
+    struct server *server = http_start_at(&node->line.host, &config);
+    CHECK(server);
+    line_drive(&node->line);
+    CHECK(line_at_rest(&node->line) && server_sessions(server) == 0 && node->asks == 0);
+    if (!(bytes[0] & LINE_BARE))
+        check_answer(&node->line);
+    server_free(server);
+    kv_http_free(gates);
+    line_close(&node->line);
+}
+
+int fuzz_kv_http(const uint8_t *bytes, size_t length)
+{
+    static const char cluster[] = "cluster shop\nreplication 1\nnode 1 10.0.0.2\n";
+    char error[KV_CLUSTER_ERROR_BYTES];
+    struct kv_node *node = calloc(1, sizeof(*node));
+    CHECK(node && kv_cluster_parse(cluster, strlen(cluster), &node->cluster, error));
+    if (length >= 2)
+        run(node, bytes, length);
+    free(node);
+    return 0;
+}
