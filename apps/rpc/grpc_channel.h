@@ -55,6 +55,8 @@ struct connection {
     struct attempts attempts;
     size_t unary; /* of these, those that are answered by one message, and so should be soon */
     struct strait_timer flush, alive;
+    short events; /* what the stream is watched for */
+    bool waking;  /* `flush` runs */
     bool connected, leaving;
     uint64_t alive_ns; /* when `alive` is due; 0: nothing is awaited */
     bool asked;        /* a ping of ours is not answered yet */

@@ -133,22 +133,30 @@ static void break_connection(struct connection *c)
 void grpc_connection_wake(struct connection *c)
 {
     struct strait_env *env = env_of(c->transport);
+    if (c->waking)
+        return;
+    c->waking = true;
     env->timer_start(env, &c->flush, STRAIT_AT_ONCE);
 }
 
 static void watch(struct connection *c, short events)
 {
+    if (c->events == events)
+        return;
+    c->events = events;
     stream_watch(&c->stream, events, ready, c);
 }
 
-/* Sends what there is to send. The connection may be gone when this returns. */
+/* Sends what there is to send. The connection may be gone when this returns: also when its server
+ * lets requests wait, given up meanwhile, without end. */
 static void flush(struct connection *c)
 {
     if (!c->connected)
         return;
     enum h2_progress progress = h2_flush(&c->h2, &c->stream, c->transport->scratch);
     bool over = c->leaving && TAILQ_EMPTY(&c->attempts) && progress == H2_SENT;
-    if (progress == H2_FAILED || over || nghttp2_session_want_read(c->h2.session) == 0)
+    bool stuck = nghttp2_session_get_outbound_queue_size(c->h2.session) > H2_QUEUE_MAX;
+    if (progress == H2_FAILED || over || stuck || nghttp2_session_want_read(c->h2.session) == 0)
         break_connection(c);
     else
         watch(c, progress == H2_PENDING ? POLLIN | POLLOUT : POLLIN);
@@ -160,6 +168,7 @@ static void flush_due(void *owner, struct strait_timer *timer)
     struct connection *c =
         (struct connection *)(void *)((char *)timer - offsetof(struct connection, flush));
     struct transport *t = c->transport;
+    c->waking = false;
     enter(t);
     flush(c);
     leave(t);

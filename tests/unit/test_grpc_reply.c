@@ -16,6 +16,7 @@
 #include "offer.h"
 #include "primes/stubs.h"
 #include "rpc/client.h"
+#include "rpc/h2.h"
 #include "rpc/health.h"
 #include "talker.h"
 
@@ -84,6 +85,12 @@ static bool message_told(void *context, const uint8_t *bytes, size_t length)
     assert_memory_equal(bytes, "\x08\1", 2);
     i->messages++;
     return true;
+}
+
+static void waited_in_vain(void *context, struct rpc_reply reply, const uint8_t *result)
+{
+    (void)context, (void)result;
+    assert_int_equal(reply.outcome, RPC_NOT_EXECUTED);
 }
 
 /* Lets the client ask, and answers. */
@@ -236,6 +243,30 @@ static void messages_of_a_stream_are_told_until_one_is_wrong(void **state)
     EXPECT(answers, ask_for_messages);
 }
 
+/* The settings of a server that takes no streams (RFC 9113 6.5.2) but those that have begun. */
+static void calls_that_a_server_never_takes_do_not_pile_up(void **state)
+{
+    enum { AT_ONCE = 1000 };
+    static struct rpc_call *calls[AT_ONCE];
+    (void)state;
+    struct impostor *i = impostor_new();
+    ask_for_prime(i);
+    answer(i, "\0\0\6\4\0\0\0\0\0\0\3\0\0\0\0", 15);
+    for (int given_up = 0; given_up <= H2_QUEUE_MAX && i->times == 0; given_up += AT_ONCE) {
+        for (int n = 0; n < AT_ONCE; n++)
+            calls[n] = rpc_call_start(i->channel, &primes_procedures[PRIMES_ITH_PRIME],
+                                      (const uint8_t *)"\0\0\0\5", 0, waited_in_vain, NULL);
+        pair_run(i->pair, PAIR_MS);
+        for (int n = 0; n < AT_ONCE && i->times == 0; n++)
+            assert_int_equal(rpc_call_cancel(calls[n]), RPC_NOT_EXECUTED);
+        pair_run(i->pair, PAIR_MS);
+    }
+    assert_int_equal(i->times, 1);
+    assert_int_equal(i->reply.outcome, RPC_UNKNOWN);
+    assert_int_equal(i->reply.code, RPC_UNAVAILABLE);
+    impostor_free(i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +275,7 @@ int main(void)
         cmocka_unit_test(what_is_not_one_message_is_no_result),
         cmocka_unit_test(a_server_that_leaves_or_resets_says_what_has_run),
         cmocka_unit_test(messages_of_a_stream_are_told_until_one_is_wrong),
+        cmocka_unit_test(calls_that_a_server_never_takes_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
