@@ -164,6 +164,23 @@ static void the_command_calls_lists_and_asks_for_health(void **state)
     program_stop(p, SIGTERM);
 }
 
+/* One connection for all. */
+static void the_bench_tells_its_speed(void **state)
+{
+    struct program *p = *state;
+    program_start(p, NULL);
+    expect(0, "2000 results\n",
+           "timeout 50 \"$STRAIT\" rpc bench " STRAIT_ADDRESS
+           " strait.Primes/IthPrime '{\"i\":5}' -n 2000 -c 100 | "
+           "sed -n 's/^[0-9]* calls\\/s; half of them took up to .*/2000 results/p'");
+    expect(
+        1,
+        "0 calls/s; half of them took up to 0.000 ms, 99% up to 0.000 ms, the slowest 0.000 ms\n",
+        "timeout 50 \"$STRAIT\" rpc bench " STRAIT_ADDRESS
+        " strait.Primes/IthPrime '{\"i\":203280221}' -n 10 2>/dev/null");
+    program_stop(p, SIGTERM);
+}
+
 #define SERVER "127.0.0.1:7703"
 
 /* Of the kernel's sockets, and of a Strait host. */
@@ -196,6 +213,7 @@ int main(void)
         GRPC_TEST(a_browser_fetches_json),
         GRPC_TEST(the_example_of_the_readme_greets),
         GRPC_TEST(the_command_calls_lists_and_asks_for_health),
+        GRPC_TEST(the_bench_tells_its_speed),
         GRPC_TEST(a_server_of_grpcio_is_called),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
