@@ -322,6 +322,24 @@ static void a_silent_stream_asks_for_its_server_after_five_minutes(void **state)
     end(b, r.channel);
 }
 
+/* Nothing has been heard yet that the five minutes could be counted from. */
+static void a_stream_that_begins_on_a_dead_connection_finds_out(void **state)
+{
+    (void)state;
+    struct bureau *b = bureau_new(false, NULL);
+    struct reader r = {.channel = open_channel(b), .pause_at = UNLIMITED};
+    start(&r, &health_messages.procedures[HEALTH_CHECK], 0);
+    expect_end(b, &r, RPC_RESULT, RPC_OK);
+    pair_filter(b->pair, nothing_passes, NULL);
+    start(&r, &health_messages.procedures[HEALTH_WATCH], 0);
+    pair_run(b->pair, 309 * PAIR_S);
+    assert_int_equal(rpc_channel_counters(r.channel)->attempts, 2);
+    pair_run(b->pair, 13 * PAIR_S);
+    assert_int_equal(rpc_channel_counters(r.channel)->attempts, 3);
+    pair_filter(b->pair, NULL, NULL);
+    end(b, r.channel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_has_told_a_message_is_not_begun_again),
         cmocka_unit_test(who_watches_health_is_told_of_changes_and_of_the_servers_end),
         cmocka_unit_test(a_silent_stream_asks_for_its_server_after_five_minutes),
+        cmocka_unit_test(a_stream_that_begins_on_a_dead_connection_finds_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
