@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/prng.h"
+#include "kv/service.h"
+#include "rpc/grpc.h"
 
 #define S  UINT64_C(1000000000)
 #define MS UINT64_C(1000000)
@@ -20,9 +23,34 @@ static void stopped(void *context, const char *why)
     snprintf(n->stopped, sizeof(n->stopped), "%s", why);
 }
 
+static void serve(struct cluster_node *n, const struct stream_host *host)
+{
+    static const struct rpc_messages *const list[] = {&kv_messages, NULL};
+    n->rpc = rpc_new(host->env);
+    CHECK(n->rpc && kv_serve(n->rpc, n->node) == 0);
+    n->server = grpc_start(
+        host, n->rpc,
+        &(struct grpc_config){.address = {.sin_family = AF_INET,
+                                          .sin_port = htons(KV_PORT),
+                                          .sin_addr = n->cluster->file.addresses[n->id - 1]},
+                              .messages = list,
+                              .message_max = kv_message_max(&n->cluster->file)});
+    CHECK(n->server);
+}
+
+/* A time of day that is another one each second, from long ago to the far future. */
+static int64_t wild_clock(struct strait_env *env)
+{
+    struct prng prng;
+    prng_seed(&prng, env->now(env) / S);
+    return (int64_t)prng_next(&prng);
+}
+
 static void start(void *app, struct strait *stack, struct strait_env *env)
 {
     struct cluster_node *n = app;
+    if (n->wild_clock)
+        env->wall_clock = wild_clock;
     struct kv_node_config config = {
         .host = stream_host_strait(stack, env),
         .cluster = &n->cluster->file,
@@ -34,31 +62,60 @@ static void start(void *app, struct strait *stack, struct strait_env *env)
     env->random(env, &config.random, sizeof(config.random));
     n->stopped[0] = n->error[0] = '\0';
     n->node = kv_node_start(&config, n->error);
+    if (!n->node)
+        return;
+    n->error[0] = '\0';
+    serve(n, &config.host);
 }
 
 static void crash(void *app)
 {
     struct cluster_node *n = app;
+    server_free(n->server);
+    rpc_crash(n->rpc);
     kv_node_free(n->node);
+    n->server = NULL;
+    n->rpc = NULL;
     n->node = NULL;
 }
 
 /* ---- The world ---- */
 
+/* 10.`second`.`third`.`fourth` */
+static struct in_addr address(uint32_t second, uint32_t third, uint32_t fourth)
+{
+    return (struct in_addr){htonl(10u << 24 | second << 16 | third << 8 | fourth)};
+}
+
+static struct world_link *join(struct cluster *c, struct world_host *host, uint32_t second,
+                               uint32_t third)
+{
+    const struct impair_config lan[2] = {{.delay_ns = MS / 5}, {.delay_ns = MS / 5}};
+    const struct world_end ends[2] = {{host, address(second, third, 2)},
+                                      {c->router, address(second, third, 1)}};
+    struct world_link *link = world_add_link(c->world, ends, 24, 1500, 0, lan);
+    CHECK(link);
+    return link;
+}
+
 static void add_node(struct cluster *c, uint32_t id)
 {
     struct cluster_node *n = &c->nodes[id - 1];
-    const struct impair_config lan[2] = {{.delay_ns = MS / 5}, {.delay_ns = MS / 5}};
-    char name[2] = {(char)('0' + id), '\0'}, gate[16];
+    char name[2] = {(char)('0' + id), '\0'};
 
     *n = (struct cluster_node){.cluster = c, .id = id};
     n->host = world_add_host(c->world, name, NULL, &(struct world_app){start, crash, n});
     CHECK(n->host);
-    snprintf(gate, sizeof(gate), "10.8.%u.1", (unsigned)id);
-    const struct world_end ends[2] = {{n->host, c->file.addresses[id - 1]},
-                                      {c->router, {inet_addr(gate)}}};
-    n->link = world_add_link(c->world, ends, 24, 1500, 0, lan);
-    CHECK(n->link);
+    n->link = join(c, n->host, 8, id);
+}
+
+struct world_host *cluster_add_host(struct cluster *c, uint32_t n, const char *name,
+                                    const struct world_app *app, struct world_link **link)
+{
+    struct world_host *host = world_add_host(c->world, name, NULL, app);
+    CHECK(host);
+    *link = join(c, host, 9, n);
+    return host;
 }
 
 struct cluster *cluster_new(uint64_t seed, uint32_t count, const char *words)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A cluster of the key-value store in a world: each node is a host on a link of its own to a
- * router, as nodes behind TUNs are. A test asks a node and runs the world until it has answered.
+ * router, as nodes behind TUNs are, and serves clients by gRPC. A test asks a node and runs the
+ * world until it has answered; or it adds hosts whose clients ask.
  */
 #ifndef TESTS_SIM_CLUSTER_H
 #define TESTS_SIM_CLUSTER_H
 
 #include "kv/node.h"
+#include "rpc/dispatch.h"
+#include "server.h"
 #include "sim/world.h"
 
 #define CLUSTER_NODES_MAX  8
@@ -19,7 +22,10 @@ struct cluster_node {
     uint32_t id;
     struct world_host *host;
     struct world_link *link;           /* direction 0 leads to the router */
+    bool wild_clock;                   /* its time of day jumps, from the next life on */
     struct kv_node *node;              /* NULL: it is down, or has not started */
+    struct rpc_dispatcher *rpc;        /* as long as there is a node, as is ... */
+    struct server *server;             /* ... what serves the clients */
     char error[KV_NODE_ERROR_BYTES];   /* why it has not started */
     char stopped[KV_NODE_ERROR_BYTES]; /* why it has stopped */
 };
@@ -45,6 +51,11 @@ void cluster_cut(struct cluster *, uint32_t id, bool from, bool to);
 
 /* How many transactions are prepared at a node, and wait for their outcome. */
 uint64_t cluster_in_doubt(struct cluster *, uint32_t id);
+
+/* A host behind the router, for clients: number `n` from 1 on, at 10.9.n.2. Its link's direction 0
+ * leads to the router. */
+struct world_host *cluster_add_host(struct cluster *, uint32_t n, const char *name,
+                                    const struct world_app *, struct world_link **);
 
 /* What became of a request. Texts are strings; "" where there is no value. */
 struct cluster_answer {
