@@ -64,7 +64,7 @@ LIB_SRC := $(filter-out $(BESIDE_LIB),$(wildcard stack/*.c stack/*/*.c))
 APP_SRC := $(filter-out apps/strait.c,$(wildcard apps/*.c apps/*/*.c))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 TCP_SRC := $(wildcard tests/tcp/test_*.c)
-SIM_SRC := tests/sim/streams.c tests/sim/calls.c $(wildcard tests/sim/test_*.c)
+SIM_SRC := tests/sim/streams.c tests/sim/calls.c tests/sim/kv.c $(wildcard tests/sim/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/test_*.c)
 INTEROP_SRC := $(wildcard tests/interop/test_*.c)
 ORACLE_SRC := tests/oracle/test_oracle.c
@@ -81,6 +81,7 @@ objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 programs = $(patsubst tests/%.c,$(OUT)/tests/%,$(1))
 # The helpers of a test: those of its folder, and what the folder borrows from another one.
 BORROWED_tests/oracle/ := tests/tcp/packet.c tests/tcp/notation.c
+BORROWED_tests/sim/ = $(filter tests/history/%,$(HARNESS_SRC))
 helpers = $(filter $(dir $(1))%,$(HARNESS_SRC)) $(BORROWED_$(dir $(1)))
 
 # Messages: C by protobuf-c, and all files described in one set of bytes, for reflection.
@@ -119,9 +120,9 @@ EXAMPLE := $(OUT)/tests/readme_example
 EXAMPLE_RPC := $(OUT)/tests/readme_example_rpc
 EXAMPLE_GRPC := $(OUT)/tests/readme_grpc/server
 
-.PHONY: all lib install uninstall install-test tests test unit tcp sim model history same hashes
-.PHONY: corpus fuzzers fuzz interop torture oracle posix bench uplink asan mutants lint layers
-.PHONY: requirements settings header messages fmt clean help
+.PHONY: all lib install uninstall install-test tests test unit tcp sim sim-kv model history same
+.PHONY: hashes corpus fuzzers fuzz interop torture oracle posix bench uplink asan mutants lint
+.PHONY: layers requirements settings header messages fmt clean help
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -293,9 +294,10 @@ unit: $(UNIT) ## the leaves, each alone
 tcp: $(TCP) ## packet-level scripts against the TCP
 	$(call run,$(TCP))
 
-# Worlds from seeds: exactly SEEDS=A..B, or as many as there is time for; a quarter of it for calls.
+# Worlds from seeds: exactly SEEDS=A..B, or as many as there is time for: as much for clusters as for
+# streams, a quarter of it for calls.
 SIM_SECONDS ?= 20
-WORLDS := $(OUT)/tests/sim/streams $(OUT)/tests/sim/calls
+WORLDS := $(OUT)/tests/sim/streams $(OUT)/tests/sim/calls $(OUT)/tests/sim/kv
 ifdef SEEDS
 sim: $(WORLDS)
 	@for program in $(WORLDS); do $$program --seeds $(SEEDS) || exit 1; done
@@ -304,7 +306,11 @@ sim: $(SIM) ## simulated worlds for SIM_SECONDS (20), or exactly SEEDS=A..B
 	$(call run,$(filter-out $(WORLDS),$(SIM)))
 	$(OUT)/tests/sim/streams --seconds $(SIM_SECONDS)
 	$(OUT)/tests/sim/calls --seconds $$((($(SIM_SECONDS) + 3) / 4))
+	$(OUT)/tests/sim/kv --seconds $(SIM_SECONDS)
 endif
+
+sim-kv: $(OUT)/tests/sim/kv ## worlds of the key-value store alone, likewise
+	$< $(if $(SEEDS),--seeds $(SEEDS),--seconds $(SIM_SECONDS))
 
 SAME_SEEDS := 1..20
 hashes = $(OUT)/tests/sim/hashes
