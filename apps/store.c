@@ -182,8 +182,7 @@ static void run_batch(struct store *s, struct store_jobs *jobs)
     struct store_job *job;
     if (!step_once(s, s->begin))
         return;
-    STAILQ_FOREACH(job, jobs, link)
-    {
+    STAILQ_FOREACH(job, jobs, link) {
         if (!run_job(s, job))
             break;
     }

@@ -302,8 +302,8 @@ static uint64_t lowest(const struct kv_client *c, uint64_t newest)
 {
     const struct kv_client_call *call;
     TAILQ_FOREACH(call, &c->calls, link)
-    if (call->sequence != 0)
-        return call->sequence;
+        if (call->sequence != 0)
+            return call->sequence;
     return newest;
 }
 

@@ -222,8 +222,7 @@ static void forget_values(struct kv_journal *j, const struct kv_queue *rows)
 {
     const struct kv_queued *q;
 
-    STAILQ_FOREACH(q, rows, link)
-    {
+    STAILQ_FOREACH(q, rows, link) {
         const struct kv_request *request = q->row.request;
         for (uint32_t i = 0; q->row.kind == KV_WORKER_COMMIT && i < request->count; i++)
             if (kv_operation_writes(&request->operations[i]))

@@ -114,8 +114,7 @@ static void renew(struct rpc_channel **channel, const struct peer *peer)
 static void end_calls(struct peer *peer)
 {
     struct kv_peer_call *call;
-    TAILQ_FOREACH(call, &peer->calls, link)
-    {
+    TAILQ_FOREACH(call, &peer->calls, link) {
         call->outcome = rpc_call_cancel(call->call);
         call->call = NULL;
     }

@@ -317,8 +317,7 @@ bool kv_tables_write(struct kv_tables *t, const struct kv_queue *rows)
     memset(t->worker_marks, 0, sizeof(t->worker_marks));
     t->coordinator_mark = (struct kv_txid){0};
     t->keys_before = t->keys;
-    STAILQ_FOREACH(q, rows, link)
-    {
+    STAILQ_FOREACH(q, rows, link) {
         if (!write_row(t, q))
             return false;
     }

@@ -172,8 +172,8 @@ static const struct rpc_call *first_identified(const struct rpc_channel *channel
 {
     const struct rpc_call *call;
     TAILQ_FOREACH(call, &channel->calls, link)
-    if (call->request.procedure->identified)
-        return call;
+        if (call->request.procedure->identified)
+            return call;
     return NULL;
 }
 

@@ -271,8 +271,8 @@ static bool go_on(struct grpc_session *g)
     struct grpc_stream *s;
     bool any = false;
     TAILQ_FOREACH(s, &g->streams, link)
-    if (s->full || s->failed)
-        any = grpc_stream_go_on(s) || any;
+        if (s->full || s->failed)
+            any = grpc_stream_go_on(s) || any;
     return any;
 }
 
@@ -396,7 +396,7 @@ static void stop(struct session *s)
     struct grpc_stream *stream;
     g->draining = true;
     TAILQ_FOREACH(stream, &g->streams, link)
-    grpc_stream_stop(stream);
+        grpc_stream_stop(stream);
     nghttp2_submit_shutdown_notice(g->h2.session);
     nghttp2_submit_ping(g->h2.session, NGHTTP2_FLAG_NONE, drain_ping);
     grpc_wake(g);

@@ -168,5 +168,5 @@ void health_set(struct health *h, bool serving)
     struct watcher *w;
     h->serving = serving;
     LIST_FOREACH(w, &h->watchers, link)
-    tell(h, w);
+        tell(h, w);
 }

@@ -43,8 +43,7 @@ static bool strikes(struct disk *d, uint32_t ppm)
 static struct file *file_find_any(const struct disk *d, const char *path)
 {
     struct file *f;
-    TAILQ_FOREACH(f, &d->files, link)
-    {
+    TAILQ_FOREACH(f, &d->files, link) {
         if (strcmp(f->path, path) == 0)
             return f;
     }
@@ -66,8 +65,7 @@ static bool is_directory(const struct disk *d, const char *path)
         return true;
     if (length > 0 && path[length - 1] == '/')
         length--;
-    TAILQ_FOREACH(f, &d->files, link)
-    {
+    TAILQ_FOREACH(f, &d->files, link) {
         if (f->seen.exists && strncmp(f->path, path, length) == 0 && f->path[length] == '/')
             return true;
     }
@@ -90,8 +88,7 @@ static struct file *file_create(struct disk *d, const char *path)
 static int sync_deletions(struct disk *d)
 {
     struct file *f;
-    TAILQ_FOREACH(f, &d->files, link)
-    {
+    TAILQ_FOREACH(f, &d->files, link) {
         if (!f->seen.exists && !STAILQ_EMPTY(&f->unsynced) && disk_file_make_durable(d, f))
             return -1;
     }
@@ -279,8 +276,7 @@ void disk_advance(struct disk *d, uint64_t now_ns)
     if (now_ns < d->sync_ns)
         return;
     d->sync_ns = UINT64_MAX;
-    TAILQ_FOREACH(f, &d->files, link)
-    {
+    TAILQ_FOREACH(f, &d->files, link) {
         disk_file_settle(d, f);
     }
 }
@@ -301,10 +297,8 @@ uint64_t disk_next(const struct disk *d)
     const struct file *f;
     const struct operation *o;
     uint64_t next_ns = UINT64_MAX;
-    TAILQ_FOREACH(f, &d->files, link)
-    {
-        STAILQ_FOREACH(o, &f->unsynced, link)
-        {
+    TAILQ_FOREACH(f, &d->files, link) {
+        STAILQ_FOREACH(o, &f->unsynced, link) {
             if (o->at_ns > d->now_ns && o->at_ns < next_ns)
                 next_ns = o->at_ns;
         }
@@ -340,8 +334,7 @@ uint64_t disk_hash(const struct disk *d)
 {
     const struct file *f;
     uint64_t sum = 0; /* which does not depend on the order of the files */
-    TAILQ_FOREACH(f, &d->files, link)
-    {
+    TAILQ_FOREACH(f, &d->files, link) {
         sum += f->seen.exists ? disk_file_hash(f) : 0;
     }
     return sum;

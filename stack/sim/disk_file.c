@@ -140,8 +140,7 @@ static void perform(struct disk *d, struct file *f, struct operation *o)
 static const struct operation *last_sync(const struct disk *d, const struct file *f)
 {
     const struct operation *o, *sync = NULL;
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         if (o->kind == SYNC && o->at_ns <= d->now_ns)
             sync = o;
     }
@@ -156,8 +155,7 @@ void disk_file_settle(struct disk *d, struct file *f)
             sync = NULL;
         write_back_first(f);
     }
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         if (o->kind == SYNC && o->at_ns < d->sync_ns)
             d->sync_ns = o->at_ns;
     }
@@ -226,8 +224,7 @@ int disk_file_make_durable(struct disk *d, struct file *f)
 void disk_file_lose_unsynced(struct file *f)
 {
     struct operation *o, *from = STAILQ_FIRST(&f->unsynced);
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         if (o->kind == SYNC)
             from = o;
     }
@@ -242,13 +239,11 @@ static void keep_prefix(struct disk *d, struct file *f)
 {
     const struct operation *o;
     uint64_t count = 0;
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         count += !o->lost && o->at_ns <= d->now_ns;
     }
     uint64_t kept = prng_below(&d->prng, count + 1);
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         if (o->at_ns > d->now_ns)
             return;
         if (o->lost)
@@ -267,8 +262,7 @@ static void keep_prefix(struct disk *d, struct file *f)
 static void keep_any(struct disk *d, struct file *f)
 {
     const struct operation *o;
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         if (o->at_ns > d->now_ns)
             return;
         if (o->lost)
@@ -302,8 +296,7 @@ uint64_t disk_file_hash(const struct file *f)
     const struct operation *o;
     CHECK(content_reserve(&c, f->seen.capacity));
     content_copy(&c, &f->durable);
-    STAILQ_FOREACH(o, &f->unsynced, link)
-    {
+    STAILQ_FOREACH(o, &f->unsynced, link) {
         if (!o->lost)
             apply(&c, o);
     }

@@ -305,8 +305,7 @@ static int shm_unmap(sqlite3_file *file, int delete)
 static struct database *database_open(struct vfs *v, struct world_host *h, const char *path)
 {
     struct database *d;
-    LIST_FOREACH(d, &v->databases, link)
-    {
+    LIST_FOREACH(d, &v->databases, link) {
         if (d->host == h && d->life == h->life && strcmp(d->path, path) == 0)
             break;
     }
