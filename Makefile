@@ -37,11 +37,11 @@ SQLITE_LIBS = $(shell $(PKG_CONFIG) --libs sqlite3)
 # Debian's libhttp-parser-dev has no pkg-config file.
 HTTP_LIBS := -lhttp_parser
 PRIMES_LIBS = $(shell $(PKG_CONFIG) --libs primesieve)
+GRPC_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2 libprotobuf-c)
 PROGRAM_LIBS = $(PCAP_LIBS) $(HTTP_LIBS) $(PRIMES_LIBS) $(SECCOMP_LIBS) $(JANSSON_LIBS) \
 	$(SQLITE_LIBS) $(GRPC_LIBS)
 # Only the benchmark compares with lwIP, and does without where it is not installed.
 LWIP_INCLUDES = $(shell $(PKG_CONFIG) --variable=includedir lwip 2>/dev/null)
-GRPC_LIBS = $(shell $(PKG_CONFIG) --libs libnghttp2 libprotobuf-c)
 
 # ---- Where it is installed ------------------------------------------------------------------------
 
@@ -323,7 +323,7 @@ same: ## the same seeds give the same worlds in the builds of every MODE
 		cmp build/release/tests/sim/hashes build/$$mode/tests/sim/hashes || exit 1; \
 	done; echo "the same in $(MODES): worlds of seeds $(SAME_SEEDS)"
 
-hashes: $(hashes)
+hashes: $(hashes) ## the fingerprints of the worlds of this MODE, which `make same` compares
 
 # The sanitizers take several times as long, and look into a part of the worlds.
 MODEL_STATES := $(if $(filter asan debug,$(MODE)),--states 200000)
@@ -397,7 +397,7 @@ test: unit tcp sim model history corpus interop oracle posix ## all tests of thi
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	$(MAKE) MODE=asan test
 
-mutants: ## shows that the worlds catch deliberately broken builds
+mutants: ## shows that the tests catch deliberately broken builds
 	scripts/mutants
 
 # ---- Care -----------------------------------------------------------------------------------------
@@ -425,8 +425,8 @@ header: ## strait.h is C++ as well
 		fi; \
 	done; echo "header: skipped, there is no C++ compiler"
 
-# What .proto files become, which clang-tidy reads too.
-messages: $(PROTO_H)
+# clang-tidy reads it too.
+messages: $(PROTO_H) ## the C of the .proto files
 
 lint: layers requirements ## format, static analysis, shell scripts
 	scripts/lint
