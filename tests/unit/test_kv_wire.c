@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -337,7 +338,7 @@ static enum kv_wire_fault read_from(const char *name, uint32_t from, uint32_t to
     struct kv_cluster other = cluster;
     struct kv_bytes b = {0};
     struct heard h = {0};
-    strcpy(other.name, name);
+    snprintf(other.name, sizeof(other.name), "%s", name);
     assert_true(kv_wire_begin(&b, &other, from, to));
     assert_true(kv_wire_add(
         &b, &(struct kv_message){.kind = KV_ACK, .from = from, .to = to, .txid = of_2}));

@@ -575,8 +575,8 @@ static void a_procedure_of_messages_may_answer_now_or_later(void **state)
     assert_ptr_equal(job, b->begun);
     assert_true(b->begun_deadline_ns == b->now_ns + RPC_S);
     assert_int_equal(h.ends, 0);
-    struct rpc_result result = {.bytes = malloc(4), .length = 4};
-    memcpy(result.bytes, "done", 4);
+    struct rpc_result result = {.bytes = (uint8_t *)strdup("done"), .length = 4};
+    assert_non_null(result.bytes);
     rpc_answer_message(job, RPC_OK, &result);
     assert_int_equal(h.ends, 1);
     assert_int_equal(h.code, RPC_OK);
