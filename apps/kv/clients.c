@@ -18,19 +18,18 @@ static bool change_client(struct kv_clients *c, sqlite3_stmt *statement, int64_t
     return change(c, statement);
 }
 
-/* The first of those whose lease has ended or not: STORE_ROW, STORE_DONE if there is none, or
- * STORE_BROKEN. */
-static enum store_step first(struct kv_clients *c, sqlite3_stmt *order, bool ended, int64_t *client,
-                             int64_t *used_ms)
+/* Of those whose lease has ended or not, the one that was silent for longest: STORE_ROW, STORE_DONE
+ * if there is none, or STORE_BROKEN. */
+static enum store_step oldest(struct kv_clients *c, bool ended, int64_t *client, int64_t *used_ms)
 {
-    sqlite3_bind_int(order, 1, ended);
-    enum store_step step = store_step(c->store, order);
+    sqlite3_bind_int(c->oldest, 1, ended);
+    enum store_step step = store_step(c->store, c->oldest);
     if (step != STORE_ROW)
         return step;
-    *client = sqlite3_column_int64(order, 0);
-    *used_ms = sqlite3_column_int64(order, 1);
-    bool is_right = sqlite3_column_int(order, 2) != 0;
-    sqlite3_reset(order);
+    *client = sqlite3_column_int64(c->oldest, 0);
+    *used_ms = sqlite3_column_int64(c->oldest, 1);
+    bool is_right = sqlite3_column_int(c->oldest, 2) != 0;
+    sqlite3_reset(c->oldest);
     if (is_right)
         return STORE_ROW;
     store_damaged(c->store, "client");
@@ -41,7 +40,7 @@ static bool displace(struct kv_clients *c)
 {
     int64_t client, used_ms;
 
-    if (first(c, c->oldest, true, &client, &used_ms) != STORE_ROW)
+    if (oldest(c, true, &client, &used_ms) != STORE_ROW)
         return false;
     c->ended--;
     c->displaced++;
@@ -58,17 +57,14 @@ static bool end_lease(struct kv_clients *c, int64_t client)
     return c->ended <= c->max || displace(c);
 }
 
-/*
- * With each new client: more leases end than begin, if they are over. The newest is looked at as
- * well: it may be from before the clock was set back. False: the store has failed.
+/* With each new client: more leases end than begin, if they are over. False: the store has failed.
  */
 static bool sweep(struct kv_clients *c, int64_t now_ms)
 {
-    sqlite3_stmt *const orders[] = {c->oldest, c->oldest, c->newest};
     int64_t client, used_ms;
 
-    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
-        enum store_step step = first(c, orders[i], false, &client, &used_ms);
+    for (int turn = 0; turn < 2; turn++) {
+        enum store_step step = oldest(c, false, &client, &used_ms);
         if (step == STORE_BROKEN)
             return false;
         if (step == STORE_ROW && kv_lease_is_over(used_ms, now_ms) && !end_lease(c, client))
@@ -103,8 +99,6 @@ bool kv_clients_note(struct kv_clients *c, const struct kv_request *request, int
 }
 
 #define COLUMNS "client, retired, results, used_ms, ended"
-#define FIRST                                                                                      \
-    "SELECT client, used_ms, sum IS row_sum('client', " COLUMNS ") FROM client WHERE ended = ?1 "
 
 bool kv_clients_prepare(struct kv_clients *c, struct store *store, int64_t max, int64_t live,
                         int64_t ended)
@@ -118,11 +112,11 @@ bool kv_clients_prepare(struct kv_clients *c, struct store *store, int64_t max, 
                      "ended) WHERE client = ?1 AND sum IS row_sum('client', " COLUMNS ")"},
         {&c->touch, "UPDATE client SET used_ms = ?2, "
                     "sum = row_sum('client', client, retired, results, ?2, ended) "
-                    "WHERE client = ?1 AND abs(used_ms - ?2) > ?3"},
+                    "WHERE client = ?1 AND ?2 - used_ms > ?3"},
         {&c->put, "INSERT INTO client VALUES(?1, ?2, ?3, ?4, 0, "
                   "row_sum('client', ?1, ?2, ?3, ?4, 0))"},
-        {&c->oldest, FIRST "ORDER BY used_ms LIMIT 1"},
-        {&c->newest, FIRST "ORDER BY used_ms DESC LIMIT 1"},
+        {&c->oldest, "SELECT client, used_ms, sum IS row_sum('client', " COLUMNS ") "
+                     "FROM client WHERE ended = ?1 ORDER BY used_ms LIMIT 1"},
         {&c->drop_once, "DELETE FROM once WHERE client = ?1"},
         {&c->end, "UPDATE client SET results = 0, ended = 1, "
                   "sum = row_sum('client', client, retired, 0, used_ms, 1) WHERE client = ?1"},

@@ -46,6 +46,8 @@ struct kv_journal {
     struct kv_store view;
     int64_t number; /* of the last row */
     uint64_t keys;  /* as of the rows that have been told */
+    uint64_t opened_ns;
+    int64_t heard_ms; /* how long the node had run before, as far as leases need it */
 
     struct kv_queue queued;
     struct kv_queued *marks[KV_NODES_MAX]; /* of coordinator id at [id - 1]; counted with those */
@@ -271,9 +273,10 @@ static void batch_done(struct store_job *job, enum store_outcome outcome)
     tell(j, &rows);
 }
 
-static int64_t time_ms(const struct kv_journal *j)
+/* How long the node has run, in this life and those before. */
+static int64_t lease_ms(const struct kv_journal *j)
 {
-    return j->env->wall_clock(j->env) / MS_NS;
+    return j->heard_ms + (int64_t)(j->env->now(j->env) - j->opened_ns) / MS_NS;
 }
 
 int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
@@ -300,7 +303,8 @@ int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
         return -1;
     }
     q->number = ++j->number;
-    q->time_ms = time_ms(j);
+    q->time_ms = j->env->wall_clock(j->env) / MS_NS;
+    q->lease_ms = lease_ms(j);
     enqueue(j, q);
     plan(j, false);
     return 0;
@@ -325,7 +329,7 @@ static enum kv_past view_past(void *context, const struct kv_request *request, s
 {
     struct kv_journal *j = context;
 
-    return kv_reader_past(&j->reader, request, time_ms(j), txid, results);
+    return kv_reader_past(&j->reader, request, lease_ms(j), txid, results);
 }
 
 const struct kv_store *kv_journal_store(struct kv_journal *j)
@@ -399,6 +403,8 @@ static bool open_tables(struct kv_journal *j, char error[STORE_MESSAGE_BYTES])
         return false;
     j->keys = (uint64_t)counts.keys;
     j->number = counts.number;
+    j->heard_ms = counts.heard_ms;
+    j->opened_ns = j->env->now(j->env);
     j->reader.clients = counts.live;
     j->reader.clients_max = j->config.clients_max;
     if (kv_tables_prepare(&j->tables, j->store, j->config.node, counts.keys) &&

@@ -17,7 +17,7 @@
  *     once      client, sequence, and of the transaction that has committed it: coordinator,
  *               incarnation, txn_sequence, results (packing.h)
  *     client    client, retired (what is below it will not be asked for again), results (how many
- *               rows of `once` it has), used_ms (about when it was heard last, since 1970), ended
+ *               rows of `once` it has), used_ms (when it was heard last, see clients.h), ended
  *               (1: its lease has, clients.h)
  *     total     keys (how many have a value)
  *

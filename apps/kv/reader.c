@@ -78,8 +78,7 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
         {&r->client, "SELECT retired, results, ended, sum IS row_sum('client', client, retired, "
                      "results, used_ms, ended) FROM client WHERE client = ?1"},
         {&r->kept, "SELECT count(*) FROM once WHERE client = ?1 AND sequence >= ?2"},
-        {&r->lease, "SELECT (SELECT used_ms FROM client WHERE ended = 0 ORDER BY used_ms LIMIT 1), "
-                    "(SELECT used_ms FROM client WHERE ended = 0 ORDER BY used_ms DESC LIMIT 1)"},
+        {&r->lease, "SELECT used_ms FROM client WHERE ended = 0 ORDER BY used_ms LIMIT 1"},
         {&r->txn,
          SELECT_ROWS "WHERE id >= ?1 AND id < ?2 AND incarnation = ?5 UNION ALL " SELECT_ROWS
                      "WHERE id >= ?3 AND id < ?4 AND incarnation = ?5 ORDER BY number"},
@@ -101,6 +100,7 @@ bool kv_reader_count(struct kv_reader *r, struct kv_counts *counts, char error[S
     static const char sql[] = "SELECT keys, (SELECT ifnull(max(number), 0) FROM journal), "
                               "(SELECT count(*) FROM client WHERE ended = 0), "
                               "(SELECT count(*) FROM client WHERE ended = 1), "
+                              "(SELECT ifnull(max(used_ms), 0) FROM client), "
                               "sum IS row_sum('total', keys) FROM total";
     sqlite3_stmt *s = NULL;
 
@@ -113,7 +113,8 @@ bool kv_reader_count(struct kv_reader *r, struct kv_counts *counts, char error[S
     *counts = (struct kv_counts){.keys = sqlite3_column_int64(s, 0),
                                  .number = sqlite3_column_int64(s, 1),
                                  .live = sqlite3_column_int64(s, 2),
-                                 .ended = sqlite3_column_int64(s, 3)};
+                                 .ended = sqlite3_column_int64(s, 3),
+                                 .heard_ms = sqlite3_column_int64(s, 4)};
     bool right = is_right(s) || fail(r, error, "the row of total is damaged");
     sqlite3_finalize(s);
     return right;
@@ -191,8 +192,7 @@ static enum kv_past read_client(struct kv_reader *r, const struct kv_request *re
 static bool is_lease_over(struct kv_reader *r, int64_t now_ms)
 {
     bool is_over = sqlite3_step(r->lease) == SQLITE_ROW &&
-                   (kv_lease_is_over(sqlite3_column_int64(r->lease, 0), now_ms) ||
-                    kv_lease_is_over(sqlite3_column_int64(r->lease, 1), now_ms));
+                   kv_lease_is_over(sqlite3_column_int64(r->lease, 0), now_ms);
     sqlite3_reset(r->lease);
     return is_over;
 }

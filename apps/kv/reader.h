@@ -33,6 +33,7 @@ struct kv_counts {
     int64_t keys;
     int64_t number;      /* of the last row */
     int64_t live, ended; /* clients: with a lease, and without */
+    int64_t heard_ms;    /* when the last of them was heard */
 };
 bool kv_reader_count(struct kv_reader *, struct kv_counts *, char error[STORE_MESSAGE_BYTES]);
 

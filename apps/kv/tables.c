@@ -253,7 +253,7 @@ static bool put_once(struct kv_tables *t, const struct kv_row *row)
 }
 
 /* Keeps the outcome for a retry, and lets go of what the client has retired. */
-static bool remember(struct kv_tables *t, const struct kv_row *row, int64_t time_ms)
+static bool remember(struct kv_tables *t, const struct kv_row *row, int64_t now_ms)
 {
     const struct kv_request *request = row->request;
 
@@ -264,7 +264,7 @@ static bool remember(struct kv_tables *t, const struct kv_row *row, int64_t time
     sqlite3_bind_int64(t->drop_once, 2, (int64_t)request->retired);
     if (!change(t, t->drop_once, "once"))
         return false;
-    return kv_clients_note(&t->clients, request, added - changed(t->drop_once), time_ms);
+    return kv_clients_note(&t->clients, request, added - changed(t->drop_once), now_ms);
 }
 
 /* ---- A job ---- */
@@ -284,7 +284,7 @@ static bool write_row(struct kv_tables *t, const struct kv_queued *q)
         return put_row(t, q);
     case KV_WORKER_COMMIT:
         return write_values(t, row) &&
-               (row->request->client == 0 || remember(t, row, q->time_ms)) && put_row(t, q);
+               (row->request->client == 0 || remember(t, row, q->lease_ms)) && put_row(t, q);
     default:
         return put_row(t, q);
     }

@@ -37,7 +37,8 @@ struct kv_queued {
     STAILQ_ENTRY(kv_queued) link;
     struct kv_row row;
     int64_t number;
-    int64_t time_ms;
+    int64_t time_ms;  /* since 1970 */
+    int64_t lease_ms; /* since which leases are counted: clients.h */
 };
 
 struct kv_tables {
