@@ -31,6 +31,8 @@
 #define KEEPALIVE_NS        (30 * RPC_S)
 #define KEEPALIVE_STREAM_NS (310 * RPC_S)
 #define PING_ANSWER_NS      (10 * RPC_S)
+/* For a connection to be made: in the meantime TCP asks three times, and waits ever longer. */
+#define CONNECT_NS (5 * RPC_S)
 
 static void ready(void *argument, int fd, short revents);
 static void flush(struct connection *c);
@@ -266,7 +268,7 @@ static struct connection *new_connection(struct transport *t)
         h2_begin(c->h2.session, 0, GRPC_HEADER_BYTES) == 0 &&
         stream_connect(&c->stream, &t->host, &t->server) == 0) {
         TAILQ_INSERT_TAIL(&t->connections, c, link);
-        await(c, KEEPALIVE_NS);
+        await(c, CONNECT_NS);
         watch(c, POLLOUT);
         return c;
     }

@@ -296,6 +296,23 @@ static void a_dead_connection_is_found_out_by_a_ping(void **state)
     end(b, channel);
 }
 
+/* TCP asks after 1, 3, 7, 15 and 31 s. */
+static void a_path_that_was_dead_at_first_is_tried_anew(void **state)
+{
+    (void)state;
+    struct bureau *b = bureau_new(false, NULL);
+    struct rpc_channel *channel = open_channel(b, 0);
+    struct ended e;
+    pair_filter(b->pair, nothing_passes, NULL);
+    start(channel, 5, 60 * PAIR_S, &e);
+    pair_run(b->pair, 16 * PAIR_S);
+    pair_filter(b->pair, NULL, NULL);
+    pair_run(b->pair, 6 * PAIR_S);
+    assert_int_equal(e.times, 1);
+    expect_prime(b, &e, 13);
+    end(b, channel);
+}
+
 /* None of them waits for long enough to ask; all of them together do. */
 static void calls_that_fail_one_after_the_other_find_out_a_dead_connection(void **state)
 {
@@ -354,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_breaks_leaves_what_was_sent_unknown),
         cmocka_unit_test(a_server_that_goes_away_is_left_for_the_next_one),
         cmocka_unit_test(a_dead_connection_is_found_out_by_a_ping),
+        cmocka_unit_test(a_path_that_was_dead_at_first_is_tried_anew),
         cmocka_unit_test(calls_that_fail_one_after_the_other_find_out_a_dead_connection),
         cmocka_unit_test(a_channel_may_be_freed_by_what_it_tells),
     };
