@@ -126,6 +126,7 @@ void print_figures(double per_second, struct times *t)
     if (t->count == 0)
         return;
     qsort(t->list_us10, t->count, sizeof(*t->list_us10), compare);
-    printf("_p50 us %.6g\n", t->list_us10[(t->count - 1) / 2] / 10.0);
-    printf("_p99 us %.6g\n", t->list_us10[(t->count - 1) * 99 / 100] / 10.0);
+    size_t half = (t->count - 1) / 2, nearly_all = (t->count - 1) * 99 / 100;
+    printf("_p50 us %.6g\n", t->list_us10[half] / 10.0);
+    printf("_p99 us %.6g\n", t->list_us10[nearly_all] / 10.0);
 }
