@@ -27,7 +27,7 @@
 
 #define APPLICATION     0x73746b76 /* "stkv" */
 #define PATH_BYTES      4096
-#define OWNER_BYTES     128
+#define OWNER_BYTES     256
 #define BATCH_ROWS_MAX  1024
 #define BATCH_BYTES_MAX (16u << 20) /* of keys and values, but for the last row of a batch */
 #define IDLE_ROWS_MAX   256         /* that wait although none is forced */

@@ -63,7 +63,7 @@
 #define INQUIRE_NS     (500 * RPC_MS)
 #define INQUIRE_MAX_NS (4 * RPC_S)
 
-#define PLACEMENT_BYTES 48 /* as text */
+#define PLACEMENT_BYTES 128 /* as text */
 
 #define INBOX_MIN     64
 #define DRAIN_POLL_NS (5 * RPC_MS)
@@ -377,15 +377,23 @@ static size_t rows_max(const struct kv_node *node)
     return 1 + 2 * (size_t)WINDOW + 2 * (size_t)node->worker_timer_count + KV_NODES_MAX;
 }
 
+/* "shop (nodes 1 2 3, replication 3)" */
+static void describe(const struct kv_cluster *c, char *text, size_t bytes)
+{
+    size_t length = (size_t)snprintf(text, bytes, "%s (nodes", c->name);
+    kv_nodes left = c->placement.members;
+    for (uint32_t id; (id = kv_node_take(&left));)
+        length += (size_t)snprintf(text + length, bytes - length, " %" PRIu32, id);
+    snprintf(text + length, bytes - length, ", replication %" PRIu32 ")", c->placement.replication);
+}
+
 /* Data that was placed otherwise is another cluster's: values would be looked for where they are
  * not. */
 static bool recover(struct kv_node *node, char error[KV_NODE_ERROR_BYTES])
 {
-    const struct kv_placement *placement = &node->cluster.placement;
     char message[STORE_MESSAGE_BYTES], cluster[KV_CLUSTER_NAME_BYTES + PLACEMENT_BYTES];
 
-    snprintf(cluster, sizeof(cluster), "%s (nodes %" PRIx32 ", replication %" PRIu32 ")",
-             node->cluster.name, placement->members, placement->replication);
+    describe(&node->cluster, cluster, sizeof(cluster));
     node->journal = kv_journal_open(node->env,
                                     &(struct kv_journal_config){.directory = node->directory,
                                                                 .cluster = cluster,

@@ -179,8 +179,9 @@ static void a_directory_of_another_node_or_user_is_refused(void **state)
     expect("printf 'cluster two\\nreplication 1\\nnode 1 10.7.0.2\\n' >" DIR "/two.conf;"
            "unset SUDO_UID;" NODE("1", "10.7.0.2", DIR "/two.conf", DATA) " 2>&1",
            1,
-           "strait: running as nobody\nstrait: " DATA "/node.db: it belongs to cluster one node 1, "
-           "and not to cluster two node 1\n");
+           "strait: running as nobody\nstrait: " DATA
+           "/node.db: it belongs to cluster one (nodes 1, "
+           "replication 1) node 1, and not to cluster two (nodes 1, replication 1) node 1\n");
     expect("mkdir -p " DIR
            "/root; unset SUDO_UID;" NODE("1", "10.7.0.2", CLUSTER, DIR "/root") " 2>&1",
            1,

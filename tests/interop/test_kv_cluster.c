@@ -263,7 +263,8 @@ static void data_of_another_node_or_version_is_refused(void **state)
     (void)state;
     expect(0, "version 1\n", KV "put here yes");
     expect(0,
-           "other/node.db: it belongs to cluster demo node 2, and not to cluster demo node 3\n"
+           "other/node.db: it belongs to cluster demo (nodes 1 2 3, replication 3) node 2, "
+           "and not to cluster demo (nodes 1 2 3, replication 3) node 3\n"
            "other/node.db: this program knows version 1 of it, and it has 99\n"
            "other/node.db: file is not a database\n",
            NODES
