@@ -14,13 +14,22 @@ void shard_rule_init(struct shard_rule *rule, const struct strait_config *config
     rule->port_last = config->port_last;
 }
 
+static uint32_t mix(uint32_t v)
+{
+    v ^= v >> SHARD_MIX_SHIFT;
+    v = v * SHARD_MIX_MULTIPLIER_1 & UINT16_MAX;
+    v ^= v >> SHARD_MIX_SHIFT;
+    v = v * SHARD_MIX_MULTIPLIER_2 & UINT16_MAX;
+    return v;
+}
+
 uint32_t shard_by_hash(const struct shard_rule *rule, uint64_t one, uint64_t other)
 {
     uint64_t low = one < other ? one : other;
     uint64_t high = one < other ? other : one;
     uint64_t sum = rule->keys[0] + rule->keys[1] * low + rule->keys[2] * high;
 
-    return (uint32_t)((sum >> 48) * rule->shards >> 16);
+    return (uint32_t)((uint64_t)mix((uint32_t)(sum >> 48)) * rule->shards >> 16);
 }
 
 uint32_t shard_of(const struct shard_rule *rule, uint64_t local, uint64_t remote)

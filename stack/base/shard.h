@@ -12,6 +12,8 @@
  * The hash is Multilinear (Lemire, Kaser: Strongly universal string hashing is fast, 2014) of two
  * numbers of 48 bits with keys of 64: of the sum the upper 17 bits, of which 16 are used, are
  * strongly universal, so that strangers who do not know the keys cannot choose whom they burden.
+ * It is linear, though: some keys would put the ports that a client uses one after the other all
+ * into the same half. So the 16 bits are mixed, one to one, which leaves them as universal.
  */
 #ifndef BASE_SHARD_H
 #define BASE_SHARD_H
@@ -19,6 +21,11 @@
 #include <stdint.h>
 
 #include "strait.h"
+
+/* Mixing v, twice: v ^= v >> SHIFT, and v = v * MULTIPLIER modulo 2^16, which is odd. */
+#define SHARD_MIX_SHIFT        7
+#define SHARD_MIX_MULTIPLIER_1 0x9e3b
+#define SHARD_MIX_MULTIPLIER_2 0xc2b3
 
 struct shard_rule {
     uint64_t keys[3];

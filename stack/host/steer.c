@@ -148,6 +148,16 @@ static void choose_by_port(struct steer_program *p, const struct shard_rule *rul
     land(p, above);
 }
 
+/* RESULT, of 16 bits, is mixed: half of what shard.c does. */
+static void mix(struct steer_program *p, int32_t multiplier)
+{
+    with_register(p, BPF_MOV, SCRATCH, RESULT);
+    with_number(p, BPF_RSH, SCRATCH, SHARD_MIX_SHIFT);
+    with_register(p, BPF_XOR, RESULT, SCRATCH);
+    with_number(p, BPF_MUL, RESULT, multiplier);
+    with_number(p, BPF_AND, RESULT, UINT16_MAX);
+}
+
 /* As shard_by_hash. */
 static void choose_by_hash(struct steer_program *p, const struct shard_rule *rule)
 {
@@ -166,6 +176,8 @@ static void choose_by_hash(struct steer_program *p, const struct shard_rule *rul
     with_register(p, BPF_ADD, RESULT, LOCAL);
     with_register(p, BPF_ADD, RESULT, REMOTE);
     with_number(p, BPF_RSH, RESULT, 48);
+    mix(p, SHARD_MIX_MULTIPLIER_1);
+    mix(p, SHARD_MIX_MULTIPLIER_2);
     with_number(p, BPF_MUL, RESULT, (int32_t)rule->shards);
     with_number(p, BPF_RSH, RESULT, 16);
     return_result(p);

@@ -13,7 +13,7 @@
 
 #include "base/shard.h"
 
-#define STEER_INSTRUCTIONS_MAX 64
+#define STEER_INSTRUCTIONS_MAX 80
 
 struct steer_program {
     struct bpf_insn code[STEER_INSTRUCTIONS_MAX];

@@ -57,22 +57,27 @@ static void the_hash_is_the_same_in_both_directions(void **state)
     }
 }
 
-/* With the keys 2^47, 2^33 and 2^32 of 2 shards, the 16 bits that count are computed by hand. */
-static void the_hash_is_multilinear_in_its_upper_16_bits(void **state)
+/* With the keys 2^47, 2^33 and 2^32 the 16 bits that count are computed by hand, and so is their
+ * mixing: with 65536 shards they are the result. */
+static void the_hash_is_multilinear_and_then_mixed(void **state)
 {
     (void)state;
     const struct shard_rule rule = {
         .keys = {UINT64_C(1) << 47, UINT64_C(1) << 33, UINT64_C(1) << 32},
-        .shards = 4,
+        .shards = 65536,
     };
+    /* 4000, 4080 (^ >> 7), dd80 (* 9e3b), dc3b (^ >> 7), b341 (* c2b3). */
+    const uint32_t quarter = 0xb341;
     assert_int_equal(shard_by_hash(&rule, 0, 0), 0); /* 0.5 of 65536 */
-    /* (2^47 + 2^33 * 0 + 2^32 * 2^30) = 2^62 + 2^47: a quarter, and so shard 1 of 4. */
-    assert_int_equal(shard_by_hash(&rule, 0, UINT64_C(1) << 30), 1);
+    /* (2^47 + 2^33 * 0 + 2^32 * 2^30) = 2^62 + 2^47: a quarter. */
+    assert_int_equal(shard_by_hash(&rule, 0, UINT64_C(1) << 30), quarter);
     /* The lower end gets the first key: 2^33 * 2^30 + 2^32 * (2^30 + 2^31) = 2^63 + 2^62 + 2^63,
      * which is 2^62 modulo 2^64. */
     assert_int_equal(
-        shard_by_hash(&rule, (UINT64_C(1) << 30) + (UINT64_C(1) << 31), UINT64_C(1) << 30), 1);
-    assert_int_equal(shard_by_hash(&rule, 0, UINT64_C(3) << 30), 3);
+        shard_by_hash(&rule, (UINT64_C(1) << 30) + (UINT64_C(1) << 31), UINT64_C(1) << 30),
+        quarter);
+    /* c000, c180, 9880, 99b1, 98c3. */
+    assert_int_equal(shard_by_hash(&rule, 0, UINT64_C(3) << 30), 0x98c3);
 }
 
 /* Expected are 10000 of each; the bound is ten standard deviations away. */
@@ -86,6 +91,24 @@ static void the_hash_spreads_the_ports_of_one_peer_evenly(void **state)
                          shard_endpoint(PEER, (uint16_t)port))]++;
     for (int i = 0; i < 4; i++)
         assert_in_range(packets[i], 9100, 10900);
+}
+
+/* Linux takes every second port. Of 32 fair coins, fewer than 3 of a side come in 1 of 4 million.
+ */
+static void whatever_the_secret_a_row_of_ports_is_shared(void **state)
+{
+    (void)state;
+    struct strait_config config = config_of(2);
+    struct shard_rule rule;
+    for (uint32_t secret = 0; secret < 2000; secret++) {
+        unsigned packets[2] = {0};
+        memcpy(config.secret, &secret, sizeof(secret));
+        shard_rule_init(&rule, &config);
+        for (uint32_t i = 0; i < 32; i++)
+            packets[shard_of(&rule, shard_endpoint(HOST, LISTENED),
+                             shard_endpoint(PEER, (uint16_t)(40000 + 2 * i)))]++;
+        assert_in_range(packets[0], 3, 29);
+    }
 }
 
 static void another_secret_spreads_differently(void **state)
@@ -261,8 +284,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hash_is_the_same_in_both_directions),
-        cmocka_unit_test(the_hash_is_multilinear_in_its_upper_16_bits),
+        cmocka_unit_test(the_hash_is_multilinear_and_then_mixed),
         cmocka_unit_test(the_hash_spreads_the_ports_of_one_peer_evenly),
+        cmocka_unit_test(whatever_the_secret_a_row_of_ports_is_shared),
         cmocka_unit_test(another_secret_spreads_differently),
         cmocka_unit_test(a_local_port_belongs_to_one_shard_whoever_the_peer_is),
         cmocka_unit_test(the_shards_split_the_local_ports_and_leave_none),
