@@ -27,7 +27,7 @@
 #define PIECES     8
 
 /* Of the second byte, with a reason in the lower bits. */
-#define SILENT      0x80 /* nothing ends, until the client does */
+#define SILENT      0x80 /* what is asked ends at its deadline */
 #define END_SHIFT   4    /* an enum kv_end */
 #define REASON_MASK 0x0f
 #define REASONS     (KV_REASON_RESTARTED + 1) /* beyond them: the node takes nothing */
@@ -109,8 +109,8 @@ static struct kv_ask *begin(struct kv_node *node, struct kv_request *request, st
                            .told = told,
                            .context = context};
     node->asks++;
-    if (!(node->manner & SILENT))
-        env->timer_start(env, &ask->timer, env->now(env) + RPC_MS);
+    env->timer_start(env, &ask->timer,
+                     node->manner & SILENT ? deadline_ns : env->now(env) + RPC_MS);
     return ask;
 }
 
