@@ -87,7 +87,7 @@ static void open_database(struct bare *b)
     b->value = prepare(b, "REPLACE INTO value VALUES(?1, ?2, ?3, ?4)");
     b->once = prepare(b, "INSERT INTO once VALUES(?1, ?2, ?3, 1, ?2, ?4, ?5)");
     b->retire = prepare(b, "DELETE FROM once WHERE client = ?1 AND sequence < ?2");
-    b->client = prepare(b, "REPLACE INTO client VALUES(?1, ?2, 1, ?3)");
+    b->client = prepare(b, "REPLACE INTO client VALUES(?1, ?2, 1, 0, 0, ?3)");
     b->drop = prepare(b, "DELETE FROM journal WHERE id >= ?1 AND id < ?2");
     b->mark = prepare(b, "REPLACE INTO mark VALUES(?1, ?2, 1, ?3, ?4)");
     b->get = prepare(b, "SELECT version, value, sum FROM value WHERE key = ?1");
