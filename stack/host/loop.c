@@ -37,10 +37,10 @@
 #include "host/posts.h"
 #include "strait.h"
 
-#define EVENTS_MAX         64                   /* taken from epoll in one turn */
-#define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
-#define BUSY_ROUNDS        16                   /* polls of the links for one of all descriptors */
-#define DOUBT_ROUNDS_MAX   64                   /* waits until a link is read unasked again */
+#define EVENTS_MAX         64                  /* taken from epoll in one turn */
+#define DRAIN_BUDGET_BYTES ((size_t)64 * 1024) /* of one link in one turn */
+#define BUSY_ROUNDS        16                  /* polls of the links for one of all descriptors */
+#define DOUBT_ROUNDS_MAX   64                  /* waits until a link is read unasked again */
 #define NS_PER_MS          UINT64_C(1000000)
 #define NS_PER_S           UINT64_C(1000000000)
 
