@@ -4,8 +4,9 @@
  * the executor's thread, and everything else to the driving one; the executor hands them over.
  *
  * A batch is one transaction, and each of its jobs a savepoint in it, so that a job can be undone
- * alone. SQLite undoes the whole transaction by itself after some errors; since every error is the
- * last one, that is never asked for.
+ * alone; one that is the whole batch needs none, which spares SQLite a copy of each page it
+ * changes. SQLite undoes the whole transaction by itself after some errors; since every error is
+ * the last one, that is never asked for.
  */
 #include "store.h"
 
@@ -93,6 +94,13 @@ enum store_step store_step(struct store *s, sqlite3_stmt *statement)
     return refused ? STORE_REFUSED : STORE_DONE;
 }
 
+static bool run_sql(struct store *s, const char *sql)
+{
+    if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    return fail(s, "%s: %s", sqlite3_errmsg(s->db), sql);
+}
+
 /* ---- The checksum of a row ------------------------------------------------------------------- */
 
 /*
@@ -176,18 +184,29 @@ static bool run_job(struct store *s, struct store_job *job)
     return step_once(s, s->release);
 }
 
+/* Runs the jobs. Returns whether there is something to commit. */
+static bool run_jobs(struct store *s, struct store_jobs *jobs)
+{
+    struct store_job *job = STAILQ_FIRST(jobs);
+    if (!STAILQ_NEXT(job, link)) {
+        job->wish = job->run(job, s);
+        return job->wish;
+    }
+    STAILQ_FOREACH(job, jobs, link) {
+        if (!run_job(s, job))
+            return false;
+    }
+    return true;
+}
+
 /* Runs the jobs and commits; whether that has failed stands in `broken`. */
 static void run_batch(struct store *s, struct store_jobs *jobs)
 {
-    struct store_job *job;
     if (!step_once(s, s->begin))
         return;
-    STAILQ_FOREACH(job, jobs, link) {
-        if (!run_job(s, job))
-            break;
-    }
-    if (s->broken || !step_once(s, s->commit))
-        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* so that readers are not locked out */
+    bool kept = run_jobs(s, jobs) && !s->broken && step_once(s, s->commit);
+    if (!kept && !sqlite3_get_autocommit(s->db))
+        run_sql(s, "ROLLBACK"); /* so that readers are not locked out */
 }
 
 static struct store *store_of(struct strait_work *work)
@@ -303,13 +322,6 @@ const struct store_counters *store_counters(const struct store *s)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-static bool run_sql(struct store *s, const char *sql)
-{
-    if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
-        return true;
-    return fail(s, "%s: %s", sqlite3_errmsg(s->db), sql);
-}
-
 /* The number, or the text if there is room for it, that a query brings in its only row. */
 static bool ask(struct store *s, const char *sql, int64_t *number, char *text, size_t text_bytes)
 {
@@ -352,13 +364,14 @@ sqlite3 *store_reader(struct store *s)
     return NULL;
 }
 
-/* How the connection of the jobs is to be used; before it has read anything. */
+/* How the connection of the jobs is to be used; before it has read anything. What is deleted is not
+ * wiped, as some builds of SQLite do unless they are told. */
 static bool connect_to(struct store *s)
 {
     if (!open_connection(s, SQLITE_OPEN_CREATE, &s->db))
         return fail(s, "%s", s->db ? sqlite3_errmsg(s->db) : "no memory");
     return run_sql(s, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-65536;"
-                      "PRAGMA synchronous=FULL");
+                      "PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF");
 }
 
 /* Makes the tables of a database that has none, in one transaction. */
@@ -440,6 +453,7 @@ struct store *store_open(struct strait_env *env, const struct store_config *conf
     }
     s->env = env;
     s->config = *config;
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock at each malloc; refused once it is open */
     STAILQ_INIT(&s->batch);
     STAILQ_INIT(&s->queued);
     s->work.run = work_run;

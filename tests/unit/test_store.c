@@ -207,6 +207,22 @@ static void a_job_is_undone_alone(void **state)
     assert_int_equal(store_counters(p->store)->undone, 1);
 }
 
+static void so_is_a_job_that_is_the_whole_batch(void **state)
+{
+    struct place *p = *state;
+    struct row undone = row(p, 1, "undone"), kept = row(p, 2, "kept");
+    undone.undo = true;
+    submit(p, &undone);
+    settle(p);
+    assert_int_equal(undone.outcome, STORE_UNDONE);
+    assert_string_equal(look("node.db", "SELECT group_concat(a) FROM t"), "none");
+    submit(p, &kept);
+    settle(p);
+    assert_int_equal(kept.outcome, STORE_KEPT);
+    assert_string_equal(look("node.db", "SELECT group_concat(a) FROM t"), "2");
+    assert_null(store_failure(p->store));
+}
+
 static void a_constraint_refuses_a_statement_and_breaks_nothing(void **state)
 {
     struct place *p = *state;
@@ -513,6 +529,7 @@ int main(void)
         STORE_TEST(what_is_kept_survives_and_can_be_looked_at_meanwhile),
         STORE_TEST(jobs_that_come_while_a_sync_runs_share_the_next_one),
         STORE_TEST(a_job_is_undone_alone),
+        STORE_TEST(so_is_a_job_that_is_the_whole_batch),
         STORE_TEST(a_constraint_refuses_a_statement_and_breaks_nothing),
         STORE_TEST(a_thread_that_may_block_runs_a_job_at_once),
         STORE_TEST(too_many_jobs_are_refused_and_counted),
