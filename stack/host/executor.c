@@ -39,7 +39,8 @@ void executor_init(struct executor *e, void (*wake)(void *argument), void *argum
     queue_init(&e->finished);
 }
 
-/* Runs the oldest queued work; called, and returns, with the lock held. */
+/* Runs the oldest queued work; called, and returns, with the lock held. Nobody is woken with it,
+ * who would only wait for it. */
 static void run_next(struct executor *e)
 {
     struct strait_work *work = queue_take(&e->queued);
@@ -51,8 +52,10 @@ static void run_next(struct executor *e)
     queue_put(&e->finished, work);
     if (!first)
         return;
+    pthread_mutex_unlock(&e->lock);
     pthread_cond_signal(&e->finished_some);
     e->wake(e->argument);
+    pthread_mutex_lock(&e->lock);
 }
 
 static void *thread_main(void *argument)
@@ -106,8 +109,8 @@ int executor_submit(struct executor *e, struct strait_work *work)
     pthread_mutex_lock(&e->lock);
     queue_put(&e->queued, work);
     e->queued_count++;
-    pthread_cond_signal(&e->queued_some);
     pthread_mutex_unlock(&e->lock);
+    pthread_cond_signal(&e->queued_some);
     return 0;
 }
 
