@@ -8,23 +8,35 @@
 #define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME  UINT64_C(0x100000001b3)
 
-static struct kv_cached *set_of(const struct kv_cache *c, const struct kv_blob *key)
+static uint64_t hash_of(const struct kv_blob *key)
 {
     uint64_t hash = FNV_OFFSET;
 
     for (size_t i = 0; i < key->length; i++)
         hash = (hash ^ key->bytes[i]) * FNV_PRIME;
-    return c->sets[(hash ^ hash >> 32) % KV_CACHE_SETS];
+    return hash;
 }
 
-static struct kv_cached *find(const struct kv_cache *c, const struct kv_blob *key)
+static struct kv_cache_set *set_of(const struct kv_cache *c, uint64_t hash)
 {
-    if (!c->sets || key->length > KV_CACHE_ENTRY_BYTES)
+    return &c->sets[(hash ^ hash >> 32) % KV_CACHE_SETS];
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
+static struct kv_cached *find(const struct kv_cache *c, const struct kv_blob *key, uint64_t hash)
+{
+    if (!c->sets)
         return NULL;
-    struct kv_cached *set = set_of(c, key);
-    for (int i = 0; i < KV_CACHE_WAYS; i++)
-        if (set[i].key && kv_blob_equal(set[i].key, key))
-            return &set[i];
+    struct kv_cache_set *set = set_of(c, hash);
+    for (int i = 0; i < KV_CACHE_WAYS; i++) {
+        struct kv_cached *entry = &set->entries[i];
+        if (set->tags[i] == tag_of(hash) && entry->key && kv_blob_equal(entry->key, key))
+            return entry;
+    }
     return NULL;
 }
 
@@ -44,13 +56,13 @@ void kv_cache_free(struct kv_cache *c)
 {
     for (size_t i = 0; c->sets && i < KV_CACHE_SETS; i++)
         for (int way = 0; way < KV_CACHE_WAYS; way++)
-            clear(&c->sets[i][way]);
+            clear(&c->sets[i].entries[way]);
     free(c->sets);
 }
 
 bool kv_cache_get(struct kv_cache *c, const struct kv_blob *key, struct kv_result *result)
 {
-    struct kv_cached *entry = find(c, key);
+    struct kv_cached *entry = find(c, key, hash_of(key));
 
     if (!entry) {
         c->misses++;
@@ -63,29 +75,39 @@ bool kv_cache_get(struct kv_cache *c, const struct kv_blob *key, struct kv_resul
     return true;
 }
 
+/* A place for a key that has none, or NULL. */
+static struct kv_cached *add(struct kv_cache *c, const struct kv_blob *key, uint64_t hash)
+{
+    struct kv_blob *copy = c->sets ? kv_blob_new(key->bytes, key->length) : NULL;
+
+    if (!copy)
+        return NULL;
+    struct kv_cache_set *set = set_of(c, hash);
+    int least = 0; /* a free one, if there is one */
+    for (int i = 1; i < KV_CACHE_WAYS; i++)
+        if (set->entries[i].used < set->entries[least].used)
+            least = i;
+    clear(&set->entries[least]);
+    set->tags[least] = tag_of(hash);
+    set->entries[least].key = copy;
+    return &set->entries[least];
+}
+
 void kv_cache_put(struct kv_cache *c, const struct kv_blob *key, const struct kv_result *result)
 {
     size_t bytes = key->length + (result->value ? result->value->length : 0);
+    uint64_t hash = hash_of(key);
+    struct kv_cached *entry = find(c, key, hash);
 
-    if (!c->sets || bytes > KV_CACHE_ENTRY_BYTES)
+    if (bytes > KV_CACHE_ENTRY_BYTES) {
+        if (entry)
+            clear(entry);
         return;
-    struct kv_cached *set = set_of(c, key), *oldest = &set[0];
-    for (int i = 1; i < KV_CACHE_WAYS; i++)
-        if (set[i].used < oldest->used)
-            oldest = &set[i];
-    clear(oldest);
-    oldest->key = kv_blob_new(key->bytes, key->length);
-    if (!oldest->key)
+    }
+    if (!entry && !(entry = add(c, key, hash)))
         return;
-    oldest->result = *result;
-    kv_blob_hold(oldest->result.value);
-    oldest->used = ++c->uses;
-}
-
-void kv_cache_drop(struct kv_cache *c, const struct kv_blob *key)
-{
-    struct kv_cached *entry = find(c, key);
-
-    if (entry)
-        clear(entry);
+    kv_blob_hold(result->value);
+    kv_blob_release(entry->result.value);
+    entry->result = *result;
+    entry->used = ++c->uses;
 }

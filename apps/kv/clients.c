@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "kv/clients.h"
 
+#include "kv/bound.h"
+
 #define PRECISION_MS (KV_LEASE_MS / 16) /* to which it is known when a client was heard last */
+
+static bool damaged(struct kv_clients *c)
+{
+    store_damaged(c->store, "client");
+    return false;
+}
 
 static bool change(struct kv_clients *c, sqlite3_stmt *statement)
 {
     enum store_step step = store_step(c->store, statement);
 
-    if (step == STORE_REFUSED)
-        store_damaged(c->store, "client"); /* it is there, and its sum is wrong */
-    return step == STORE_DONE;
+    return step == STORE_DONE || (step == STORE_REFUSED && damaged(c));
 }
 
 static bool change_client(struct kv_clients *c, sqlite3_stmt *statement, int64_t client)
@@ -17,6 +23,8 @@ static bool change_client(struct kv_clients *c, sqlite3_stmt *statement, int64_t
     sqlite3_bind_int64(statement, 1, client);
     return change(c, statement);
 }
+
+/* ---- Leases ---- */
 
 /* Of those whose lease has ended or not, the one that was silent for longest: STORE_ROW, STORE_DONE
  * if there is none, or STORE_BROKEN. */
@@ -30,10 +38,7 @@ static enum store_step oldest(struct kv_clients *c, bool ended, int64_t *client,
     *used_ms = sqlite3_column_int64(c->oldest, 1);
     bool is_right = sqlite3_column_int(c->oldest, 2) != 0;
     sqlite3_reset(c->oldest);
-    if (is_right)
-        return STORE_ROW;
-    store_damaged(c->store, "client");
-    return STORE_BROKEN;
+    return is_right || damaged(c) ? STORE_ROW : STORE_BROKEN;
 }
 
 static bool displace(struct kv_clients *c)
@@ -44,6 +49,7 @@ static bool displace(struct kv_clients *c)
         return false;
     c->ended--;
     c->displaced++;
+    kv_known_forget(&c->known, (uint64_t)client);
     return change_client(c, c->drop_once, client) && change_client(c, c->drop, client);
 }
 
@@ -52,6 +58,7 @@ static bool end_lease(struct kv_clients *c, int64_t client)
     c->live--;
     c->ended++;
     c->leases_ended++;
+    kv_known_forget(&c->known, (uint64_t)client);
     if (!change_client(c, c->drop_once, client) || !change_client(c, c->end, client))
         return false;
     return c->ended <= c->max || displace(c);
@@ -73,30 +80,71 @@ static bool sweep(struct kv_clients *c, int64_t now_ms)
     return true;
 }
 
-static void bind_request(sqlite3_stmt *statement, const struct kv_request *request, int64_t added)
+/* ---- Rows ---- */
+
+/* All of a row's columns. */
+static bool write_row(struct kv_clients *c, sqlite3_stmt *statement,
+                      const struct kv_known_client *row)
 {
-    sqlite3_bind_int64(statement, 1, (int64_t)request->client);
-    sqlite3_bind_int64(statement, 2, (int64_t)request->retired);
-    sqlite3_bind_int64(statement, 3, added);
+    struct kv_bound b = kv_bind_row(statement, "client");
+
+    kv_bind_number(&b, row->client);
+    kv_bind_number(&b, row->retired);
+    kv_bind_number(&b, (uint64_t)row->results);
+    kv_bind_number(&b, (uint64_t)row->used_ms);
+    kv_bind_number(&b, row->ended);
+    kv_bind_sum(&b);
+    if (!change(c, statement))
+        return false;
+    return sqlite3_changes64(sqlite3_db_handle(statement)) == 1 || damaged(c);
 }
 
-bool kv_clients_note(struct kv_clients *c, const struct kv_request *request, int64_t added,
-                     int64_t now_ms)
+/* As `oldest`. */
+static enum store_step read_row(struct kv_clients *c, struct kv_known_client *row)
 {
-    bind_request(c->change, request, added);
-    if (!change(c, c->change))
-        return false;
-    if (sqlite3_changes64(sqlite3_db_handle(c->change)) > 0) {
-        sqlite3_bind_int64(c->touch, 2, now_ms);
-        return change_client(c, c->touch, (int64_t)request->client);
-    }
-    bind_request(c->put, request, added);
-    sqlite3_bind_int64(c->put, 4, now_ms);
-    if (!change(c, c->put))
-        return false;
-    c->live++;
-    return sweep(c, now_ms);
+    sqlite3_bind_int64(c->get, 1, (int64_t)row->client);
+    enum store_step step = store_step(c->store, c->get);
+    if (step != STORE_ROW)
+        return step;
+    row->retired = (uint64_t)sqlite3_column_int64(c->get, 0);
+    row->results = sqlite3_column_int64(c->get, 1);
+    row->used_ms = sqlite3_column_int64(c->get, 2);
+    row->ended = sqlite3_column_int(c->get, 3) != 0;
+    bool is_right = sqlite3_column_int(c->get, 4) != 0;
+    sqlite3_reset(c->get);
+    return is_right || damaged(c) ? STORE_ROW : STORE_BROKEN;
 }
+
+bool kv_clients_meet(struct kv_clients *c, uint64_t client, int64_t now_ms,
+                     struct kv_known_client *row)
+{
+    const struct kv_known_client *known = kv_known_find(&c->known, client);
+
+    *row = known ? *known : (struct kv_known_client){.client = client, .used_ms = now_ms};
+    if (known)
+        return true;
+    enum store_step step = read_row(c, row);
+    if (step != STORE_DONE)
+        return step == STORE_ROW;
+    c->live++;
+    return write_row(c, c->put, row) && sweep(c, now_ms);
+}
+
+bool kv_clients_note(struct kv_clients *c, struct kv_known_client *row, uint64_t retired,
+                     int64_t added, int64_t now_ms)
+{
+    bool touched = now_ms - row->used_ms > PRECISION_MS;
+
+    if (row->retired < retired)
+        row->retired = retired;
+    row->results += added;
+    if (touched)
+        row->used_ms = now_ms;
+    kv_known_put(&c->known, row);
+    return write_row(c, touched ? c->touch : c->change, row);
+}
+
+/* ---- Opening ---- */
 
 #define COLUMNS "client, retired, results, used_ms, ended"
 
@@ -107,14 +155,14 @@ bool kv_clients_prepare(struct kv_clients *c, struct store *store, int64_t max, 
         sqlite3_stmt **statement;
         const char *sql;
     } all[] = {
-        {&c->change, "UPDATE client SET retired = max(retired, ?2), results = results + ?3, "
-                     "sum = row_sum('client', client, max(retired, ?2), results + ?3, used_ms, "
-                     "ended) WHERE client = ?1 AND sum IS row_sum('client', " COLUMNS ")"},
-        {&c->touch, "UPDATE client SET used_ms = ?2, "
-                    "sum = row_sum('client', client, retired, results, ?2, ended) "
-                    "WHERE client = ?1 AND ?2 - used_ms > ?3"},
-        {&c->put, "INSERT INTO client VALUES(?1, ?2, ?3, ?4, 0, "
-                  "row_sum('client', ?1, ?2, ?3, ?4, 0))"},
+        {&c->get, "SELECT retired, results, used_ms, ended, sum IS row_sum('client', " COLUMNS ") "
+                  "FROM client WHERE client = ?1"},
+        {&c->put, "INSERT INTO client VALUES(?1, ?2, ?3, ?4, ?5, ?6)"},
+        /* The index, which has used_ms, is left alone. */
+        {&c->change, "UPDATE client SET retired = ?2, results = ?3, sum = ?6 "
+                     "WHERE client = ?1 AND used_ms = ?4 AND ended = ?5"},
+        {&c->touch, "UPDATE client SET retired = ?2, results = ?3, used_ms = ?4, sum = ?6 "
+                    "WHERE client = ?1 AND ended = ?5"},
         {&c->oldest, "SELECT client, used_ms, sum IS row_sum('client', " COLUMNS ") "
                      "FROM client WHERE ended = ?1 ORDER BY used_ms LIMIT 1"},
         {&c->drop_once, "DELETE FROM once WHERE client = ?1"},
@@ -127,11 +175,16 @@ bool kv_clients_prepare(struct kv_clients *c, struct store *store, int64_t max, 
     c->max = max;
     c->live = live;
     c->ended = ended;
+    kv_known_init(&c->known);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         *all[i].statement = store_prepare(store, all[i].sql);
         if (!*all[i].statement)
             return false;
     }
-    sqlite3_bind_int64(c->touch, 3, PRECISION_MS);
     return true;
+}
+
+void kv_clients_free(struct kv_clients *c)
+{
+    kv_known_free(&c->known);
 }

@@ -219,16 +219,33 @@ static bool batch_run(struct store_job *job, struct store *store)
     return kv_tables_write(&j->tables, &j->batch);
 }
 
-/* Before anything is told: whoever hears that it is durable reads the new value. */
-static void forget_values(struct kv_journal *j, const struct kv_queue *rows)
+static void note_values(struct kv_journal *j, const struct kv_row *row)
+{
+    const struct kv_request *request = row->request;
+    uint32_t position = 0;
+
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct kv_operation *o = &request->operations[i];
+        if (!(o->replicas & kv_node_bit(j->config.node)))
+            continue;
+        const struct kv_result *r = &row->results->list[position++];
+        if (kv_operation_writes(o))
+            kv_cache_put(&j->cache, o->key,
+                         &(struct kv_result){o->kind == KV_PUT, r->version, o->value});
+    }
+}
+
+/* Before anything is told: whoever hears that it is durable reads what is so now. */
+static void note_commits(struct kv_journal *j, const struct kv_queue *rows)
 {
     const struct kv_queued *q;
 
     STAILQ_FOREACH(q, rows, link) {
-        const struct kv_request *request = q->row.request;
-        for (uint32_t i = 0; q->row.kind == KV_WORKER_COMMIT && i < request->count; i++)
-            if (kv_operation_writes(&request->operations[i]))
-                kv_cache_drop(&j->cache, request->operations[i].key);
+        if (q->row.kind != KV_WORKER_COMMIT)
+            continue;
+        note_values(j, &q->row);
+        if (q->row.request->client != 0)
+            kv_reader_note(&j->reader, q->row.request, &q->client);
     }
 }
 
@@ -249,6 +266,8 @@ static void tell(struct kv_journal *j, struct kv_queue *rows)
 static void note_clients(struct kv_journal *j)
 {
     j->reader.clients = j->tables.clients.live;
+    if (j->counters.once_ended != j->tables.clients.leases_ended)
+        kv_known_forget_all(&j->reader.known); /* some of them have no lease any more */
     j->counters.once_ended = j->tables.clients.leases_ended;
     j->counters.once_displaced = j->tables.clients.displaced;
 }
@@ -266,9 +285,9 @@ static void batch_done(struct store_job *job, enum store_outcome outcome)
         return;
     }
     j->keys = (uint64_t)j->tables.keys;
-    note_clients(j);
     j->counters.batches++;
-    forget_values(j, &rows);
+    note_commits(j, &rows);
+    note_clients(j);
     plan(j, true);
     tell(j, &rows);
 }
@@ -454,6 +473,7 @@ void kv_journal_free(struct kv_journal *j)
         return;
     store_free(j->store);
     kv_cache_free(&j->cache);
+    kv_reader_free(&j->reader);
     kv_tables_free(&j->tables);
     drop(&j->batch);
     drop_all(j);

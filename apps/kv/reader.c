@@ -77,6 +77,7 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
                    "txn_sequence, results) FROM once WHERE client = ?1 AND sequence = ?2"},
         {&r->client, "SELECT retired, results, ended, sum IS row_sum('client', client, retired, "
                      "results, used_ms, ended) FROM client WHERE client = ?1"},
+        {&r->highest, "SELECT ifnull(max(sequence), 0) FROM once WHERE client = ?1"},
         {&r->kept, "SELECT count(*) FROM once WHERE client = ?1 AND sequence >= ?2"},
         {&r->lease, "SELECT used_ms FROM client WHERE ended = 0 ORDER BY used_ms LIMIT 1"},
         {&r->txn,
@@ -85,6 +86,7 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
     };
 
     *r = (struct kv_reader){.path = path, .node = node, .db = store_reader(store)};
+    kv_known_init(&r->known);
     if (!r->db)
         return fail(r, error, "no second connection");
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -93,6 +95,11 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
             return fail(r, error, "%s", sqlite3_errmsg(r->db));
     }
     return true;
+}
+
+void kv_reader_free(struct kv_reader *r)
+{
+    kv_known_free(&r->known);
 }
 
 bool kv_reader_count(struct kv_reader *r, struct kv_counts *counts, char error[STORE_MESSAGE_BYTES])
@@ -174,6 +181,21 @@ static bool has_room(struct kv_reader *r, const struct kv_request *request)
     return has;
 }
 
+/* Knows the client, whose row is right, from now on. */
+static void learn(struct kv_reader *r, const struct kv_request *request)
+{
+    struct kv_known_client client = {.client = request->client,
+                                     .retired = number_at(r->client, 0),
+                                     .results = sqlite3_column_int64(r->client, 1)};
+
+    sqlite3_bind_int64(r->highest, 1, (int64_t)client.client);
+    bool has = sqlite3_step(r->highest) == SQLITE_ROW;
+    client.highest = has ? number_at(r->highest, 0) : 0;
+    sqlite3_reset(r->highest);
+    if (has)
+        kv_known_put(&r->known, &client);
+}
+
 static enum kv_past read_client(struct kv_reader *r, const struct kv_request *request)
 {
     sqlite3_stmt *s = r->client;
@@ -182,6 +204,7 @@ static enum kv_past read_client(struct kv_reader *r, const struct kv_request *re
         return KV_PAST_DAMAGED;
     if (sqlite3_column_int(s, 2) != 0 || request->sequence < number_at(s, 0))
         return KV_PAST_RETIRED;
+    learn(r, request);
     if (number_at(s, 1) < KV_ONCE_MAX || has_room(r, request))
         return KV_PAST_NONE;
     r->full++;
@@ -230,9 +253,34 @@ static enum kv_past find_past(struct kv_reader *r, const struct kv_request *requ
     return step == SQLITE_ROW || step == SQLITE_DONE ? past : KV_PAST_DAMAGED;
 }
 
+/* Whether it is known without a query that nothing is kept of the request, and that something may
+ * be. */
+static bool is_fresh(struct kv_reader *r, const struct kv_request *request)
+{
+    const struct kv_known_client *known = kv_known_find(&r->known, request->client);
+
+    return known && request->sequence > known->highest && request->sequence >= known->retired &&
+           known->results < KV_ONCE_MAX;
+}
+
+void kv_reader_note(struct kv_reader *r, const struct kv_request *request,
+                    const struct kv_known_client *client)
+{
+    struct kv_known_client *known = kv_known_find(&r->known, request->client);
+
+    if (!known)
+        return;
+    if (known->highest < request->sequence)
+        known->highest = request->sequence;
+    known->retired = client->retired;
+    known->results = client->results;
+}
+
 enum kv_past kv_reader_past(struct kv_reader *r, const struct kv_request *request, int64_t now_ms,
                             struct kv_txid *txid, struct kv_results **results)
 {
+    if (is_fresh(r, request))
+        return KV_PAST_NONE;
     enum kv_past past = find_past(r, request, now_ms, txid, results);
 
     r->damaged += past == KV_PAST_DAMAGED;

@@ -8,6 +8,7 @@
 
 #include "kv/coordinator.h"
 #include "kv/journal.h"
+#include "kv/known.h"
 #include "kv/worker.h"
 #include "store.h"
 
@@ -17,7 +18,8 @@ struct kv_reader {
     const char *path; /* for messages */
     uint32_t node;
     sqlite3 *db;
-    sqlite3_stmt *get, *once, *client, *kept, *lease, *txn;
+    sqlite3_stmt *get, *once, *client, *highest, *kept, *lease, *txn;
+    struct kv_known known;        /* clients that have a lease, as of the rows that were told */
     int64_t clients, clients_max; /* that have a lease, and may have one; kept by the journal */
     uint64_t damaged;             /* rows that were read and did not match their checksum */
     uint64_t full;                /* requests of clients that had to retire some */
@@ -27,6 +29,7 @@ struct kv_reader {
 /* Returns false and one line in `error`. The path has to last. */
 bool kv_reader_open(struct kv_reader *, struct store *, const char *path, uint32_t node,
                     char error[STORE_MESSAGE_BYTES]);
+void kv_reader_free(struct kv_reader *);
 
 /* What the tables say before anything is written. */
 struct kv_counts {
@@ -45,6 +48,9 @@ bool kv_reader_load(struct kv_reader *, struct coordinator *, struct worker *,
 bool kv_reader_get(struct kv_reader *, const struct kv_blob *key, struct kv_result *);
 enum kv_past kv_reader_past(struct kv_reader *, const struct kv_request *, int64_t now_ms,
                             struct kv_txid *, struct kv_results **);
+
+/* Before a commit is told: its request, and what the row of its client says since. */
+void kv_reader_note(struct kv_reader *, const struct kv_request *, const struct kv_known_client *);
 
 /* As kv_journal_visit. */
 void kv_reader_visit(struct kv_reader *, struct kv_txid,

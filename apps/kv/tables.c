@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kv/bound.h"
 #include "kv/packing.h"
 
 #define ROOM_KEPT_BYTES (64u << 10)
@@ -62,55 +63,10 @@ static uint8_t *room_for(struct kv_tables *t, size_t bytes)
     return t->room;
 }
 
-/* A row that is being bound: its columns in their order, and behind them their sum. */
-struct bound {
-    sqlite3_stmt *statement;
-    int column;
-    uint64_t sum;
-};
-
-static struct bound bind_row(sqlite3_stmt *statement, const char *table)
-{
-    return (struct bound){statement, 0, store_sum_text(STORE_SUM, table)};
-}
-
-static void bind_number(struct bound *b, uint64_t number)
-{
-    b->sum = store_sum_number(b->sum, (int64_t)number);
-    sqlite3_bind_int64(b->statement, ++b->column, (int64_t)number);
-}
-
-static void bind_null(struct bound *b)
-{
-    b->sum = store_sum_null(b->sum);
-    sqlite3_bind_null(b->statement, ++b->column);
-}
-
-/* The bytes have to last until the statement is done. Of none there are still no bytes, not NULL.
- */
-static void bind_bytes(struct bound *b, const void *bytes, size_t length)
-{
-    b->sum = store_sum_bytes(b->sum, bytes, length);
-    sqlite3_bind_blob64(b->statement, ++b->column, length > 0 ? bytes : "", length, SQLITE_STATIC);
-}
-
-static void bind_value(struct bound *b, const struct kv_blob *blob)
-{
-    if (blob)
-        bind_bytes(b, blob->bytes, blob->length);
-    else
-        bind_null(b);
-}
-
-static void bind_sum(struct bound *b)
-{
-    sqlite3_bind_int64(b->statement, ++b->column, (int64_t)b->sum);
-}
-
 /* ---- Rows of the journal ---- */
 
 /* What a row has only if it prepares. */
-static bool bind_request(struct kv_tables *t, struct bound *b, const struct kv_request *request)
+static bool bind_request(struct kv_tables *t, struct kv_bound *b, const struct kv_request *request)
 {
     size_t bytes = kv_packed_operations(request);
     uint8_t *room = room_for(t, bytes);
@@ -118,49 +74,49 @@ static bool bind_request(struct kv_tables *t, struct bound *b, const struct kv_r
     if (!room)
         return false;
     kv_pack_operations(request, room);
-    bind_number(b, request->client);
-    bind_number(b, request->sequence);
-    bind_number(b, request->retired);
-    bind_number(b, request->epoch);
-    bind_bytes(b, room, bytes);
+    kv_bind_number(b, request->client);
+    kv_bind_number(b, request->sequence);
+    kv_bind_number(b, request->retired);
+    kv_bind_number(b, request->epoch);
+    kv_bind_bytes(b, room, bytes);
     return true;
 }
 
 static bool put_row(struct kv_tables *t, const struct kv_queued *q)
 {
     const struct kv_row *row = &q->row;
-    struct bound b = bind_row(t->put_row, "journal");
+    struct kv_bound b = kv_bind_row(t->put_row, "journal");
 
-    bind_number(&b, (uint64_t)kv_row_id(kv_row_is_worker(row->kind), row->txid.coordinator,
-                                        row->txid.sequence, row->kind));
-    bind_number(&b, row->txid.coordinator);
-    bind_number(&b, row->txid.incarnation);
-    bind_number(&b, row->txid.sequence);
-    bind_number(&b, row->kind);
-    bind_number(&b, (uint64_t)q->number);
-    bind_number(&b, (uint64_t)q->time_ms);
+    kv_bind_number(&b, (uint64_t)kv_row_id(kv_row_is_worker(row->kind), row->txid.coordinator,
+                                           row->txid.sequence, row->kind));
+    kv_bind_number(&b, row->txid.coordinator);
+    kv_bind_number(&b, row->txid.incarnation);
+    kv_bind_number(&b, row->txid.sequence);
+    kv_bind_number(&b, row->kind);
+    kv_bind_number(&b, (uint64_t)q->number);
+    kv_bind_number(&b, (uint64_t)q->time_ms);
     if (row->kind == KV_COORDINATOR_PREPARE || row->kind == KV_WORKER_PREPARE) {
         bool coordinates = row->kind == KV_COORDINATOR_PREPARE;
-        bind_number(&b, coordinates ? row->participants : row->request->participants);
+        kv_bind_number(&b, coordinates ? row->participants : row->request->participants);
         if (!bind_request(t, &b, row->request))
             return false;
     } else {
         while (b.column < ROW_COLUMNS)
-            bind_null(&b);
+            kv_bind_null(&b);
     }
-    bind_sum(&b);
+    kv_bind_sum(&b);
     return change(t, t->put_row, "journal");
 }
 
 static bool put_mark(struct kv_tables *t, enum kv_row_kind kind, struct kv_txid mark)
 {
-    struct bound b = bind_row(t->put_mark, "mark");
+    struct kv_bound b = kv_bind_row(t->put_mark, "mark");
 
-    bind_number(&b, kind);
-    bind_number(&b, mark.coordinator);
-    bind_number(&b, mark.incarnation);
-    bind_number(&b, mark.sequence);
-    bind_sum(&b);
+    kv_bind_number(&b, kind);
+    kv_bind_number(&b, mark.coordinator);
+    kv_bind_number(&b, mark.incarnation);
+    kv_bind_number(&b, mark.sequence);
+    kv_bind_sum(&b);
     return change(t, t->put_mark, "mark");
 }
 
@@ -194,12 +150,12 @@ static bool apply_coordinator_mark(struct kv_tables *t, struct kv_txid mark)
 
 static void bind_entry(sqlite3_stmt *s, const struct kv_operation *o, const struct kv_result *r)
 {
-    struct bound b = bind_row(s, "value");
+    struct kv_bound b = kv_bind_row(s, "value");
 
-    bind_value(&b, o->key);
-    bind_number(&b, r->version);
-    bind_value(&b, o->value);
-    bind_sum(&b);
+    kv_bind_blob(&b, o->key);
+    kv_bind_number(&b, r->version);
+    kv_bind_blob(&b, o->value);
+    kv_bind_sum(&b);
 }
 
 /* The first statement changes a key that has a value, the second one that has none. */
@@ -237,39 +193,53 @@ static bool put_once(struct kv_tables *t, const struct kv_row *row)
 {
     size_t bytes = kv_packed_results(row->results);
     uint8_t *room = room_for(t, bytes);
-    struct bound b = bind_row(t->put_once, "once");
+    struct kv_bound b = kv_bind_row(t->put_once, "once");
 
     if (!room)
         return false;
     kv_pack_results(row->results, room);
-    bind_number(&b, row->request->client);
-    bind_number(&b, row->request->sequence);
-    bind_number(&b, row->txid.coordinator);
-    bind_number(&b, row->txid.incarnation);
-    bind_number(&b, row->txid.sequence);
-    bind_bytes(&b, room, bytes);
-    bind_sum(&b);
+    kv_bind_number(&b, row->request->client);
+    kv_bind_number(&b, row->request->sequence);
+    kv_bind_number(&b, row->txid.coordinator);
+    kv_bind_number(&b, row->txid.incarnation);
+    kv_bind_number(&b, row->txid.sequence);
+    kv_bind_bytes(&b, room, bytes);
+    kv_bind_sum(&b);
     return change(t, t->put_once, "once");
 }
 
-/* Keeps the outcome for a retry, and lets go of what the client has retired. */
-static bool remember(struct kv_tables *t, const struct kv_row *row, int64_t now_ms)
+/* Lets go of what the client retires beyond what it has; `gone` rows. */
+static bool retire(struct kv_tables *t, const struct kv_request *request,
+                   const struct kv_known_client *client, int64_t *gone)
 {
-    const struct kv_request *request = row->request;
-
-    if (!put_once(t, row))
-        return false;
-    int64_t added = changed(t->put_once);
+    *gone = 0;
+    if (request->retired <= client->retired)
+        return true;
     sqlite3_bind_int64(t->drop_once, 1, (int64_t)request->client);
     sqlite3_bind_int64(t->drop_once, 2, (int64_t)request->retired);
     if (!change(t, t->drop_once, "once"))
         return false;
-    return kv_clients_note(&t->clients, request, added - changed(t->drop_once), now_ms);
+    *gone = changed(t->drop_once);
+    return true;
+}
+
+/* Keeps the outcome for a retry, and lets go of what the client has retired. */
+static bool remember(struct kv_tables *t, struct kv_queued *q)
+{
+    const struct kv_request *request = q->row.request;
+    int64_t gone;
+
+    if (!kv_clients_meet(&t->clients, request->client, q->lease_ms, &q->client) ||
+        !put_once(t, &q->row))
+        return false;
+    int64_t added = changed(t->put_once);
+    return retire(t, request, &q->client, &gone) &&
+           kv_clients_note(&t->clients, &q->client, request->retired, added - gone, q->lease_ms);
 }
 
 /* ---- A job ---- */
 
-static bool write_row(struct kv_tables *t, const struct kv_queued *q)
+static bool write_row(struct kv_tables *t, struct kv_queued *q)
 {
     const struct kv_row *row = &q->row;
 
@@ -283,8 +253,8 @@ static bool write_row(struct kv_tables *t, const struct kv_queued *q)
         raise(&t->coordinator_mark, row->mark);
         return put_row(t, q);
     case KV_WORKER_COMMIT:
-        return write_values(t, row) &&
-               (row->request->client == 0 || remember(t, row, q->lease_ms)) && put_row(t, q);
+        return write_values(t, row) && (row->request->client == 0 || remember(t, q)) &&
+               put_row(t, q);
     default:
         return put_row(t, q);
     }
@@ -292,10 +262,10 @@ static bool write_row(struct kv_tables *t, const struct kv_queued *q)
 
 static bool put_keys(struct kv_tables *t)
 {
-    struct bound b = bind_row(t->put_keys, "total");
+    struct kv_bound b = kv_bind_row(t->put_keys, "total");
 
-    bind_number(&b, (uint64_t)t->keys);
-    bind_sum(&b);
+    kv_bind_number(&b, (uint64_t)t->keys);
+    kv_bind_sum(&b);
     return t->keys == t->keys_before || change(t, t->put_keys, "total");
 }
 
@@ -310,9 +280,9 @@ static bool finish(struct kv_tables *t)
     return put_keys(t);
 }
 
-bool kv_tables_write(struct kv_tables *t, const struct kv_queue *rows)
+bool kv_tables_write(struct kv_tables *t, struct kv_queue *rows)
 {
-    const struct kv_queued *q;
+    struct kv_queued *q;
 
     memset(t->worker_marks, 0, sizeof(t->worker_marks));
     t->coordinator_mark = (struct kv_txid){0};
@@ -362,5 +332,6 @@ bool kv_tables_prepare(struct kv_tables *t, struct store *store, uint32_t node, 
 
 void kv_tables_free(struct kv_tables *t)
 {
+    kv_clients_free(&t->clients);
     free(t->room);
 }

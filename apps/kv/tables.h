@@ -39,6 +39,9 @@ struct kv_queued {
     int64_t number;
     int64_t time_ms;  /* since 1970 */
     int64_t lease_ms; /* since which leases are counted: clients.h */
+
+    /* Of a commit that is written: what its client's row says then. */
+    struct kv_known_client client;
 };
 
 struct kv_tables {
@@ -65,6 +68,6 @@ void kv_tables_free(struct kv_tables *);
 
 /* Carries out the rows, in their order. False: the store has failed. */
 STAILQ_HEAD(kv_queue, kv_queued);
-bool kv_tables_write(struct kv_tables *, const struct kv_queue *);
+bool kv_tables_write(struct kv_tables *, struct kv_queue *);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kv/cache.h"
 #include "kv/clients.h"
 #include "kv/journal.h"
 #include "kv/packing.h"
@@ -597,15 +598,34 @@ static void a_value_that_was_read_before_is_read_anew_once_it_has_changed(void *
     assert_string_equal(get(p, "a"), "- 2");
     struct kv_journal_counters c;
     kv_journal_counters(p->journal, &c);
-    assert_int_equal(c.cache_hits, 3);
-    assert_int_equal(c.cache_misses, 3);
+    assert_int_equal(c.cache_hits, 5);
+    assert_int_equal(c.cache_misses, 1); /* of those that were written nobody asks the tables */
+}
+
+static void nothing_is_known_of_a_value_that_became_too_large_to_be_kept(void **state)
+{
+    struct place *p = *state;
+    char large[100], key[KV_CACHE_ENTRY_BYTES];
+    memset(key, 'k', sizeof(key) - 1);
+    key[sizeof(key) - 1] = '\0';
+    memset(large, 'v', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
+    put(p, 1, key, "", 1);
+    settle(p);
+    assert_string_equal(get(p, key), " 1");
+    put(p, 2, key, large, 2);
+    settle(p);
+    assert_int_equal(strlen(get(p, key)), strlen(large) + strlen(" 2"));
+    put(p, 3, key, "", 3);
+    settle(p);
+    assert_string_equal(get(p, key), " 3");
 }
 
 /* So that what is kept for reading is bounded. */
 static void many_keys_are_read_right_however_few_of_them_are_kept(void **state)
 {
     struct place *p = *state;
-    const uint64_t keys = 20000, more_than = 4096 * 4;
+    const uint64_t keys = 40000, more_than = KV_CACHE_SETS * KV_CACHE_WAYS;
     char key[20], value[40];
     assert_true(keys > more_than);
     for (uint64_t i = 1; i <= keys; i++) {
@@ -737,6 +757,75 @@ static void a_client_that_retires_nothing_is_refused_in_the_end(void **state)
     commit_as(p, KV_ONCE_MAX + 1, 7, KV_ONCE_MAX + 1, 2);
     settle(p);
     assert_string_equal(look(FILE_1, "SELECT results FROM client"), "1024");
+}
+
+/* In one life, once the client is known: no crash comes between. */
+static void a_known_client_is_told_what_the_tables_say(void **state)
+{
+    struct place *p = *state;
+    commit_as(p, 2, 7, 1, 1);
+    settle(p);
+    for (uint64_t s = 2; s <= 4; s++)
+        assert_int_equal(past(p, 7, s), KV_PAST_NONE);
+    commit_as(p, 3, 7, 4, 1); /* before the one that was asked before */
+    assert_int_equal(past(p, 7, 4), KV_PAST_NONE);
+    settle(p);
+    assert_int_equal(past(p, 7, 1), KV_PAST_COMMITTED);
+    assert_int_equal(past(p, 7, 3), KV_PAST_NONE);
+    assert_int_equal(past(p, 7, 4), KV_PAST_COMMITTED);
+    assert_int_equal(past(p, 7, 5), KV_PAST_NONE);
+    commit_as(p, 4, 7, 3, 3);
+    settle(p);
+    assert_int_equal(past(p, 7, 1), KV_PAST_RETIRED);
+    assert_int_equal(past(p, 7, 2), KV_PAST_RETIRED);
+    assert_int_equal(past(p, 7, 3), KV_PAST_COMMITTED);
+    assert_int_equal(past(p, 7, 4), KV_PAST_COMMITTED);
+    commit_as(p, 5, 7, 5, 9);
+    settle(p);
+    assert_int_equal(past(p, 7, 8), KV_PAST_RETIRED);
+    assert_string_equal(look(FILE_1, "SELECT count(*) FROM once"), "0");
+    assert_string_equal(look(FILE_1, "SELECT results || ' ' || retired FROM client"), "0 9");
+}
+
+static void a_known_client_that_retires_nothing_is_refused_in_the_end(void **state)
+{
+    struct place *p = *state;
+    for (uint64_t s = 1; s <= KV_ONCE_MAX; s++) {
+        assert_int_equal(past(p, 7, s), KV_PAST_NONE);
+        commit_as(p, s, 7, s, 1);
+        settle(p);
+    }
+    assert_int_equal(past(p, 7, KV_ONCE_MAX + 1), KV_PAST_FULL);
+    assert_int_equal(past_of(p, 7, KV_ONCE_MAX + 1, 2), KV_PAST_NONE);
+}
+
+static void a_known_client_that_is_silent_for_a_lease_is_told_so(void **state)
+{
+    struct place *p = *state;
+    const uint64_t lease_ns = ((uint64_t)KV_LEASE_MS + 1) * MS;
+    kv_journal_free(p->journal);
+    p->config.clients_max = 1;
+    open_journal(p);
+    for (uint64_t client = 1; client <= 3; client++) {
+        commit_as(p, client, client, 1, 1); /* the lease of the client before ends */
+        settle(p);
+        assert_int_equal(past(p, client, 1), KV_PAST_COMMITTED);
+        assert_int_equal(past(p, client, 2), KV_PAST_NONE);
+        assert_int_equal(past(p, client, 3), KV_PAST_NONE);
+        if (client > 1)
+            assert_int_equal(past(p, client - 1, 3), KV_PAST_RETIRED);
+        world_run(p->world, world_now(p->world) + lease_ns);
+    }
+    /* One that was under way when the lease ended leaves nothing behind but its name. */
+    commit_as(p, 4, 2, 2, 1);
+    settle(p);
+    assert_int_equal(past(p, 2, 3), KV_PAST_RETIRED);
+    assert_string_equal(look(FILE_1, "SELECT group_concat(client || ':' || ended, ' ') FROM "
+                                     "(SELECT * FROM client ORDER BY client)"),
+                        "2:1 3:0");
+    assert_int_equal(p->failures, 0);
+    crash(p);
+    assert_int_equal(past(p, 2, 3), KV_PAST_RETIRED);
 }
 
 static void a_client_that_is_silent_for_a_lease_is_told_so(void **state)
@@ -1018,6 +1107,7 @@ static void damaged_values_and_clients_are_found_when_they_are_read(void **state
     commit_as(p, 3, 7, 1, 1);
     commit_as(p, 4, 8, 1, 1);
     settle(p);
+    crash(p); /* what this life has written it knows */
     look(FILE_1, "UPDATE value SET value = CAST('Sound' AS BLOB) WHERE key = x'61'");
     look(FILE_1, "UPDATE once SET txn_sequence = 9 WHERE client = 7");
     look(FILE_1, "UPDATE client SET retired = 0 WHERE client = 8");
@@ -1115,11 +1205,15 @@ int main(void)
         JOURNAL_TEST(of_what_has_ended_the_newest_are_kept_to_be_explained),
         JOURNAL_TEST(a_commit_carries_out_the_operations_for_this_node),
         JOURNAL_TEST(a_value_that_was_read_before_is_read_anew_once_it_has_changed),
+        JOURNAL_TEST(nothing_is_known_of_a_value_that_became_too_large_to_be_kept),
         JOURNAL_TEST(many_keys_are_read_right_however_few_of_them_are_kept),
         JOURNAL_TEST(keys_with_a_value_are_counted),
         JOURNAL_TEST(a_value_of_a_mebibyte_comes_back),
         JOURNAL_TEST(what_a_client_has_got_is_remembered_until_it_retires_it),
         JOURNAL_TEST(a_client_that_retires_nothing_is_refused_in_the_end),
+        JOURNAL_TEST(a_known_client_is_told_what_the_tables_say),
+        JOURNAL_TEST(a_known_client_that_retires_nothing_is_refused_in_the_end),
+        JOURNAL_TEST(a_known_client_that_is_silent_for_a_lease_is_told_so),
         JOURNAL_TEST(a_client_that_is_silent_for_a_lease_is_told_so),
         JOURNAL_TEST(names_of_clients_without_a_lease_are_bounded),
         JOURNAL_TEST(no_lease_ends_when_the_time_of_day_jumps),
