@@ -148,29 +148,31 @@ static bool apply_coordinator_mark(struct kv_tables *t, struct kv_txid mark)
 
 /* ---- What a commit carries out ---- */
 
-static void bind_entry(sqlite3_stmt *s, const struct kv_operation *o, const struct kv_result *r)
+static bool put_entry(struct kv_tables *t, sqlite3_stmt *statement, const struct kv_operation *o,
+                      const struct kv_result *r)
 {
-    struct kv_bound b = kv_bind_row(s, "value");
+    struct kv_bound b = kv_bind_row(statement, "value");
 
     kv_bind_blob(&b, o->key);
     kv_bind_number(&b, r->version);
     kv_bind_blob(&b, o->value);
     kv_bind_sum(&b);
+    return change(t, statement, "value");
 }
 
-/* The first statement changes a key that has a value, the second one that has none. */
+/* A key that gets its first version has no row; others have one, with a value or without. */
 static bool write_value(struct kv_tables *t, const struct kv_operation *o,
                         const struct kv_result *r)
 {
-    bind_entry(t->change_value, o, r);
-    if (!change(t, t->change_value, "value"))
-        return false;
-    bool had_value = changed(t->change_value) > 0;
+    bool had_value = false;
+
+    if (r->version > 1) {
+        if (!put_entry(t, t->change_value, o, r))
+            return false;
+        had_value = changed(t->change_value) > 0;
+    }
     t->keys += (o->kind == KV_PUT) - had_value;
-    if (had_value)
-        return true;
-    bind_entry(t->put_value, o, r);
-    return change(t, t->put_value, "value");
+    return had_value || put_entry(t, r->version > 1 ? t->put_value : t->new_value, o, r);
 }
 
 static bool write_values(struct kv_tables *t, const struct kv_row *row)
@@ -314,6 +316,7 @@ bool kv_tables_prepare(struct kv_tables *t, struct store *store, uint32_t node, 
         {&t->change_value, "UPDATE value SET version = ?2, value = ?3, sum = ?4 "
                            "WHERE key = ?1 AND value IS NOT NULL"},
         {&t->put_value, "REPLACE INTO value VALUES(?1, ?2, ?3, ?4)"},
+        {&t->new_value, "INSERT INTO value VALUES(?1, ?2, ?3, ?4)"},
         {&t->put_keys, "UPDATE total SET keys = ?1, sum = ?2"},
         {&t->put_once, "INSERT OR IGNORE INTO once VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
         {&t->drop_once, "DELETE FROM once WHERE client = ?1 AND sequence < ?2"},

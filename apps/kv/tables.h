@@ -50,7 +50,7 @@ struct kv_tables {
     int64_t keys; /* that have a value */
 
     sqlite3_stmt *put_row, *put_mark, *drop_rows;
-    sqlite3_stmt *change_value, *put_value, *put_keys;
+    sqlite3_stmt *change_value, *put_value, *new_value, *put_keys;
     sqlite3_stmt *put_once, *drop_once;
     struct kv_clients clients; /* prepared by whoever opens the tables */
 
