@@ -28,7 +28,8 @@
 #define ROWS_OF_ONE 3 /* rows of the journal of a transaction, of a third of which it has all */
 #define SETTINGS                                                                                   \
     "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-65536;"                      \
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=10000"
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=10000;"           \
+    "PRAGMA secure_delete=OFF"
 #define OPERATIONS_BYTES 256
 #define RESULTS_BYTES    64
 
@@ -36,7 +37,8 @@ struct bare {
     const struct measure *measure;
     uint32_t node;
     sqlite3 *db;
-    sqlite3_stmt *begin, *commit, *row, *value, *once, *retire, *client, *drop, *mark, *get;
+    sqlite3_stmt *begin, *commit, *row, *value, *once, *retire, *client, *new_client, *drop, *mark,
+        *get;
     uint8_t operations[OPERATIONS_BYTES], results[RESULTS_BYTES];
     int operations_bytes, results_bytes;
     uint64_t sequence; /* of the newest transaction */
@@ -76,7 +78,10 @@ static void open_database(struct bare *b)
 {
     char path[4096];
     snprintf(path, sizeof(path), "%s/%u.db", b->measure->directory, b->node);
-    check(b, sqlite3_open(path, &b->db) == SQLITE_OK);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    check(b, sqlite3_open_v2(path, &b->db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                             NULL) == SQLITE_OK);
     check(b, sqlite3_exec(b->db, SETTINGS, NULL, NULL, NULL) == SQLITE_OK);
     for (const char *const *sql = kv_tables_schema; *sql; sql++)
         if (strncmp(*sql, "CREATE", strlen("CREATE")) == 0)
@@ -87,7 +92,9 @@ static void open_database(struct bare *b)
     b->value = prepare(b, "REPLACE INTO value VALUES(?1, ?2, ?3, ?4)");
     b->once = prepare(b, "INSERT INTO once VALUES(?1, ?2, ?3, 1, ?2, ?4, ?5)");
     b->retire = prepare(b, "DELETE FROM once WHERE client = ?1 AND sequence < ?2");
-    b->client = prepare(b, "REPLACE INTO client VALUES(?1, ?2, 1, 0, 0, ?3)");
+    b->client =
+        prepare(b, "UPDATE client SET retired = ?2, results = 1, sum = ?3 WHERE client = ?1");
+    b->new_client = prepare(b, "INSERT INTO client VALUES(?1, ?2, 1, 0, 0, ?3)");
     b->drop = prepare(b, "DELETE FROM journal WHERE id >= ?1 AND id < ?2");
     b->mark = prepare(b, "REPLACE INTO mark VALUES(?1, ?2, 1, ?3, ?4)");
     b->get = prepare(b, "SELECT version, value, sum FROM value WHERE key = ?1");
@@ -161,6 +168,14 @@ static void put_value(struct bare *b, uint32_t client, uint32_t number, int64_t 
     step(b, b->value, SQLITE_DONE);
 }
 
+static void put_client(struct bare *b, sqlite3_stmt *statement, int64_t client, uint64_t sequence)
+{
+    sqlite3_bind_int64(statement, 1, client);
+    sqlite3_bind_int64(statement, 2, (int64_t)sequence);
+    sqlite3_bind_int64(statement, 3, long_number(sequence));
+    step(b, statement, SQLITE_DONE);
+}
+
 static void remember(struct bare *b, uint64_t sequence)
 {
     int64_t client = client_of(b, sequence), request = (int64_t)sequence;
@@ -173,10 +188,9 @@ static void remember(struct bare *b, uint64_t sequence)
     sqlite3_bind_int64(b->retire, 1, client);
     sqlite3_bind_int64(b->retire, 2, request);
     step(b, b->retire, SQLITE_DONE);
-    sqlite3_bind_int64(b->client, 1, client);
-    sqlite3_bind_int64(b->client, 2, request);
-    sqlite3_bind_int64(b->client, 3, long_number(sequence));
-    step(b, b->client, SQLITE_DONE);
+    put_client(b, b->client, client, sequence);
+    if (sqlite3_changes(b->db) == 0)
+        put_client(b, b->new_client, client, sequence);
 }
 
 static void put_mark(struct bare *b, enum kv_row_kind kind, uint32_t coordinator, uint64_t below)
