@@ -3,7 +3,7 @@
 #include "stream.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 
 static struct strait *stack_of(const struct stream *s)
 {
@@ -75,6 +75,14 @@ static int strait_stream_peer(struct stream *s, struct sockaddr_in *peer)
     return strait_getpeername(stack_of(s), s->fd, (struct sockaddr *)peer, &length);
 }
 
+static uint64_t strait_stream_progress(struct stream *s)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    strait_getsockopt(stack_of(s), s->fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    return info.tcpi_bytes_acked + info.tcpi_bytes_received;
+}
+
 static ssize_t strait_stream_recv(struct stream *s, void *bytes, size_t length, int flags)
 {
     return strait_recv(stack_of(s), s->fd, bytes, length, flags);
@@ -130,6 +138,7 @@ const struct stream_kind stream_strait = {
     .connect = strait_stream_connect,
     .error = strait_stream_error,
     .peer = strait_stream_peer,
+    .progress = strait_stream_progress,
     .recv = strait_stream_recv,
     .send = strait_stream_send,
     .sendv = strait_stream_sendv,

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -39,6 +40,7 @@ struct stream_kind {
     int (*connect)(struct stream *, const struct sockaddr_in *);
     int (*error)(struct stream *);
     int (*peer)(struct stream *, struct sockaddr_in *);
+    uint64_t (*progress)(struct stream *);
     ssize_t (*recv)(struct stream *, void *bytes, size_t length, int flags);
     ssize_t (*send)(struct stream *, const void *bytes, size_t length);
     ssize_t (*sendv)(struct stream *, const struct iovec *parts, int count);
@@ -98,6 +100,12 @@ static inline int stream_error(struct stream *s)
 static inline int stream_peer(struct stream *s, struct sockaddr_in *peer)
 {
     return s->host->kind->peer(s, peer);
+}
+
+/* Bytes that its peer has acknowledged or sent, in all: while they grow, there is somebody. */
+static inline uint64_t stream_progress(struct stream *s)
+{
+    return s->host->kind->progress(s);
 }
 
 static inline ssize_t stream_recv(struct stream *s, void *bytes, size_t length, int flags)

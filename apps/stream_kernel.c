@@ -2,7 +2,7 @@
 /* Streams of the machine's own kernel. */
 #define _GNU_SOURCE /* accept4 */
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <unistd.h>
 
 #include "stream.h"
@@ -78,6 +78,14 @@ static int kernel_peer(struct stream *s, struct sockaddr_in *peer)
     return getpeername(s->fd, (struct sockaddr *)peer, &length);
 }
 
+static uint64_t kernel_progress(struct stream *s)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    return info.tcpi_bytes_acked + info.tcpi_bytes_received;
+}
+
 static ssize_t kernel_recv(struct stream *s, void *bytes, size_t length, int flags)
 {
     return recv(s->fd, bytes, length, flags);
@@ -141,6 +149,7 @@ const struct stream_kind stream_kernel = {
     .connect = kernel_connect,
     .error = kernel_error,
     .peer = kernel_peer,
+    .progress = kernel_progress,
     .recv = kernel_recv,
     .send = kernel_send,
     .sendv = kernel_sendv,

@@ -420,6 +420,12 @@ void rpc_channel_free(struct rpc_channel *channel)
     free(channel);
 }
 
+uint64_t rpc_channel_progress(const struct rpc_channel *channel)
+{
+    const struct rpc_wire *wire = channel->config.wire;
+    return wire->progress ? wire->progress(channel->transport) : 0;
+}
+
 struct strait_env *rpc_channel_env(const struct rpc_channel *channel)
 {
     return channel->config.host.env;

@@ -61,6 +61,8 @@ struct rpc_wire {
      * short. Both are NULL where there is nothing. */
     void *(*open)(const struct rpc_channel_config *);
     void (*close)(void *transport);
+    /* See rpc_channel_progress. NULL where nothing is shared. */
+    uint64_t (*progress)(void *transport);
     /* Returns NULL with errno if nothing has been sent, nor will be. */
     struct rpc_attempt *(*begin)(const struct rpc_request *);
     /* Its messages are wanted again. NULL of a wire that has no such answers. */
@@ -93,6 +95,11 @@ struct rpc_channel *rpc_channel_new(const struct rpc_channel_config *);
 void rpc_channel_free(struct rpc_channel *);
 
 struct strait_env *rpc_channel_env(const struct rpc_channel *);
+
+/* A number that is another one once bytes have been acknowledged by the server, or have come from
+ * it: as long as it changes, the server is there, however long its answers take. On a wire with a
+ * connection for all attempts; else 0. */
+uint64_t rpc_channel_progress(const struct rpc_channel *);
 
 #define RPC_CHANNEL_COUNTERS(X)                                                                    \
     X(calls)                                                                                       \

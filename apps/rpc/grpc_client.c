@@ -424,6 +424,17 @@ static void close_transport(void *transport)
         free_transport(t);
 }
 
+/* A connection that breaks takes its bytes with it, which is a change as well. */
+static uint64_t progress_of(void *transport)
+{
+    struct transport *t = transport;
+    struct connection *c;
+    uint64_t bytes = 0;
+    TAILQ_FOREACH(c, &t->connections, link)
+        bytes += stream_progress(&c->stream);
+    return bytes;
+}
+
 /* Finds the names and messages of a procedure, and writes its path. */
 static bool find_method(struct rpc_attempt *a)
 {
@@ -491,6 +502,7 @@ static enum rpc_outcome abandon(struct rpc_attempt *a)
 
 const struct rpc_wire rpc_grpc_wire = {.open = open_transport,
                                        .close = close_transport,
+                                       .progress = progress_of,
                                        .begin = begin,
                                        .more = grpc_reply_more,
                                        .abandon = abandon};
