@@ -135,8 +135,9 @@ static void tell(const struct step *s, uint32_t to, struct kv_message message)
     kv_send(s->sink, &message);
 }
 
-/* Says what there is to say in this phase to those that have not answered it. */
-static void speak(const struct step *s, const struct coordinator_txn *t)
+/* Says what there is to say in this phase to those that have not answered it; `said_ns` after it
+ * was said to them before, or 0. */
+static void speak(const struct step *s, const struct coordinator_txn *t, uint64_t said_ns)
 {
     struct kv_message message = {.txid = t->id};
     kv_nodes to = t->participants & ~t->acknowledged;
@@ -144,6 +145,7 @@ static void speak(const struct step *s, const struct coordinator_txn *t)
     if (t->phase == COORDINATOR_VOTING) {
         message.kind = KV_VOTE_REQUEST;
         message.request = t->request;
+        message.said_ns = said_ns;
         to = t->participants & ~t->voted;
     } else {
         message.kind = t->phase == COORDINATOR_COMMITTED ? KV_GLOBAL_COMMIT : KV_GLOBAL_ABORT;
@@ -172,7 +174,7 @@ static void wait_more(const struct step *s, struct coordinator_txn *t)
 static void speak_and_wait(const struct step *s, struct coordinator_txn *t)
 {
     t->wait_ns = s->c->config.resend_ns;
-    speak(s, t);
+    speak(s, t, 0);
     wait_more(s, t);
 }
 
@@ -405,8 +407,9 @@ static void timed_out(const struct step *s, struct coordinator_txn *t)
     if (t->phase == COORDINATOR_COMMITTED && s->now_ns >= t->reply_by_ns)
         reply(s, t, true);
     s->c->counters.resent++;
+    uint64_t said_ns = t->wait_ns;
     t->wait_ns = earlier(2 * t->wait_ns, s->c->config.resend_max_ns);
-    speak(s, t);
+    speak(s, t, said_ns);
     wait_more(s, t);
 }
 

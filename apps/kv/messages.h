@@ -230,6 +230,7 @@ struct kv_message {
     struct kv_refusal refusal;  /* VOTE-ABORT */
     kv_nodes participants;      /* INQUIRE_PARTICIPANT */
     enum kv_answer answer;      /* ANSWER */
+    uint64_t said_ns; /* VOTE-REQUEST, not on the wire: how long ago it was said last; 0: never */
 };
 
 /* The words of this file, for people: "VOTE-REQUEST", "locked", "pending", "put". */

@@ -7,10 +7,15 @@
  * Deliveries that are under way let the next parcel grow: the slower the peer, or the more there is
  * to say, the more messages share a call.
  *
- * A connection to a host that has gone without a word is silent for as long as TCP tries. So when a
- * delivery is not answered in time both channels of the peer are made anew, and what was on them is
- * told as lost. A peer that is not spoken to is asked by an empty delivery now and then, so that it
- * is known whether it is there.
+ * A connection to a host that has gone without a word is silent for as long as TCP tries. So while
+ * a delivery is under way, its connection is looked at: where for a while no byte has been
+ * acknowledged or has come, both channels of the peer are made anew, and what was on them is told
+ * as lost. Behind a slow link a delivery may take long, with megabytes in front of it, and is
+ * waited for as long as bytes move. A peer that is not spoken to is asked by an empty delivery now
+ * and then, so that it is known whether it is there.
+ *
+ * Who says something again, since nobody has answered, adds to what waits on a slow link. What is
+ * known to wait still is not said again.
  */
 #include "kv/peers.h"
 
@@ -25,21 +30,23 @@
 #define PARCEL_BYTES    KV_NODE_PARCEL_BYTES
 #define PARCEL_MESSAGES 1024
 #define QUEUE_BYTES     (16u << 20) /* that wait for a peer, beyond one of the largest messages */
-#define DELIVERY_NS     (2 * RPC_S) /* until a delivery is lost ... */
-#define DELIVERY_MIB_NS RPC_S       /* ... and more for each MiB of it */
-#define PROBE_NS        (2 * RPC_S) /* without a delivery */
+#define SILENCE_NS      (2 * RPC_S) /* without a byte from the peer, while something is under way */
+#define LOOK_NS         (250 * RPC_MS)
+#define DELIVERY_NS     (60 * RPC_S) /* until a delivery is lost, however many bytes move */
+#define PROBE_NS        (2 * RPC_S)  /* without a delivery */
 
 struct parcel {
     TAILQ_ENTRY(parcel) link;
     struct kv_bytes content;
     uint32_t messages;
+    uint64_t since_ns; /* when it was begun */
 };
 
 struct delivery {
     struct peer *peer;
     struct rpc_call *call; /* NULL: free */
-    uint64_t began_ns;
-    uint32_t messages; /* 0: it only asks whether the peer is there */
+    uint64_t since_ns;     /* when the first of its messages was sent */
+    uint32_t messages;     /* 0: it only asks whether the peer is there */
 };
 
 struct peer {
@@ -50,9 +57,11 @@ struct peer {
     size_t waiting_bytes;
     struct delivery deliveries[DELIVERIES_MAX];
     bool reachable;
-    bool silent;      /* a delivery was not answered: the channels are to be made anew */
-    uint64_t sent_ns; /* the last delivery */
-    uint64_t heard_ns;
+    uint64_t sent_ns;     /* the last delivery */
+    uint64_t progress;    /* of the channel of messages, when it was looked at last ... */
+    uint64_t progress_ns; /* ... and since when it has not changed */
+    struct strait_timer look;
+    bool looking; /* `look` runs: as long as a delivery is under way */
     struct strait_timer probe;
     TAILQ_HEAD(, kv_peer_call) calls;
 };
@@ -138,7 +147,7 @@ static void reconnect(struct peer *peer)
         d->call = NULL;
         peers->counters.deliveries_lost++;
     }
-    peer->silent = false;
+    peer->reachable = false;
     peers->counters.reconnections++;
     renew(&peer->messages, peer);
     end_calls(peer);
@@ -154,6 +163,7 @@ static struct parcel *new_parcel(struct peer *peer)
     if (!parcel)
         return NULL;
     parcel->messages = 0;
+    parcel->since_ns = env_of(peer)->now(env_of(peer));
     if (!kv_wire_begin(&parcel->content, peers->config.cluster, peers->config.id, peer->id)) {
         kv_bytes_free(&parcel->content);
         free(parcel);
@@ -183,34 +193,50 @@ static void delivery_ended(void *context, struct rpc_reply reply, const uint8_t 
 {
     struct delivery *d = context;
     struct peer *peer = d->peer;
-    struct strait_env *env = env_of(peer);
     (void)result, (void)detail;
 
     d->call = NULL;
     peer->reachable = reply.outcome == RPC_RESULT;
-    if (reply.outcome == RPC_RESULT || reply.outcome == RPC_ERROR)
-        peer->heard_ns = env->now(env);
     if (!peer->reachable)
         peer->peers->counters.deliveries_lost++;
-    if (reply.code == RPC_DEADLINE_EXCEEDED && peer->heard_ns < d->began_ns) {
-        peer->silent = true;
-        env->timer_start(env, &peer->probe, env->now(env)); /* not within a call of a channel */
-        return;
-    }
     send_parcels(peer);
+}
+
+static bool is_under_way(const struct peer *peer)
+{
+    for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
+        if (peer->deliveries[i].call)
+            return true;
+    }
+    return false;
+}
+
+/* Something is awaited from now on. */
+static void look_from(struct peer *peer, uint64_t now_ns)
+{
+    struct strait_env *env = env_of(peer);
+
+    peer->progress = rpc_channel_progress(peer->messages);
+    peer->progress_ns = now_ns;
+    if (!peer->looking)
+        env->timer_start(env, &peer->look, now_ns + LOOK_NS);
+    peer->looking = true;
 }
 
 static void begin_delivery(struct peer *peer, struct delivery *d, const struct parcel *parcel)
 {
     const struct kv_bytes *content = &parcel->content;
     struct strait_env *env = env_of(peer);
-    uint64_t patience_ns = DELIVERY_NS + (content->length >> 20) * DELIVERY_MIB_NS;
+    uint64_t now_ns = env->now(env);
 
     d->messages = parcel->messages;
-    d->began_ns = peer->sent_ns = env->now(env);
+    d->since_ns = parcel->since_ns;
+    peer->sent_ns = now_ns;
+    if (!is_under_way(peer))
+        look_from(peer, now_ns);
     d->call =
         rpc_message_start(peer->messages, &kv_node_procedures[KV_NODE_DELIVER], content->bytes,
-                          content->length, d->began_ns + patience_ns, delivery_ended, d);
+                          content->length, now_ns + DELIVERY_NS, delivery_ended, d);
     if (d->call)
         peer->peers->counters.deliveries++;
     else
@@ -231,7 +257,7 @@ static void send_parcels(struct peer *peer)
     struct parcel *parcel;
     struct delivery *d;
 
-    while ((parcel = TAILQ_FIRST(&peer->parcels)) && !peer->silent && (d = free_delivery(peer))) {
+    while ((parcel = TAILQ_FIRST(&peer->parcels)) && (d = free_delivery(peer))) {
         TAILQ_REMOVE(&peer->parcels, parcel, link);
         peer->waiting_bytes -= parcel->content.length;
         begin_delivery(peer, d, parcel);
@@ -276,12 +302,38 @@ static void refuse_instead(struct kv_peers *peers, const struct kv_message *vote
     kv_peers_send(peers, &m);
 }
 
+/*
+ * Whether the message was said before, and that copy has not arrived: messages keep their order,
+ * and one that is as old still waits, or is under way.
+ */
+static bool waits_still(const struct peer *peer, const struct kv_message *m)
+{
+    uint64_t now_ns;
+
+    if (m->said_ns == 0 || !peer)
+        return false;
+    now_ns = env_of(peer)->now(env_of(peer));
+    const struct parcel *parcel = TAILQ_FIRST(&peer->parcels);
+    if (parcel && parcel->messages > 0 && now_ns - parcel->since_ns >= m->said_ns)
+        return true;
+    for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
+        const struct delivery *d = &peer->deliveries[i];
+        if (d->call && d->messages > 0 && now_ns - d->since_ns >= m->said_ns)
+            return true;
+    }
+    return false;
+}
+
 void kv_peers_send(struct kv_peers *peers, const struct kv_message *m)
 {
     struct peer *peer = peers->list[m->to - 1];
     struct parcel *parcel = peer ? open_parcel(peer) : NULL;
 
     peers->counters.messages++;
+    if (waits_still(peer, m)) {
+        peers->counters.messages_spared++;
+        return;
+    }
     if (!parcel) {
         peers->counters.messages_dropped++;
         return;
@@ -303,7 +355,26 @@ void kv_peers_send(struct kv_peers *peers, const struct kv_message *m)
     peer->waiting_bytes += added;
 }
 
-/* ---- Probes ---- */
+/* ---- Whether the peer is there ---- */
+
+static void look_due(void *owner, struct strait_timer *timer)
+{
+    struct strait_env *env = owner;
+    struct peer *peer = (struct peer *)(void *)((char *)timer - offsetof(struct peer, look));
+    uint64_t now_ns = env->now(env), progress = rpc_channel_progress(peer->messages);
+
+    peer->looking = false;
+    if (!is_under_way(peer))
+        return;
+    if (progress == peer->progress && now_ns - peer->progress_ns >= SILENCE_NS) {
+        reconnect(peer);
+        send_parcels(peer);
+        return;
+    }
+    uint64_t since_ns = progress == peer->progress ? peer->progress_ns : now_ns;
+    look_from(peer, now_ns);
+    peer->progress_ns = since_ns;
+}
 
 static void probe_due(void *owner, struct strait_timer *timer)
 {
@@ -311,8 +382,6 @@ static void probe_due(void *owner, struct strait_timer *timer)
     struct peer *peer = (struct peer *)(void *)((char *)timer - offsetof(struct peer, probe));
     uint64_t now_ns = env->now(env);
 
-    if (peer->silent)
-        reconnect(peer);
     if (now_ns - peer->sent_ns >= PROBE_NS && TAILQ_EMPTY(&peer->parcels))
         new_parcel(peer);
     send_parcels(peer);
@@ -384,6 +453,7 @@ static struct peer *new_peer(struct kv_peers *peers, uint32_t id)
     TAILQ_INIT(&peer->calls);
     for (uint32_t i = 0; i < DELIVERIES_MAX; i++)
         peer->deliveries[i].peer = peer;
+    peer->look.expired = look_due;
     peer->probe.expired = probe_due;
     peer->messages = new_channel(peer);
     peer->requests = new_channel(peer);
@@ -400,6 +470,7 @@ static struct peer *new_peer(struct kv_peers *peers, uint32_t id)
 
 static void free_peer(struct peer *peer)
 {
+    env_of(peer)->timer_stop(env_of(peer), &peer->look);
     env_of(peer)->timer_stop(env_of(peer), &peer->probe);
     for (struct kv_peer_call *call; (call = TAILQ_FIRST(&peer->calls));)
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed is off the list */

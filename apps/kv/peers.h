@@ -2,9 +2,9 @@
 /*
  * The way to the other nodes: connections that are made when there is something to say, and made
  * again when they have broken. Messages of two-phase commit travel in deliveries, as many in one as
- * have arisen meanwhile; a delivery that is not acknowledged in time is lost, and who has sent its
- * messages sends them again. Requests that are passed on have a connection of their own, so that
- * however many wait for their answers, messages do not wait for them.
+ * have arisen meanwhile; what is under way to a peer of which nothing is heard any more is lost,
+ * and who has sent its messages sends them again. Requests that are passed on have a connection of
+ * their own, so that however many wait for their answers, messages do not wait for them.
  */
 #ifndef KV_PEERS_H
 #define KV_PEERS_H
@@ -61,10 +61,11 @@ enum rpc_outcome kv_peers_cancel(struct kv_peer_call *);
 
 #define KV_PEERS_COUNTERS(X)                                                                       \
     X(messages)                                                                                    \
+    X(messages_spared) /* said again while they still waited, or were under way */                 \
     X(deliveries)                                                                                  \
-    X(deliveries_lost)  /* without an answer in time */                                            \
+    X(deliveries_lost)  /* without an answer */                                                    \
     X(messages_dropped) /* too much waited for their receiver, or one was too long */              \
-    X(reconnections)    /* since nothing was heard in time */                                      \
+    X(reconnections)    /* since nothing was heard for too long */                                 \
     X(forwards)
 
 struct kv_peers_counters {

@@ -237,6 +237,107 @@ static void a_read_goes_to_another_replica_when_one_is_silent(void **state)
     cluster_free(c);
 }
 
+/* ---- Slow links ---- */
+
+#define LARGE_BYTES 300000
+#define LARGE_COUNT 4
+
+struct large {
+    struct kv_request *request;
+    struct ended end;
+};
+
+/* Begins writes of large values, of a key each, at node 1. */
+static void begin_large(struct cluster *c, struct large large[LARGE_COUNT])
+{
+    static const uint8_t bytes[LARGE_BYTES];
+    for (int i = 0; i < LARGE_COUNT; i++) {
+        char key = (char)('a' + i);
+        large[i] = (struct large){.request = kv_request_new(1)};
+        large[i].request->operations[0].kind = KV_PUT;
+        large[i].request->operations[0].key = kv_blob_new(&key, 1);
+        large[i].request->operations[0].value = kv_blob_new(bytes, sizeof(bytes));
+        assert_non_null(kv_node_txn(c->nodes[0].node, large[i].request, world_now(c->world) + 9 * S,
+                                    note_end, &large[i].end));
+        kv_request_release(large[i].request);
+    }
+}
+
+struct sought {
+    const char *name;
+    uint64_t value;
+    bool found;
+};
+
+static void find_counter(void *context, const char *name, uint64_t value)
+{
+    struct sought *s = context;
+    if (strcmp(name, s->name) != 0)
+        return;
+    s->value = value;
+    s->found = true;
+}
+
+static uint64_t counter_of(struct cluster *c, uint32_t id, const char *name)
+{
+    struct sought s = {.name = name};
+    kv_node_visit_counters(c->nodes[id - 1].node, find_counter, &s);
+    assert_true(s.found);
+    return s.value;
+}
+
+/* Eight copies of 300 KB take 2.4 seconds at a megabyte a second, each delivery almost as long. */
+static void what_waits_long_for_a_slow_link_is_neither_lost_nor_said_again(void **state)
+{
+    const struct impair_config slow = {.delay_ns = MS, .rate_bps = 8000000};
+    struct cluster *c = cluster_new(31, 3, "");
+    struct large large[LARGE_COUNT];
+    (void)state;
+    world_impair(c->nodes[0].link, 0, &slow);
+    begin_large(c, large);
+    cluster_run(c, 23 * S / 10);
+    for (int i = 0; i < LARGE_COUNT; i++)
+        assert_false(large[i].end.told);
+    cluster_run(c, 7 * S / 10);
+    for (int i = 0; i < LARGE_COUNT; i++) {
+        assert_true(large[i].end.told);
+        assert_int_equal(large[i].end.how, KV_COMMITTED_NOW);
+    }
+    assert_int_equal(counter_of(c, 1, "kv_peer_deliveries_lost"), 0);
+    assert_int_equal(counter_of(c, 1, "kv_peer_reconnections"), 0);
+    assert_true(counter_of(c, 1, "kv_peer_messages_spared") > 0);
+    cluster_free(c);
+}
+
+/* With little under way, and amid much. */
+static void a_node_that_is_gone_is_noticed_in_less_than_three_seconds(void **state)
+{
+    const struct impair_config slow = {.delay_ns = MS, .rate_bps = 8000000};
+    (void)state;
+    for (int amid_much = 0; amid_much <= 1; amid_much++) {
+        struct cluster *c = cluster_new(32, 3, "");
+        struct large large[LARGE_COUNT];
+        struct cluster_answer a;
+        struct kv_status status;
+        cluster_run(c, 3 * S);
+        world_impair(c->nodes[0].link, 0, &slow);
+        if (amid_much)
+            begin_large(c, large);
+        else
+            assert_int_equal(cluster_begin(c, 1, put_one, 0, 0, &a), 0);
+        cluster_run(c, amid_much ? S : 0);
+        cluster_cut(c, 3, true, true);
+        cluster_run(c, 19 * S / 10);
+        kv_node_status(c->nodes[0].node, &status);
+        assert_int_equal(status.reachable, 7);
+        cluster_run(c, S);
+        kv_node_status(c->nodes[0].node, &status);
+        assert_int_equal(status.reachable, 3);
+        assert_int_equal(counter_of(c, 1, "kv_peer_reconnections"), 1);
+        cluster_free(c);
+    }
+}
+
 /* ---- Trouble ---- */
 
 #define WRITERS    6
@@ -365,6 +466,8 @@ int main(void)
         cmocka_unit_test(a_partition_is_told_in_time),
         cmocka_unit_test(a_way_that_is_cut_in_one_direction_is_as_bad_and_heals_as_well),
         cmocka_unit_test(a_read_goes_to_another_replica_when_one_is_silent),
+        cmocka_unit_test(what_waits_long_for_a_slow_link_is_neither_lost_nor_said_again),
+        cmocka_unit_test(a_node_that_is_gone_is_noticed_in_less_than_three_seconds),
         cmocka_unit_test(what_was_acknowledged_survives_crashes_cuts_and_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
