@@ -38,7 +38,7 @@
 #define REPLICATION   3
 #define CUSTOMERS_MIN 4
 #define CUSTOMERS_MAX 256
-#define QUEUE_S       0.1 /* of writes that wait at once, if the bound is reached */
+#define QUEUE_S       0.3 /* of writes that wait at once, if the bound is reached */
 
 /* How much is written in a world. */
 struct size {
@@ -124,7 +124,7 @@ static void open_cluster(struct uplink *u, uint32_t nodes, uint32_t replicas, bo
         world_impair(u->cluster->nodes[i].link, 0, &slow);
 }
 
-/* Enough of them to keep the uplinks busy, and no more: what waits for too long is sent again. */
+/* Enough of them to keep the uplinks busy, and no more: whose votes take too long is aborted. */
 static void open_customers(struct uplink *u, const struct size *size, double bound)
 {
     uint8_t *bytes = calloc(1, size->value_bytes);
