@@ -316,10 +316,10 @@ static void submit(struct connection *c, struct rpc_attempt *a)
     fields[2] = (nghttp2_nv)H2_FIELD(":path", a->path, strlen(a->path));
     fields[3] = (nghttp2_nv)H2_FIELD(":authority", authority, strlen(authority));
     memcpy(fields + 4, fixed + 2, 2 * sizeof(fixed[0]));
-    fields[6] = (nghttp2_nv)H2_FIELD("grpc-timeout", timeout, timeout_bytes);
+    fields[6] = (nghttp2_nv)H2_UNIQUE("grpc-timeout", timeout, timeout_bytes);
     if (a->request.procedure->identified) {
         grpc_identity_write(a->request.arguments, identity);
-        fields[7] = (nghttp2_nv)H2_FIELD(GRPC_IDENTITY_FIELD, identity, sizeof(identity));
+        fields[7] = (nghttp2_nv)H2_UNIQUE(GRPC_IDENTITY_FIELD, identity, sizeof(identity));
     }
     const nghttp2_data_provider body = {.source.ptr = a, .read_callback = read_body};
     a->stream = nghttp2_submit_request(c->h2.session, NULL, fields,

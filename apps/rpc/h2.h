@@ -56,4 +56,12 @@ int h2_begin(nghttp2_session *, uint32_t streams_max, uint32_t header_bytes_max)
             NGHTTP2_NV_FLAG_NO_COPY_NAME                                                           \
     }
 
+/* The same for a value that no other request has. In the table of what was sent it would only stand
+ * in the way: each search would compare it, and it would drive out what comes again. */
+#define H2_UNIQUE(name, value, length)                                                             \
+    {                                                                                              \
+        (uint8_t *)(name), (uint8_t *)(value), sizeof(name) - 1, (length),                         \
+            NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX                                \
+    }
+
 #endif
