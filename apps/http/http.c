@@ -234,7 +234,8 @@ static ssize_t copy_parts(struct http_session *h)
     size_t of_body = (size_t)sent - of_head;
     h->head += of_head;
     h->head_left -= of_head;
-    h->body += of_body;
+    if (of_body > 0) /* where there is none, it is NULL */
+        h->body += of_body;
     h->body_left -= of_body;
     h->body_sent += of_body;
     return sent;

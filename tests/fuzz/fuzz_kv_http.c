@@ -6,9 +6,11 @@
  * The input is a byte that says how the rest arrives (line.h), one that says how what is asked
  * ends, and the rest: the body of one POST /txn or, with LINE_BARE, whole requests.
  *
- * Promised: a transaction that reaches the node is one that it may be asked for; what is answered
- * to one is JSON, whatever becomes of it; when the client has ended nothing is left: no session, no
- * request, no memory, no timer.
+ * Promised: a transaction that reaches the node is one that it may be asked for; each request has
+ * one answer, with the end that its length says, and the same one however its bytes arrive and the
+ * answers are taken; what is answered to a transaction is JSON, whatever becomes of it, with the
+ * version of all that it wrote or read; so is a key's version in its ETag; when the client has
+ * ended nothing is left: no session, no request, no memory, no timer.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -18,13 +20,15 @@
 
 #include "base/check.h"
 #include "http/http.h"
+#include "http/request.h"
 #include "kv/http.h"
 #include "line.h"
 #include "rpc/rpc.h"
 #include "targets.h"
 
-#define HEAD_BYTES 128
-#define PIECES     8
+#define HEAD_BYTES   128
+#define PIECES       8
+#define REQUESTS_MAX 4096
 
 /* Of the second byte, with a reason in the lower bits. */
 #define SILENT      0x80 /* what is asked ends at its deadline */
@@ -46,6 +50,8 @@ struct kv_node {
     struct kv_cluster cluster;
     uint8_t manner;
     size_t asks;
+    struct kv_request *first; /* of all transactions; or NULL */
+    struct http_gate gates[KV_HTTP_GATES];
 };
 
 /* ---- The node ---- */
@@ -123,6 +129,8 @@ struct kv_ask *__wrap_kv_node_txn(struct kv_node *node, struct kv_request *reque
     for (uint32_t i = 0; i < request->count; i++)
         request->operations[i].replicas = kv_node_bit(1);
     request->participants = kv_node_bit(1);
+    if (!node->first)
+        node->first = kv_request_hold(request);
     if (kv_request_valid(request))
         return begin(node, request, request->operations[0].key, deadline_ns, told, context);
     errno = EINVAL;
@@ -213,50 +221,195 @@ void __wrap_kv_node_visit_counters(struct kv_node *node,
     visit(context, "kv_commits", 5);
 }
 
-/* ---- */
+/* ---- The answers ---- */
 
-/* The answer to the one transaction. */
-static void check_answer(const struct line *l)
+struct answer {
+    int status;
+    const char *head, *body;
+    size_t head_bytes, body_bytes;
+};
+
+/* The value of a field in the head of an answer, to the end of its line; NULL if there is none. */
+static const char *field(const struct answer *a, const char *name)
+{
+    const char *at = strstr(a->head, name);
+    return at && at < a->head + a->head_bytes ? at + strlen(name) : NULL;
+}
+
+/* Takes an answer off the output. Returns what is behind it. */
+static const char *take_answer(const char *at, const char *end, bool has_body, struct answer *a)
 {
     static const char start[] = "HTTP/1.1 ";
-    const char *output = (const char *)l->output;
-    if (l->output_bytes == 0)
+    CHECK((size_t)(end - at) > sizeof(start) && memcmp(at, start, sizeof(start) - 1) == 0);
+    const char *behind = strstr(at, "\r\n\r\n");
+    CHECK(behind);
+    *a = (struct answer){.status = atoi(at + sizeof(start) - 1),
+                         .head = at,
+                         .head_bytes = (size_t)(behind + 2 - at),
+                         .body = behind + 4};
+    const char *length = field(a, "\r\nContent-Length: ");
+    CHECK(length || a->status == 100 || a->status == 304);
+    if (length && has_body)
+        a->body_bytes = strtoul(length, NULL, 10);
+    CHECK(a->body_bytes <= (size_t)(end - a->body));
+    return a->body + a->body_bytes;
+}
+
+/* The JSON of an answer, to be released; NULL if it has a key that this reader does not take. */
+static json_t *read_json(const struct answer *a)
+{
+    json_error_t error;
+    json_t *json =
+        json_loadb(a->body, a->body_bytes, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+    CHECK(json_is_object(json) || json_error_code(&error) == json_error_null_byte_in_key);
+    return json;
+}
+
+/* What was written or read has its version, which is the operation's number (ask_ends). */
+static void check_results(const json_t *json, const struct kv_request *request)
+{
+    static const char *const sections[] = {
+        [KV_PUT] = "put", [KV_DELETE] = "delete", [KV_GET] = "get"};
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct kv_operation *o = &request->operations[i];
+        if (o->kind == KV_CHECK)
+            continue;
+        const json_t *result = json_object_getn(json_object_get(json, sections[o->kind]),
+                                                (const char *)o->key->bytes, o->key->length);
+        const json_t *version = json_object_get(result, "version");
+        CHECK(json_is_object(result));
+        if (i % PIECES == PIECES - 1)
+            CHECK(!version);
+        else
+            CHECK(json_integer_value(version) == i && json_is_integer(version));
+    }
+}
+
+static void check_txn(const struct answer *a, const struct kv_request *request)
+{
+    json_t *json = read_json(a);
+    if (!json)
         return;
-    CHECK(l->output_bytes > sizeof(start) && memcmp(output, start, sizeof(start) - 1) == 0);
-    const char *body = strstr(output, "\r\n\r\n");
-    CHECK(body);
-    body += 4;
-    json_t *json = json_loadb(body, l->output_bytes - (size_t)(body - output),
-                              JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
-    CHECK(json_is_object(json));
-    int status = atoi(output + sizeof(start) - 1);
-    CHECK((status == 200) == json_is_true(json_object_get(json, "committed")));
+    CHECK((a->status == 200) == json_is_true(json_object_get(json, "committed")));
+    if (a->status == 200 && request)
+        check_results(json, request);
     json_decref(json);
+}
+
+/* A key that is there has its version in the ETag, and in the JSON of a write. */
+static void check_key(const struct answer *a, const struct http_request *r)
+{
+    const char *etag = field(a, "\r\nETag: \"");
+    if (a->status != 200 && a->status != 304)
+        return;
+    CHECK(etag);
+    if (r->method != HTTP_PUT && r->method != HTTP_DELETE)
+        return;
+    json_t *json = read_json(a);
+    const json_t *version = json_object_get(json, "version");
+    CHECK(json_is_integer(version) && json_integer_value(version) == atoi(etag));
+    json_decref(json);
+}
+
+static void check_answer(const struct kv_node *node, const struct answer *a,
+                         const struct http_request *r, bool is_first)
+{
+    static const char txn[] = "/txn", key[] = "/kv/";
+    if (r->status != 0) {
+        CHECK((unsigned)a->status == r->status);
+        return;
+    }
+    if (r->method == HTTP_POST && r->target_bytes == strlen(txn) &&
+        memcmp(r->text, txn, strlen(txn)) == 0)
+        check_txn(a, is_first ? node->first : NULL);
+    else if (r->target_bytes > strlen(key) && memcmp(r->text, key, strlen(key)) == 0)
+        check_key(a, r);
+}
+
+/* Every request that has arrived whole has its answer, and nothing else was said; `*continues`
+ * tells whether one was to wait for 100 (Continue), which only those are told whose body is not
+ * there. */
+static void check_answers(const struct kv_node *node, const char *said, size_t length,
+                          bool *continues)
+{
+    static struct http_request r;
+    const struct line *l = &node->line;
+    const char *at = (const char *)l->output, *end = at + l->output_bytes;
+    size_t memory = 0;
+    bool goes_on = true;
+    *continues = false;
+    for (int i = 0; i < REQUESTS_MAX && goes_on && length > 0; i++) {
+        struct answer a;
+        http_request_init(&r);
+        r.gates = node->gates;
+        r.gate_count = KV_HTTP_GATES;
+        r.memory = &memory;
+        size_t taken = http_request_feed(&r, said, length);
+        goes_on = r.done && r.keep_alive;
+        a.status = 0;
+        if (r.done || (r.continues && at < end))
+            at = take_answer(at, end, !r.head, &a);
+        if (r.done && a.status == 100)
+            at = take_answer(at, end, !r.head, &a);
+        if (r.done)
+            check_answer(node, &a, &r, i == 0);
+        *continues |= r.continues;
+        http_request_release(&r);
+        said += taken;
+        length -= taken;
+    }
+    CHECK(at == end);
+}
+
+/* ---- */
+
+/* Leaves the answers in the line. */
+static void converse(struct kv_node *node, const char *head, size_t head_bytes,
+                     const uint8_t *bytes, size_t length, uint8_t how)
+{
+    struct http_config config = {.port = 80};
+    line_open(&node->line, head, head_bytes, bytes, length, how);
+    struct kv_http *gates = kv_http_new(node, &node->line.env, "/dev/null");
+    CHECK(gates);
+    for (size_t i = 0; i < KV_HTTP_GATES; i++) {
+        config.gates[i] = kv_http_gate(gates, i);
+        node->gates[i] = *config.gates[i];
+    }
+    struct server *server = http_start_at(&node->line.host, &config);
+    CHECK(server);
+    line_drive(&node->line);
+    CHECK(line_at_rest(&node->line) && server_sessions(server) == 0 && node->asks == 0);
+    server_free(server);
+    kv_http_free(gates);
 }
 
 static void run(struct kv_node *node, const uint8_t *bytes, size_t length)
 {
     char head[HEAD_BYTES];
-    struct http_config config = {.port = 80};
-    int head_bytes = snprintf(head, sizeof(head),
-                              "POST /txn HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                              "Content-Length: %zu\r\n\r\n",
-                              length - 2);
-    line_open(&node->line, head, (size_t)head_bytes, bytes + 2, length - 2, bytes[0]);
+    bool continues;
+    size_t said = length - 2;
+    int head_bytes = bytes[0] & LINE_BARE
+                         ? 0
+                         : snprintf(head, sizeof(head),
+                                    "POST /txn HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                                    "Content-Length: %zu\r\n\r\n",
+                                    said);
+    char *all = malloc((size_t)head_bytes + said + 1);
+    CHECK(all);
+    memcpy(all, head, (size_t)head_bytes);
+    memcpy(all + head_bytes, bytes + 2, said);
     node->manner = bytes[1];
-    struct kv_http *gates = kv_http_new(node, &node->line.env, "/dev/null");
-    CHECK(gates);
-    for (size_t i = 0; i < KV_HTTP_GATES; i++)
-        config.gates[i] = kv_http_gate(gates, i);
-    struct server *server = http_start_at(&node->line.host, &config);
-    CHECK(server);
-    line_drive(&node->line);
-    CHECK(line_at_rest(&node->line) && server_sessions(server) == 0 && node->asks == 0);
-    if (!(bytes[0] & LINE_BARE))
-        check_answer(&node->line);
-    server_free(server);
-    kv_http_free(gates);
+    converse(node, head, (size_t)head_bytes, bytes + 2, said, bytes[0]);
+    check_answers(node, all, (size_t)head_bytes + said, &continues);
+    struct line split = node->line;
+    converse(node, head, (size_t)head_bytes, (const uint8_t *)all + head_bytes, said,
+             (bytes[0] & LINE_BARE) | LINE_PIECE_MASK);
+    CHECK(continues || (split.output_bytes == node->line.output_bytes &&
+                        memcmp(split.output, node->line.output, split.output_bytes) == 0));
+    line_close(&split);
     line_close(&node->line);
+    kv_request_release(node->first);
+    free(all);
 }
 
 int fuzz_kv_http(const uint8_t *bytes, size_t length)

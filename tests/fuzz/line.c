@@ -144,24 +144,27 @@ static int fake_peer(struct stream *s, struct sockaddr_in *peer)
     return 0;
 }
 
-static size_t read_words(struct line *l, struct line_end *end, void *bytes, size_t length)
+static size_t read_words(struct line *l, struct line_end *end, void *bytes, size_t length,
+                         int flags)
 {
     size_t n = end->words_left < length ? end->words_left : length;
     memcpy(bytes, l->words + (l->words_bytes - end->words_left), n);
-    end->words_left -= n;
+    if (!(flags & MSG_PEEK))
+        end->words_left -= n;
     return n;
 }
 
 static ssize_t fake_recv(struct stream *s, void *bytes, size_t length, int flags)
 {
     struct line *l = line_of_stream(s);
-    (void)flags;
     size_t n = l->left < l->piece ? l->left : l->piece;
     n = n < length ? n : length;
     if (end_of(s)->words_left > 0)
-        return (ssize_t)read_words(l, end_of(s), bytes, length);
+        return (ssize_t)read_words(l, end_of(s), bytes, length, flags);
     if (n > 0)
         memcpy(bytes, l->input, n);
+    if (flags & MSG_PEEK)
+        return (ssize_t)n;
     l->input += n;
     l->left -= n;
     return (ssize_t)n;
