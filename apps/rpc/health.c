@@ -20,7 +20,8 @@ struct watcher {
     LIST_ENTRY(watcher) link;
     struct rpc_job *job;
     bool known; /* there is the service */
-    bool late;  /* there was no room to tell of a change */
+    bool full;  /* there is no room to tell it more */
+    bool late;  /* nor was there for a change */
 };
 
 struct health {
@@ -77,8 +78,11 @@ static void tell(const struct health *h, struct watcher *w)
 {
     response_t response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
     uint8_t bytes[RESPONSE_BYTES_MAX];
+    w->late = w->full;
+    if (w->full)
+        return;
     response.status = status_of(h, w->known);
-    w->late =
+    w->full =
         !rpc_send(w->job, bytes, grpc__health__v1__health_check_response__pack(&response, bytes));
 }
 
@@ -106,6 +110,7 @@ static void watch_message(void *context, struct rpc_job *job, const uint8_t *byt
 static void watch_room(void *context, struct rpc_job *job)
 {
     struct watcher *w = *rpc_job_state(job);
+    w->full = false;
     if (w->late)
         tell(context, w);
 }

@@ -315,6 +315,59 @@ static void who_watches_health_is_told_of_changes(void **state)
     end(b, c);
 }
 
+/* Tells a watcher, to whom nothing passes, until there is no room. Returns how many messages there
+ * were. */
+static size_t fill_watcher(struct bureau *b, struct caller *c, int32_t *id)
+{
+    const struct rpc_counters *counters = rpc_counters(b->offer.rpc);
+    *id = ask(c, "/grpc.health.v1.Health/Watch", "\0\0\0\0\0", 5);
+    caller_run(c, 50 * PAIR_MS);
+    for (uint64_t before = 0; before != counters->messages;) {
+        assert_in_range(counters->messages, 1, 20000);
+        before = counters->messages;
+        health_set(b->offer.health, true);
+    }
+    return counters->messages;
+}
+
+static void a_watcher_without_room_is_told_how_it_is_when_there_is_some(void **state)
+{
+    (void)state;
+    struct bureau *b = bureau_new(false, NULL);
+    struct caller *c = call_on(b);
+    int32_t id;
+    size_t messages = fill_watcher(b, c, &id);
+    health_set(b->offer.health, true);
+    health_set(b->offer.health, false);
+    caller_run(c, PAIR_S);
+    const struct told *t = caller_told(c, id);
+    assert_int_equal(t->body_bytes, 7 * (messages + 1));
+    assert_memory_equal(t->body + 7 * (messages - 1), "\0\0\0\0\2\x08\1\0\0\0\0\2\x08\2", 14);
+    health_set(b->offer.health, true);
+    caller_run(c, PAIR_S);
+    assert_int_equal(t->body_bytes, 7 * (messages + 2));
+    end(b, c);
+}
+
+static void a_watcher_that_has_missed_nothing_is_told_nothing_when_there_is_room(void **state)
+{
+    (void)state;
+    struct bureau *b = bureau_new(false, NULL);
+    struct caller *c = call_on(b);
+    int32_t id;
+    size_t messages = fill_watcher(b, c, &id);
+    end(b, c);
+    b = bureau_new(false, NULL);
+    c = call_on(b);
+    id = ask(c, "/grpc.health.v1.Health/Watch", "\0\0\0\0\0", 5);
+    caller_run(c, 50 * PAIR_MS);
+    for (size_t i = 1; i < messages; i++)
+        health_set(b->offer.health, true);
+    caller_run(c, PAIR_S);
+    assert_int_equal(caller_told(c, id)->body_bytes, 7 * messages);
+    end(b, c);
+}
+
 /* Each request of a conversation is answered before the client has ended it. */
 static void reflection_answers_message_by_message(void **state)
 {
@@ -470,6 +523,8 @@ int main(void)
         cmocka_unit_test(a_procedure_waits_for_its_reader),
         cmocka_unit_test(a_stream_that_is_reset_cancels_its_procedure),
         cmocka_unit_test(who_watches_health_is_told_of_changes),
+        cmocka_unit_test(a_watcher_without_room_is_told_how_it_is_when_there_is_some),
+        cmocka_unit_test(a_watcher_that_has_missed_nothing_is_told_nothing_when_there_is_room),
         cmocka_unit_test(reflection_answers_message_by_message),
         cmocka_unit_test(reflection_describes_a_method_by_its_file),
         cmocka_unit_test(a_server_that_stops_answers_what_it_has_and_refuses_the_rest),
