@@ -140,6 +140,7 @@ static bool is_passing(const Strait__KvRefusal *refusal)
     case STRAIT__KV_REFUSAL__REASON__RETIRED:
     case STRAIT__KV_REFUSAL__REASON__DAMAGED:
     case STRAIT__KV_REFUSAL__REASON__INVALID:
+    case STRAIT__KV_REFUSAL__REASON__LARGE:
         return false;
     default:
         return true;

@@ -314,7 +314,7 @@ static void choose(const struct step *s, struct coordinator_txn *t)
     bool too_long = are_too_long(s->c, t);
 
     s->c->counters.refused_results += too_long;
-    decide(s, t, !too_long, too_long ? KV_REASON_BUSY : KV_REASON_NONE);
+    decide(s, t, !too_long, too_long ? KV_REASON_LARGE : KV_REASON_NONE);
 }
 
 static void voted_commit(const struct step *s, struct coordinator_txn *t,

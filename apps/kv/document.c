@@ -334,19 +334,13 @@ char *kv_document_txn(const Strait__KvTxnRequest *request, const Strait__KvTxnRe
 const char *kv_reason_word(int reason)
 {
     static const char *const words[] = {
-        REASON(NONE) = "none",
-        REASON(LOCKED) = "locked",
-        REASON(CONDITION) = "condition",
-        REASON(ALREADY) = "already",
-        REASON(RETIRED) = "retired",
-        REASON(EPOCH) = "epoch",
-        REASON(ABORTED) = "aborted",
-        REASON(BUSY) = "busy",
-        REASON(DAMAGED) = "damaged",
-        REASON(INVALID) = "invalid",
-        REASON(TIMEOUT) = "timeout",
-        REASON(RESTARTED) = "restarted",
-        REASON(UNREACHABLE) = "unreachable",
+        REASON(NONE) = "none",           REASON(LOCKED) = "locked",
+        REASON(CONDITION) = "condition", REASON(ALREADY) = "already",
+        REASON(RETIRED) = "retired",     REASON(EPOCH) = "epoch",
+        REASON(ABORTED) = "aborted",     REASON(BUSY) = "busy",
+        REASON(DAMAGED) = "damaged",     REASON(INVALID) = "invalid",
+        REASON(TIMEOUT) = "timeout",     REASON(RESTARTED) = "restarted",
+        REASON(LARGE) = "large",         REASON(UNREACHABLE) = "unreachable",
     };
     return (size_t)reason < sizeof(words) / sizeof(words[0]) ? words[reason] : "unknown";
 }
@@ -370,6 +364,8 @@ const char *kv_reason_sentence(int reason)
         return "the node has not voted in time";
     case STRAIT__KV_REFUSAL__REASON__RESTARTED:
         return "the coordinator has restarted before it had decided";
+    case STRAIT__KV_REFUSAL__REASON__LARGE:
+        return "what it reads is more than an answer may hold; read less at once";
     case STRAIT__KV_REFUSAL__REASON__UNREACHABLE:
         return "the node that was to coordinate could not be asked";
     default:

@@ -145,6 +145,8 @@ static unsigned status_of_reason(const struct asked *a, enum kv_reason reason)
         return 409;
     case KV_REASON_INVALID:
         return 400;
+    case KV_REASON_LARGE:
+        return 413;
     default:
         return 503;
     }

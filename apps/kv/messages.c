@@ -175,6 +175,7 @@ const char *kv_reason_name(enum kv_reason reason)
         [KV_REASON_ABORTED] = "aborted",     [KV_REASON_BUSY] = "busy",
         [KV_REASON_DAMAGED] = "damaged row", [KV_REASON_INVALID] = "invalid",
         [KV_REASON_TIMEOUT] = "timeout",     [KV_REASON_RESTARTED] = "coordinator restarted",
+        [KV_REASON_LARGE] = "too large",
     };
     return names[reason];
 }

@@ -202,7 +202,10 @@ enum kv_reason {
     KV_REASON_INVALID,   /* kv_request_valid says no */
     KV_REASON_TIMEOUT,   /* a vote did not come in time */
     KV_REASON_RESTARTED, /* the coordinator has restarted before it had decided */
+    KV_REASON_LARGE,     /* what it reads is more than an answer may hold */
 };
+
+#define KV_REASON_MAX KV_REASON_LARGE
 
 struct kv_refusal {
     enum kv_reason reason;

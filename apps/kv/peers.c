@@ -298,7 +298,7 @@ static void refuse_instead(struct kv_peers *peers, const struct kv_message *vote
     struct kv_message m = *vote;
     m.kind = KV_VOTE_ABORT;
     m.results = NULL;
-    m.refusal = (struct kv_refusal){.reason = KV_REASON_BUSY, .node = m.from};
+    m.refusal = (struct kv_refusal){.reason = KV_REASON_LARGE, .node = m.from};
     kv_peers_send(peers, &m);
 }
 

@@ -61,7 +61,7 @@ static void fill_txid(Strait__KvTxid *to, struct kv_txid txid)
 }
 
 _Static_assert((int)STRAIT__KV_REFUSAL__REASON__LOCKED == KV_REASON_LOCKED &&
-                   (int)STRAIT__KV_REFUSAL__REASON__RESTARTED == KV_REASON_RESTARTED,
+                   (int)STRAIT__KV_REFUSAL__REASON__LARGE == KV_REASON_MAX,
                "the numbers of reasons on the wire are those of messages.h");
 
 Strait__KvRefusal *kv_refusal_message(const struct kv_outcome *outcome,

@@ -326,7 +326,7 @@ static bool read_refusal(const struct kv_cluster *cluster, const Strait__KvMessa
     r->reason = (enum kv_reason)p->reason;
     r->node = p->node;
     r->operation = p->operation;
-    return p->reason <= KV_REASON_RESTARTED && is_member(cluster, p->node) &&
+    return p->reason <= KV_REASON_MAX && is_member(cluster, p->node) &&
            p->operation < KV_OPERATIONS_MAX && read_txid(cluster, p->holder, &r->holder);
 }
 
@@ -538,7 +538,7 @@ static bool read_whole_refusal(const struct kv_cluster *cluster, const Strait__K
 {
     if (!p)
         return true;
-    if ((unsigned)p->reason > KV_REASON_RESTARTED || p->key.len > cluster->key_bytes ||
+    if ((unsigned)p->reason > KV_REASON_MAX || p->key.len > cluster->key_bytes ||
         (p->node != 0 && !is_member(cluster, p->node)) ||
         !read_txid(cluster, p->holder, &a->refusal.holder))
         return false;

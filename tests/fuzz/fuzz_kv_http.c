@@ -34,7 +34,8 @@
 #define SILENT      0x80 /* what is asked ends at its deadline */
 #define END_SHIFT   4    /* an enum kv_end */
 #define REASON_MASK 0x0f
-#define REASONS     (KV_REASON_RESTARTED + 1) /* beyond them: the node takes nothing */
+#define REASONS     (KV_REASON_MAX + 1)
+#define REFUSES     0x40 /* the node takes nothing, for an error in the lower bits */
 
 struct kv_ask {
     struct strait_timer timer;
@@ -70,13 +71,16 @@ static struct kv_outcome outcome_of(const struct kv_ask *ask)
     struct kv_outcome o = {
         .end = (enum kv_end)(node->manner >> END_SHIFT & 3),
         .txid = {1, 2, 3},
-        .refusal = {.reason = (enum kv_reason)(node->manner & REASON_MASK), .holder = {1, 4, 5}},
+        .refusal = {.reason = (enum kv_reason)((node->manner & REASON_MASK) % REASONS),
+                    .holder = {1, 4, 5}},
         .key = ask->key,
         .node = 2,
         .count = ask->request ? ask->request->count : 1,
     };
     if (o.end == KV_COMMITTED_NOW && o.refusal.reason != KV_REASON_ALREADY)
         o.refusal = (struct kv_refusal){0};
+    if (o.end == KV_REFUSED && o.refusal.reason == KV_REASON_NONE)
+        o.refusal.reason = KV_REASON_BUSY; /* there always is one */
     return o;
 }
 
@@ -100,10 +104,9 @@ static struct kv_ask *begin(struct kv_node *node, struct kv_request *request, st
 {
     static const int errors[] = {EMSGSIZE, EAGAIN, ESHUTDOWN, ENOMEM};
     struct strait_env *env = &node->line.env;
-    unsigned reason = node->manner & REASON_MASK;
     CHECK(deadline_ns > env->now(env) && key->length > 0);
-    if (reason >= REASONS) {
-        errno = errors[reason - REASONS];
+    if (node->manner & REFUSES) {
+        errno = errors[node->manner & 3];
         return NULL;
     }
     struct kv_ask *ask = calloc(1, sizeof(*ask));

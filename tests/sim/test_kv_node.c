@@ -413,7 +413,7 @@ static void large_values_travel_and_what_is_longer_than_a_message_is_refused(voi
     assert_int_equal(a.end, KV_COMMITTED_NOW);
     a = big(c, 3, KV_GET, 0, 6); /* 6 MiB of results do not fit into the 4.4 of a vote */
     assert_int_equal(a.end, KV_REFUSED);
-    assert_int_equal(a.refusal.reason, KV_REASON_BUSY);
+    assert_int_equal(a.refusal.reason, KV_REASON_LARGE);
     assert_true(a.took_ns < S);
     cluster_free(c);
 }
@@ -431,7 +431,7 @@ static void what_is_longer_than_a_reply_is_refused(void **state)
     for (uint32_t id = 1; id <= 2; id++) {
         a = big(c, id, KV_GET, 0, 6);
         assert_int_equal(a.end, KV_REFUSED);
-        assert_int_equal(a.refusal.reason, KV_REASON_BUSY);
+        assert_int_equal(a.refusal.reason, KV_REASON_LARGE);
         assert_int_equal(a.refusal.node, 1);
     }
     assert_int_equal(counter(c, 1, "kv_refused_results"), 2);

@@ -177,7 +177,7 @@ static void what_would_be_refused_again_is_not_tried_again(void **state)
 {
     (void)state;
     static const enum kv_reason reasons[] = {KV_REASON_CONDITION, KV_REASON_RETIRED,
-                                             KV_REASON_DAMAGED, KV_REASON_INVALID};
+                                             KV_REASON_DAMAGED, KV_REASON_INVALID, KV_REASON_LARGE};
     struct desk *d = desk_new(false);
     d->standin.outcome.end = KV_REFUSED;
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {

@@ -290,6 +290,7 @@ static void each_refusal_has_its_status(void **state)
         {KV_REASON_ABORTED, 503, "aborted"}, {KV_REASON_BUSY, 503, "busy"},
         {KV_REASON_DAMAGED, 503, "damaged"}, {KV_REASON_INVALID, 400, "invalid"},
         {KV_REASON_TIMEOUT, 503, "timeout"}, {KV_REASON_RESTARTED, 503, "restarted"},
+        {KV_REASON_LARGE, 413, "large"},
     };
     struct shop *s = shop_new();
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {

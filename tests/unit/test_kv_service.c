@@ -227,7 +227,7 @@ static void a_refusal_is_told_in_the_reply(void **state)
     (void)state;
     struct desk *d = desk_new();
     Strait__KvPutRequest put = put_a();
-    for (int reason = KV_REASON_LOCKED; reason <= KV_REASON_RESTARTED; reason++) {
+    for (int reason = KV_REASON_LOCKED; reason <= KV_REASON_MAX; reason++) {
         if (reason == KV_REASON_ALREADY)
             continue;
         d->standin.outcome = (struct kv_outcome){

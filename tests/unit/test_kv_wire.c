@@ -178,7 +178,7 @@ static void a_vote_to_commit_carries_results(void **state)
 static void a_vote_to_abort_carries_its_reason(void **state)
 {
     (void)state;
-    for (uint32_t reason = KV_REASON_LOCKED; reason <= KV_REASON_RESTARTED; reason++) {
+    for (uint32_t reason = KV_REASON_LOCKED; reason <= KV_REASON_MAX; reason++) {
         struct heard h =
             carry(&(struct kv_message){.kind = KV_VOTE_ABORT,
                                        .from = 1,
@@ -266,7 +266,7 @@ static void a_message_out_of_its_place_is_refused(void **state)
         {.kind = KV_VOTE_ABORT, .txid = of_2},   /* without a reason */
         {.kind = KV_VOTE_ABORT,
          .txid = of_2,
-         .refusal = {(enum kv_reason)(KV_REASON_RESTARTED + 1), 1, 0, of_3}},
+         .refusal = {(enum kv_reason)(KV_REASON_MAX + 1), 1, 0, of_3}},
         {.kind = KV_VOTE_ABORT, .txid = of_2, .refusal = {KV_REASON_LOCKED, 4, 0, of_3}},
         {.kind = KV_VOTE_ABORT, .txid = of_2, .refusal = {KV_REASON_LOCKED, 1, 128, of_3}},
         {.kind = KV_VOTE_ABORT, .txid = of_2, .refusal = {KV_REASON_LOCKED, 1, 0, {4, 1, 1}}},
