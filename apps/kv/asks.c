@@ -312,14 +312,27 @@ static void end_read(struct kv_ask *a, const struct kv_result *r, enum kv_reason
     end(a, KV_REFUSED);
 }
 
+/* What this node refuses, as for a damaged row, another replica may tell. */
+static void answered_here(struct kv_ask *a, const struct kv_result *r, enum kv_reason reason)
+{
+    struct kv_node *node = a->node;
+    if (reason == KV_REASON_NONE || (a->left == 0 && !a->call)) {
+        leave_peer(a);
+        end_read(a, r, reason);
+        return;
+    }
+    node->counters.reads_passed_on++;
+    node->env->timer_start(node->env, &a->deadline, a->deadline_ns);
+    if (!a->call)
+        ask_a_replica(a);
+}
+
 void kv_asks_read_replied(struct kv_node *node, const struct kv_action *action)
 {
     struct kv_ask *a = ask_named(action->caller);
     (void)node;
-    if (!take_reply(a))
-        return;
-    leave_peer(a);
-    end_read(a, action->result, action->reason);
+    if (take_reply(a))
+        answered_here(a, action->result, action->reason);
 }
 
 /* ---- What other nodes answer ---- */
@@ -537,7 +550,7 @@ static void read_stale(struct kv_ask *a)
     const struct kv_store *store = kv_journal_store(a->node->journal);
     struct kv_result r = {0};
     bool is_sound = store->get(store->context, a->key, &r);
-    end_read(a, &r, is_sound ? KV_REASON_NONE : KV_REASON_DAMAGED);
+    answered_here(a, &r, is_sound ? KV_REASON_NONE : KV_REASON_DAMAGED);
     kv_blob_release(r.value);
 }
 

@@ -46,6 +46,7 @@ TAILQ_HEAD(kv_asks, kv_ask);
     X(transactions)                                                                                \
     X(reads)                                                                                       \
     X(reads_stale)                                                                                 \
+    X(reads_passed_on)                                                                             \
     X(committed)                                                                                   \
     X(refused)                                                                                     \
     X(unreachable)                                                                                 \

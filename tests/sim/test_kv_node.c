@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "expect.h"
+#include "kv/journal.h"
 #include "kv/peers.h"
 
 #define S  UINT64_C(1000000000)
@@ -450,6 +451,63 @@ static void note_view(void *context, const struct kv_txn_view *view)
     v->list[v->count++] = *view;
 }
 
+/* ---- Damage ---- */
+
+static bool get_damaged(void *context, const struct kv_blob *key, struct kv_result *result)
+{
+    (void)context, (void)key;
+    *result = (struct kv_result){0};
+    return false;
+}
+
+/* No row of a value matches its checksum any more. */
+static void damage(struct cluster *c, uint32_t id)
+{
+    const struct kv_store *store = kv_journal_store(kv_node_journal(c->nodes[id - 1].node));
+    ((struct kv_store *)(uintptr_t)store)->get = get_damaged;
+}
+
+static void a_read_of_a_damaged_row_is_answered_by_another_replica(void **state)
+{
+    struct cluster *c = cluster_new(26, 3, "");
+    const struct cluster_operation get[] = {{KV_GET, "k", NULL, 0}, {0}};
+    struct cluster_answer a = cluster_put(c, 1, "k", "v");
+    (void)state;
+    assert_int_equal(a.end, KV_COMMITTED_NOW);
+    damage(c, 1);
+    for (int stale = 0; stale < 2; stale++) {
+        assert_int_equal(cluster_begin_read(c, 1, "k", stale, &a), 0);
+        cluster_await(c, &a);
+        assert_int_equal(a.end, KV_COMMITTED_NOW);
+        assert_string_equal(a.results[0].value, "v");
+        assert_true(a.took_ns < S);
+    }
+    assert_int_equal(counter(c, 1, "kv_ask_reads_passed_on"), 2);
+    assert_int_equal(cluster_begin(c, 2, get, 0, 0, &a), 0); /* it does not vote */
+    cluster_await(c, &a);
+    assert_int_equal(a.end, KV_REFUSED);
+    assert_int_equal(a.refusal.reason, KV_REASON_DAMAGED);
+    assert_int_equal(a.refusal.node, 1);
+    cluster_free(c);
+}
+
+static void a_row_that_is_damaged_everywhere_is_refused_as_such(void **state)
+{
+    struct cluster *c = cluster_new(27, 3, "");
+    struct cluster_answer a = cluster_put(c, 1, "k", "v");
+    (void)state;
+    for (uint32_t id = 1; id <= 3; id++)
+        damage(c, id);
+    a = cluster_get(c, 1, "k");
+    assert_int_equal(a.end, KV_REFUSED);
+    assert_int_equal(a.refusal.reason, KV_REASON_DAMAGED);
+    assert_string_equal(a.key, "k");
+    assert_true(a.took_ns < S);
+    cluster_free(c);
+}
+
+/* ---- What is shown ---- */
+
 static void transactions_are_shown_in_their_order(void **state)
 {
     struct cluster *c = cluster_new(18, 3, "");
@@ -497,6 +555,8 @@ int main(void)
         cmocka_unit_test(a_node_answers_no_read_of_a_key_that_it_does_not_hold),
         cmocka_unit_test(large_values_travel_and_what_is_longer_than_a_message_is_refused),
         cmocka_unit_test(what_is_longer_than_a_reply_is_refused),
+        cmocka_unit_test(a_read_of_a_damaged_row_is_answered_by_another_replica),
+        cmocka_unit_test(a_row_that_is_damaged_everywhere_is_refused_as_such),
         cmocka_unit_test(transactions_are_shown_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
