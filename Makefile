@@ -109,8 +109,8 @@ POSIX := $(call programs,$(POSIX_SRC))
 BENCH := $(call programs,$(BENCH_SRC))
 UPLINK := $(call programs,$(UPLINK_SRC))
 LWIP := $(OUT)/tests/bench/lwip
-FUZZED_KV := $(patsubst %,apps/kv/%.c,cluster coordinator document download http inspect locks \
-	machine messages placement records service wire worker)
+FUZZED_KV := $(patsubst %,apps/kv/%.c,cluster coordinator document download http http_key inspect \
+	locks machine messages placement records service wire worker)
 FUZZED_OBJ := $(LIB_OBJ) $(call objects,apps/server.c apps/stream.c $(wildcard apps/http/*.c) \
 	apps/offer.c apps/primes/primes.c apps/primes/stubs.c \
 	$(filter-out apps/rpc/command.c apps/rpc/message_command.c apps/rpc/once.c,\
