@@ -19,109 +19,25 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/list.h"
-#include "base/timer.h"
-#include "host/executor.h"
 #include "host/files.h"
-#include "host/posts.h"
-#include "strait.h"
+#include "host/loop_state.h"
 
 #define EVENTS_MAX         64                  /* taken from epoll in one turn */
 #define DRAIN_BUDGET_BYTES ((size_t)64 * 1024) /* of one link in one turn */
 #define BUSY_ROUNDS        16                  /* polls of the links for one of all descriptors */
 #define DOUBT_ROUNDS_MAX   64                  /* waits until a link is read unasked again */
-#define NS_PER_MS          UINT64_C(1000000)
-#define NS_PER_S           UINT64_C(1000000000)
-
-_Static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI && POLLOUT == EPOLLOUT &&
-                   POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
-               "events of poll are passed to epoll and back as they are");
-
-/* A stack that the loop drives. */
-struct driven {
-    struct list node;
-    struct strait *stack;
-    unsigned links; /* of the stack that are in the loop; 0: freed at the end of the turn */
-    bool fed;       /* was given packets in this turn */
-};
-
-/* What an epoll event points at: a link (`link` and `driven` are set) or a foreign descriptor. */
-struct source {
-    struct list node; /* on `links` or `ended`, if any */
-    int fd;           /* -1: not in the epoll set */
-    bool ended;
-    int error; /* errno of a link that is gone */
-    struct strait_link *link;
-    struct driven *driven;
-    short events;
-    void (*ready)(void *argument, int fd, short revents);
-    void *argument;
-};
-
-_Static_assert(offsetof(struct driven, node) == 0 && offsetof(struct source, node) == 0,
-               "free_list frees them by their node");
-
-struct strait_loop {
-    struct strait_env env;
-    int epoll;
-    int wake;  /* an eventfd: posts, finished work, and stop */
-    int timer; /* a timerfd for next_ns, once the descriptor has been asked for; else -1 */
-    bool turning;
-    bool running;          /* in strait_loop_run: another turn follows each */
-    bool coarse;           /* waits have no better resolution than a millisecond */
-    uint64_t busy_poll_ns; /* for which links are polled before the loop sleeps */
-    struct source *lively; /* the link that has brought packets last; NULL: unknown */
-    unsigned unasked;      /* waits since the epoll set was asked last */
-    unsigned doubt_rounds; /* waits to come that ask it first */
-    unsigned doubt_length; /* so many after the next read in vain, and then twice as many */
-    atomic_bool stopped;
-    uint64_t now_ns;       /* of the last turn */
-    uint64_t next_ns;      /* the earliest deadline of stacks and timers */
-    uint64_t timer_set_ns; /* what the timerfd is set to */
-
-    struct timer_wheel timers;
-    struct list stacks;      /* struct driven */
-    struct list links;       /* struct source */
-    unsigned failed;         /* of the links: those that are gone */
-    struct source **watches; /* by descriptor; NULL where there is none */
-    size_t watches_capacity;
-    struct list ended; /* sources to free at the end of the turn */
-
-    struct posts posts;
-    struct executor executor;
-};
-
-static struct strait_loop *loop_of(struct strait_env *env)
-{
-    return container_of(env, struct strait_loop, env);
-}
-
-static uint64_t clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static struct timespec timespec_of(uint64_t ns)
 {
     return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* ---- The environment: clock, random numbers, timers ------------------------------------------ */
@@ -196,175 +112,7 @@ static int env_execute(struct strait_env *env, struct strait_work *work)
     return executor_submit(&loop_of(env)->executor, work);
 }
 
-/* ---- The epoll set --------------------------------------------------------------------------- */
-
-/* Watches a descriptor of the loop's own, or of a source; `target` comes back with the event. */
-static int epoll_set(const struct strait_loop *loop, int operation, int fd, uint32_t events,
-                     void *target)
-{
-    struct epoll_event event = {.events = events, .data.ptr = target};
-    return epoll_ctl(loop->epoll, operation, fd, &event);
-}
-
-/* Ends the source: no event that is already at hand will reach it. */
-static void source_end(struct strait_loop *loop, struct source *source)
-{
-    /* It fails if the descriptor has been closed, which took it out of the set. */
-    if (source->fd >= 0)
-        epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
-    if (loop->lively == source)
-        loop->lively = NULL;
-    source->ended = true;
-    list_remove(&source->node);
-    list_append(&loop->ended, &source->node);
-}
-
-/* Frees all structs of a list, whose node is their first member. */
-static void free_list(struct list *list)
-{
-    for (struct list *node = list->next, *next; node != list; node = next) {
-        next = node->next;
-        free(node);
-    }
-    list_init(list);
-}
-
-/* Frees what has ended. */
-static void reap(struct strait_loop *loop)
-{
-    if (loop->turning || list_empty(&loop->ended))
-        return;
-    free_list(&loop->ended);
-    for (struct list *l = loop->stacks.next, *next; l != &loop->stacks; l = next) {
-        next = l->next;
-        struct driven *driven = container_of(l, struct driven, node);
-        if (driven->links > 0)
-            continue;
-        list_remove(&driven->node);
-        free(driven);
-    }
-}
-
-/* Makes room for descriptor `fd` in the table of watches. */
-static bool watches_reserve(struct strait_loop *loop, size_t fd)
-{
-    if (fd < loop->watches_capacity)
-        return true;
-    size_t capacity = 2 * fd + 16;
-    struct source **watches = reallocarray(loop->watches, capacity, sizeof(struct source *));
-    if (!watches)
-        return false;
-    memset(watches + loop->watches_capacity, 0,
-           (capacity - loop->watches_capacity) * sizeof(struct source *));
-    loop->watches = watches;
-    loop->watches_capacity = capacity;
-    return true;
-}
-
-static int watch_add(struct strait_loop *loop, int fd, short events,
-                     void (*ready)(void *argument, int fd, short revents), void *argument)
-{
-    struct source *source = calloc(1, sizeof(*source));
-    if (!source || !watches_reserve(loop, (size_t)fd) ||
-        epoll_set(loop, EPOLL_CTL_ADD, fd, (uint32_t)events, source)) {
-        free(source);
-        return -1;
-    }
-    list_init(&source->node);
-    source->fd = fd;
-    source->events = events;
-    source->ready = ready;
-    source->argument = argument;
-    loop->watches[fd] = source;
-    return 0;
-}
-
-static int env_watch(struct strait_env *env, int fd, short events,
-                     void (*ready)(void *argument, int fd, short revents), void *argument)
-{
-    struct strait_loop *loop = loop_of(env);
-    if (fd < 0) {
-        errno = EBADF;
-        return -1;
-    }
-    struct source *source = (size_t)fd < loop->watches_capacity ? loop->watches[fd] : NULL;
-    if (source && events && epoll_set(loop, EPOLL_CTL_MOD, fd, (uint32_t)events, source) == 0) {
-        source->events = events;
-        source->ready = ready;
-        source->argument = argument;
-        return 0;
-    }
-    /* The watch ends; or its descriptor was closed, and this is another one of that number. */
-    if (source) {
-        loop->watches[fd] = NULL;
-        source_end(loop, source);
-        reap(loop);
-    }
-    return events ? watch_add(loop, fd, events, ready, argument) : 0;
-}
-
-/* ---- Links and stacks ------------------------------------------------------------------------ */
-
-static struct driven *driven_find(struct strait_loop *loop, struct strait *stack)
-{
-    for (struct list *l = loop->stacks.next; l != &loop->stacks; l = l->next) {
-        struct driven *driven = container_of(l, struct driven, node);
-        if (driven->stack == stack)
-            return driven;
-    }
-    return NULL;
-}
-
-static struct source *link_find(struct strait_loop *loop, const struct strait_link *link)
-{
-    for (struct list *l = loop->links.next; l != &loop->links; l = l->next) {
-        struct source *source = container_of(l, struct source, node);
-        if (source->link == link)
-            return source;
-    }
-    return NULL;
-}
-
-int strait_loop_add(struct strait_loop *loop, struct strait *stack, struct strait_link *link)
-{
-    if (link_find(loop, link)) {
-        errno = EEXIST;
-        return -1;
-    }
-    struct driven *known = driven_find(loop, stack);
-    struct driven *driven = known ? known : calloc(1, sizeof(*driven));
-    struct source *source = calloc(1, sizeof(*source));
-    if (!driven || !source ||
-        (link->fd >= 0 && epoll_set(loop, EPOLL_CTL_ADD, link->fd, EPOLLIN, source))) {
-        free(source);
-        if (!known)
-            free(driven);
-        return -1;
-    }
-    if (!known) {
-        driven->stack = stack;
-        list_append(&loop->stacks, &driven->node);
-    }
-    driven->links++;
-    source->fd = link->fd;
-    source->link = link;
-    source->driven = driven;
-    list_append(&loop->links, &source->node);
-    /* The stack must know the time before the first socket call arms a timer. */
-    loop->next_ns = earlier(loop->next_ns, strait_advance(stack, clock_now()));
-    return 0;
-}
-
-void strait_loop_remove(struct strait_loop *loop, struct strait_link *link)
-{
-    struct source *source = link_find(loop, link);
-    if (!source)
-        return;
-    source->driven->links--;
-    loop->failed -= source->error != 0;
-    source_end(loop, source);
-    reap(loop);
-}
+/* ---- Draining -------------------------------------------------------------------------------- */
 
 /*
  * Drains one link. One that is gone is not watched any more, but stays with its stack, and every
@@ -383,7 +131,7 @@ static void drain_link(struct strait_loop *loop, struct source *source, uint32_t
     if (!error && !(events & EPOLLIN))
         error = EIO;
     if (error) {
-        epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
+        loop_epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
         source->fd = -1;
         source->error = error;
         loop->failed++;
@@ -621,7 +369,7 @@ static int turn(struct strait_loop *loop, uint64_t deadline_ns)
     }
     settle(loop, loop->now_ns);
     loop->turning = false;
-    reap(loop);
+    loop_reap(loop);
 
     if (link_error(loop))
         error = link_error(loop);
@@ -684,7 +432,7 @@ int strait_loop_descriptor(struct strait_loop *loop)
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (timer < 0)
         return -1;
-    if (watch_add(loop, timer, POLLIN, answer_timer, NULL)) {
+    if (loop_watch_add(loop, timer, POLLIN, answer_timer, NULL)) {
         close(timer);
         return -1;
     }
@@ -710,7 +458,7 @@ static const struct strait_env env_of_the_host = {
     .file_sync = files_sync,
     .execute = env_execute,
     .post = env_post,
-    .watch = env_watch,
+    .watch = loop_watch,
     .wait = env_wait,
     .wall_clock = env_wall_clock,
     .file_open_below = files_open_below,
@@ -722,9 +470,9 @@ static const struct strait_env env_of_the_host = {
 static void release(struct strait_loop *loop)
 {
     int saved = errno;
-    free_list(&loop->ended);
-    free_list(&loop->links);
-    free_list(&loop->stacks);
+    loop_free_list(&loop->ended);
+    loop_free_list(&loop->links);
+    loop_free_list(&loop->stacks);
     for (size_t fd = 0; fd < loop->watches_capacity; fd++)
         free(loop->watches[fd]);
     free(loop->watches);
@@ -758,7 +506,7 @@ struct strait_loop *strait_loop_new(void)
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll < 0 || loop->wake < 0 ||
-        watch_add(loop, loop->wake, POLLIN, answer_wake, loop)) {
+        loop_watch_add(loop, loop->wake, POLLIN, answer_wake, loop)) {
         release(loop);
         return NULL;
     }

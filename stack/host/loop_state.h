@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private to the loop: loop.c has its turn and its environment, loop_sources.c what it waits for.
+ */
+#ifndef STRAIT_LOOP_STATE_H
+#define STRAIT_LOOP_STATE_H
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/list.h"
+#include "base/timer.h"
+#include "host/executor.h"
+#include "host/posts.h"
+#include "strait.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  UINT64_C(1000000000)
+
+/* A stack that the loop drives. */
+struct driven {
+    struct list node;
+    struct strait *stack;
+    unsigned links; /* of the stack that are in the loop; 0: freed at the end of the turn */
+    bool fed;       /* was given packets in this turn */
+};
+
+/* What an epoll event points at: a link (`link` and `driven` are set) or a foreign descriptor. */
+struct source {
+    struct list node; /* on `links` or `ended`, if any */
+    int fd;           /* -1: not in the epoll set */
+    bool ended;
+    int error; /* errno of a link that is gone */
+    struct strait_link *link;
+    struct driven *driven;
+    short events;
+    void (*ready)(void *argument, int fd, short revents);
+    void *argument;
+};
+
+struct strait_loop {
+    struct strait_env env;
+    int epoll;
+    int wake;  /* an eventfd: posts, finished work, and stop */
+    int timer; /* a timerfd for next_ns, once the descriptor has been asked for; else -1 */
+    bool turning;
+    bool running;          /* in strait_loop_run: another turn follows each */
+    bool coarse;           /* waits have no better resolution than a millisecond */
+    uint64_t busy_poll_ns; /* for which links are polled before the loop sleeps */
+    struct source *lively; /* the link that has brought packets last; NULL: unknown */
+    unsigned unasked;      /* waits since the epoll set was asked last */
+    unsigned doubt_rounds; /* waits to come that ask it first */
+    unsigned doubt_length; /* so many after the next read in vain, and then twice as many */
+    atomic_bool stopped;
+    uint64_t now_ns;       /* of the last turn */
+    uint64_t next_ns;      /* the earliest deadline of stacks and timers */
+    uint64_t timer_set_ns; /* what the timerfd is set to */
+
+    struct timer_wheel timers;
+    struct list stacks;      /* struct driven */
+    struct list links;       /* struct source */
+    unsigned failed;         /* of the links: those that are gone */
+    struct source **watches; /* by descriptor; NULL where there is none */
+    size_t watches_capacity;
+    struct list ended; /* sources to free at the end of the turn */
+
+    struct posts posts;
+    struct executor executor;
+};
+
+static inline struct strait_loop *loop_of(struct strait_env *env)
+{
+    return container_of(env, struct strait_loop, env);
+}
+
+static inline uint64_t clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Watches a descriptor of the loop's own, or of a source; `target` comes back with the event. */
+int loop_epoll_set(const struct strait_loop *, int operation, int fd, uint32_t events,
+                   void *target);
+
+/* As `watch` of the environment (strait.h). */
+int loop_watch(struct strait_env *, int fd, short events,
+               void (*ready)(void *argument, int fd, short revents), void *argument);
+
+/* The same of a descriptor that is not watched, and of events. */
+int loop_watch_add(struct strait_loop *, int fd, short events,
+                   void (*ready)(void *argument, int fd, short revents), void *argument);
+
+/* Frees what has ended, unless a turn still holds events for it. */
+void loop_reap(struct strait_loop *);
+
+/* Frees all structs of a list, whose node is their first member. */
+void loop_free_list(struct list *);
+
+#endif
