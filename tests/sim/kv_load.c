@@ -9,14 +9,14 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "kv/client.h"
+#include "kv_versions.h"
 
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
-#define LANES_MAX    3 /* of a client */
-#define PARTS_MAX    4 /* of a request */
-#define VERSIONS_MAX 4096
-#define LAST_NS      (20 * S) /* the deadline of what has to be answered */
+#define LANES_MAX 3        /* of a client */
+#define PARTS_MAX 4        /* of a request */
+#define LAST_NS   (20 * S) /* the deadline of what has to be answered */
 
 /* An operation of a request. */
 struct part {
@@ -62,7 +62,7 @@ struct client {
 /* What is known of the writes of a key. */
 struct writes {
     uint64_t done, possible;
-    bool versions[VERSIONS_MAX]; /* those that were answered */
+    bool versions[KV_VERSIONS_MAX]; /* those that were answered */
 };
 
 struct kv_load {
@@ -74,6 +74,7 @@ struct kv_load {
     uint32_t client_count;
     uint64_t next_number;
     struct writes writes[KV_KEYS];
+    struct kv_versions versions;
     struct history history;
     struct kv_load_totals totals;
     void (*violated)(void *context, const char *line);
@@ -188,13 +189,33 @@ static void note_version(struct kv_load *l, const struct part *p, uint64_t versi
 {
     struct writes *w = &l->writes[p->key];
     char line[80];
-    CHECK(version < VERSIONS_MAX);
+    CHECK(version < KV_VERSIONS_MAX);
     if (w->versions[version]) {
         snprintf(line, sizeof(line), "two writes of %s have made version %llu", p->name,
                  (unsigned long long)version);
         l->violated(l->context, line);
     }
     w->versions[version] = true;
+}
+
+static void note_value(struct kv_load *l, const struct part *p, uint64_t version, uint64_t number)
+{
+    char line[120];
+    if (p->key >= KV_REGISTERS || kv_versions_note(&l->versions, p->key, version, number))
+        return;
+    snprintf(line, sizeof(line), "%s never had the value %llu in version %llu", p->name,
+             (unsigned long long)number, (unsigned long long)version);
+    l->violated(l->context, line);
+}
+
+static void note_failure(struct kv_load *l, const struct part *p)
+{
+    char line[120];
+    if (p->key >= KV_REGISTERS || p->kind != KV_PUT || kv_versions_fail(&l->versions, p->number))
+        return;
+    snprintf(line, sizeof(line), "%s had the value %llu, whose write has failed", p->name,
+             (unsigned long long)p->number);
+    l->violated(l->context, line);
 }
 
 static void take_result(struct kv_load *l, struct part *p, const Strait__KvResult *r)
@@ -205,6 +226,7 @@ static void take_result(struct kv_load *l, struct part *p, const Strait__KvResul
         const uint8_t *value = r->value.data ? r->value.data : empty;
         read_value(l, p->key, r->found ? value : NULL, r->value.len, &p->seen);
         p->seen.version = r->version;
+        note_value(l, p, r->version, p->seen.number);
     }
     if (p->kind == KV_DELETE)
         history_found(h, p->operation, r->found);
@@ -212,8 +234,10 @@ static void take_result(struct kv_load *l, struct part *p, const Strait__KvResul
         history_list(h, p->operation, p->seen.elements, p->seen.count);
     else if (p->kind == KV_GET)
         history_read(h, p->operation, p->seen.number);
-    if (writes(p))
-        note_version(l, p, r->version);
+    if (!writes(p))
+        return;
+    note_version(l, p, r->version);
+    note_value(l, p, r->version, p->kind == KV_PUT ? p->number : 0);
 }
 
 /* Returns whether all was told: if not, the history leaves it open. */
@@ -242,8 +266,10 @@ static void take_failure(struct lane *lane, const char *text)
     const struct part *first = &lane->parts[0];
     bool one_check = first->kind == KV_CHECK && !kv_value_is_list(first->key) &&
                      (lane->count == 1 || lane->parts[1].kind != KV_CHECK);
-    for (uint32_t i = 0; i < lane->count; i++)
+    for (uint32_t i = 0; i < lane->count; i++) {
         l->writes[lane->parts[i].key].possible -= writes(&lane->parts[i]);
+        note_failure(l, &lane->parts[i]);
+    }
     if (one_check && strncmp(text, "condition", 9) == 0)
         history_refuse(&l->history, first->operation, now_of(l));
     else
@@ -252,17 +278,23 @@ static void take_failure(struct lane *lane, const char *text)
 
 static void rest(struct lane *);
 
+static void count_end(struct lane *lane, const struct kv_client_reply *reply)
+{
+    struct kv_load_totals *t = &lane->client->load->totals;
+    lane->call = NULL;
+    t->retries += reply->attempts - 1;
+    t->done += reply->end == KV_CLIENT_DONE;
+    t->failed += reply->end == KV_CLIENT_FAILED;
+    t->unknown += reply->end == KV_CLIENT_UNKNOWN;
+}
+
 static void answered(void *context, const struct kv_client_reply *reply)
 {
     struct lane *lane = context;
     struct kv_load *l = lane->client->load;
     then *next = NULL;
     char line[400];
-    lane->call = NULL;
-    l->totals.retries += reply->attempts - 1;
-    l->totals.done += reply->end == KV_CLIENT_DONE;
-    l->totals.failed += reply->end == KV_CLIENT_FAILED;
-    l->totals.unknown += reply->end == KV_CLIENT_UNKNOWN;
+    count_end(lane, reply);
     if (reply->end == KV_CLIENT_DONE && take_results(lane, reply->message))
         next = lane->then;
     else if (reply->end == KV_CLIENT_FAILED)
@@ -349,6 +381,38 @@ static void get(struct lane *lane, uint32_t key, then *next)
     ask(lane, KV_RPC_GET, next);
 }
 
+/* ---- Stale reads, which are no part of the history ---- */
+
+static void answered_stale(void *context, const struct kv_client_reply *reply)
+{
+    struct lane *lane = context;
+    struct kv_load *l = lane->client->load;
+    struct part *p = &lane->parts[0];
+    Strait__KvResult room;
+    count_end(lane, reply);
+    if (reply->end == KV_CLIENT_DONE) {
+        const Strait__KvResult *r = result_of(lane, reply->message, 0, &room);
+        read_value(l, p->key, r->found ? r->value.data : NULL, r->value.len, &p->seen);
+        note_value(l, p, r->version, p->seen.number);
+        l->totals.stale++;
+    }
+    rest(lane);
+}
+
+static void get_stale(struct lane *lane, uint32_t key)
+{
+    struct kv_load *l = lane->client->load;
+    const struct part *p = add_part(lane, KV_GET, key);
+    Strait__KvGetRequest get = STRAIT__KV_GET_REQUEST__INIT;
+    get.key = (ProtobufCBinaryData){strlen(p->name), (uint8_t *)(uintptr_t)p->name};
+    get.stale = true;
+    lane->procedure = KV_RPC_GET;
+    l->totals.requests++;
+    lane->call = kv_client_call(lane->client->kv_client, KV_RPC_GET, &get.base,
+                                now_of(l) + draw(l, MS, 2 * S), answered_stale, lane);
+    CHECK(lane->call);
+}
+
 /* ---- What there is to do ---- */
 
 static uint32_t any_register(struct kv_load *l)
@@ -375,6 +439,11 @@ static void put_register(struct lane *lane)
 static void get_register(struct lane *lane)
 {
     get(lane, any_register(lane->client->load), NULL);
+}
+
+static void get_register_stale(struct lane *lane)
+{
+    get_stale(lane, any_register(lane->client->load));
 }
 
 static void delete_register(struct lane *lane)
@@ -477,11 +546,11 @@ static void set_up(struct lane *lane)
 
 static void go(struct lane *lane)
 {
-    static then *const work[] = {get_register,  get_register,    get_register,    put_register,
-                                 put_register,  get_register,    get_register,    delete_register,
-                                 mix_registers, change_register, change_register, look_at_bank,
-                                 transfer,      transfer,        append,          append,
-                                 append};
+    static then *const work[] = {
+        get_register,    get_register, get_register,       put_register,      put_register,
+        get_register,    get_register, delete_register,    mix_registers,     change_register,
+        change_register, look_at_bank, transfer,           transfer,          append,
+        append,          append,       get_register_stale, get_register_stale};
     static then *const last[] = {put_register, look_at_bank, get_register};
     struct kv_load *l = lane->client->load;
     lane->count = 0;
@@ -648,4 +717,5 @@ void kv_load_add(const struct kv_load *l, struct kv_load_totals *sum)
     sum->unknown += l->totals.unknown;
     sum->lost += l->totals.lost;
     sum->retries += l->totals.retries;
+    sum->stale += l->totals.stale;
 }

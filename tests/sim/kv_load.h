@@ -2,8 +2,8 @@
 /*
  * What the clients of a cluster ask for, each on a host of its own, and the history of it:
  *
- *     registers   get, put, delete, change (a put on condition of what was seen), and transactions
- *                 that read one and write another
+ *     registers   get, put, delete, change (a put on condition of what was seen), transactions
+ *                 that read one and write another, and stale reads (kv_versions.h)
  *     accounts    transfers from one to another, and looks at all of them
  *     lists       appends to what was seen, reading another list with it
  *
@@ -57,7 +57,7 @@ void kv_load_writes(const struct kv_load *, uint32_t key, uint64_t *least, uint6
 
 struct kv_load_totals {
     uint64_t requests, done, failed, unknown, lost;
-    uint64_t retries;
+    uint64_t retries, stale; /* reads that were answered */
 };
 
 void kv_load_add(const struct kv_load *, struct kv_load_totals *);

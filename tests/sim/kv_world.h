@@ -4,6 +4,7 @@
  * (kv_load.h) go through faults (kv_faults.h); then everything heals, the clients ask once more,
  * and it is checked that
  *
+ *     - a stale read has what was current once
  *     - each key is linearizable, lists are strictly serializable, the bank's total never changes
  *     - the replicas of a key agree, nobody else has it, and each write took effect once
  *     - no lock is left, and no transaction
