@@ -13,12 +13,14 @@
 #define FAULTS_MAX   24
 #define WATCH_NS     (20000)    /* how often it is looked for the moment to crash */
 #define WATCH_MAX_NS (2 * S)    /* and for how long */
+#define DRAIN_NS     (3 * S)    /* a node that drains has so long */
 #define SUPERVISE_NS (200 * MS) /* how often it is looked for nodes that have stopped */
 
 enum kind {
     CRASH,
     CRASH_AT_CHANGE, /* of the disk */
     CRASH_AT_PHASE,  /* of a transaction */
+    DRAIN,
     PAUSE,
     CUT,
     PATH,
@@ -32,6 +34,7 @@ static const char *const names[] = {
     [CRASH] = "crash",
     [CRASH_AT_CHANGE] = "crash at a change of the disk",
     [CRASH_AT_PHASE] = "crash in a phase",
+    [DRAIN] = "drain",
     [PAUSE] = "pause",
     [CUT] = "cut",
     [PATH] = "bad path",
@@ -113,6 +116,38 @@ static void crash_now(void *argument)
             crash_node(all, &all->cluster->nodes[i]);
     at(all, now_of(all) + f->lasts_ns, end, f);
 }
+
+/* ---- Drains ---- */
+
+/* It is stopped, and started again after a while, or at once if all is to be well. */
+static void drained(void *argument)
+{
+    struct fault *f = argument;
+    struct kv_faults *all = f->all;
+    all->totals.drained++;
+    world_crash(node_of(f)->host);
+    at(all, now_of(all) + (all->healed ? 0 : f->lasts_ns), end, f);
+}
+
+/* The node is not freed within its own call. */
+static void is_idle(void *context)
+{
+    struct fault *f = context;
+    at(f->all, now_of(f->all), drained, f);
+}
+
+/* What SIGTERM does. */
+static void drain(struct fault *f)
+{
+    struct cluster_node *n = node_of(f);
+    if (!n->node || n->stopped[0] != '\0')
+        return;
+    f->all->totals.drains++;
+    server_stop(n->server);
+    kv_node_drain(n->node, now_of(f->all) + DRAIN_NS, is_idle, f);
+}
+
+/* ---- Crashes at a change of the disk ---- */
 
 static void watch_changes(void *argument)
 {
@@ -206,6 +241,7 @@ static void end(void *argument)
     case CRASH:
     case CRASH_AT_CHANGE:
     case CRASH_AT_PHASE:
+    case DRAIN:
         for (uint32_t i = 0; i < all->cluster->count; i++)
             if (f->everyone || i + 1 == f->id)
                 world_restart(all->cluster->nodes[i].host);
@@ -250,6 +286,9 @@ static void strike(void *argument)
         return;
     case CRASH_AT_PHASE:
         watch_phases(f);
+        return;
+    case DRAIN:
+        drain(f);
         return;
     case PAUSE:
         all->totals.pauses++;
@@ -343,6 +382,8 @@ static void add(struct kv_faults *f, uint64_t lasts_ns)
         CRASH_AT_PHASE,
         CRASH_AT_PHASE,
 
+        DRAIN,
+        DRAIN,
         PAUSE,
         CUT,
         CUT,
@@ -359,7 +400,7 @@ static void add(struct kv_faults *f, uint64_t lasts_ns)
     *one = (struct fault){
         .all = f,
         .kind = kind,
-        .everyone = chance(f, 30),
+        .everyone = chance(f, 30) && kind <= CRASH_AT_PHASE,
         .id = (uint32_t)(of_client ? draw(f, 0, f->clients - 1) : draw(f, 1, f->cluster->count)),
         .choice = draw_choice(f, kind),
         .at_ns = now_of(f) + draw(f, 0, lasts_ns),
@@ -401,10 +442,9 @@ void kv_faults_tell(const struct kv_faults *f, FILE *file)
 {
     for (uint32_t i = 0; i < f->count; i++) {
         const struct fault *one = &f->list[i];
-        bool all = one->everyone && one->kind <= CRASH_AT_PHASE;
         fprintf(file, "  %.6f s, for %.6f s: %s%s, at %" PRIu32 ", choice %" PRIu32 "\n",
                 (double)one->at_ns / 1e9, (double)one->lasts_ns / 1e9, names[one->kind],
-                all ? " of all" : "", one->id, one->choice);
+                one->everyone ? " of all" : "", one->id, one->choice);
     }
 }
 
@@ -441,6 +481,8 @@ bool kv_faults_excuse(const struct kv_faults *f, uint32_t id)
 void kv_faults_add(const struct kv_faults *f, struct kv_faults_totals *sum)
 {
     sum->crashes += f->totals.crashes;
+    sum->drains += f->totals.drains;
+    sum->drained += f->totals.drained;
     sum->stops += f->totals.stops;
     sum->cuts += f->totals.cuts;
     sum->pauses += f->totals.pauses;

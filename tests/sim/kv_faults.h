@@ -2,8 +2,8 @@
 /*
  * What goes wrong in a cluster's world, drawn from its seed: hosts crash (at any time, at a change
  * of their disk, or as a transaction comes into one of its phases, which is at each kind of journal
- * write and message), pause, are cut off, one way or both; paths lose, delay, reorder and
- * duplicate; disks are slow, full, or fail.
+ * write and message), drain, are stopped and started again, pause, are cut off, one way or both;
+ * paths lose, delay, reorder and duplicate; disks are slow, full, or fail.
  */
 #ifndef TESTS_SIM_KV_FAULTS_H
 #define TESTS_SIM_KV_FAULTS_H
@@ -34,6 +34,7 @@ bool kv_faults_excuse(const struct kv_faults *, uint32_t id);
 
 struct kv_faults_totals {
     uint64_t crashes, stops, cuts, pauses;
+    uint64_t drains, drained;            /* begun, and ended by a stop */
     uint64_t in_phase[KV_FAULTS_PHASES]; /* crashes that waited for this one */
 };
 

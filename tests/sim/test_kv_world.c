@@ -52,6 +52,7 @@ static void worlds_are_full_of_requests_and_of_faults(void **state)
     assert_true(t->load.stale > 10 * SEEDS);
     assert_true(t->faults.crashes > SEEDS);
     assert_true(t->faults.stops > 0);
+    assert_true(t->faults.drained > SEEDS / 4);
     assert_true(t->faults.cuts > 0 && t->faults.pauses > 0);
     assert_int_equal(t->too_large, 0);
 }
