@@ -26,7 +26,8 @@ static bool open_both(const struct kv_backup *b, sqlite3 **from, sqlite3 **to)
         sqlite3_open_v2(b->from, from, flags, NULL) != SQLITE_OK)
         return false;
     sqlite3_busy_timeout(*from, BUSY_TIMEOUT_MS);
-    return true;
+    /* With less, a crash may bring back the journal of the copy, which would undo it. */
+    return sqlite3_exec(*to, "PRAGMA synchronous=EXTRA", NULL, NULL, NULL) == SQLITE_OK;
 }
 
 /* Half a copy is none. */

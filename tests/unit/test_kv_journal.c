@@ -1173,6 +1173,26 @@ static void a_copy_is_a_journal_of_what_was_durable(void **state)
     assert_string_equal(look("e/node.db", "PRAGMA integrity_check"), "ok");
 }
 
+/* Each is made of the one before. What of unsynced changes a crash leaves is drawn. */
+static void copies_outlast_crashes(void **state)
+{
+    static const char *const directories[] = {"e", "f", "g", "h", "i", "j", "k", "l"};
+    struct place *p = *state;
+    put(p, 1, "a", "before", 1);
+    settle(p);
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+        char path[16];
+        snprintf(path, sizeof(path), "%s/node.db", directories[i]);
+        assert_int_equal(kv_journal_backup(p->journal, path, backed_up, p), 0);
+        settle(p);
+        assert_int_equal(p->backups, i + 1);
+        assert_string_equal(p->backup_error, "");
+        p->config.directory = directories[i];
+        crash(p);
+        assert_string_equal(get(p, "a"), "before 1");
+    }
+}
+
 static void a_copy_that_fails_leaves_no_file_and_harms_nobody(void **state)
 {
     struct place *p = *state;
@@ -1231,6 +1251,7 @@ int main(void)
         JOURNAL_TEST(damaged_values_and_clients_are_found_when_they_are_read),
         JOURNAL_TEST(a_damaged_total_is_found_at_the_start),
         JOURNAL_TEST(a_copy_is_a_journal_of_what_was_durable),
+        JOURNAL_TEST(copies_outlast_crashes),
         JOURNAL_TEST(a_copy_that_fails_leaves_no_file_and_harms_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
