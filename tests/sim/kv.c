@@ -23,10 +23,10 @@ static void sum_up(void *context)
     printf("%" PRIu64 " virtual minutes, %" PRIu64 " requests (%" PRIu64 " done, %" PRIu64
            " failed, %" PRIu64 " unknown, %" PRIu64 " lost with their clients), %" PRIu64
            " stale reads, %" PRIu64 " retries, %" PRIu64 " crashes of nodes, %" PRIu64
-           " drained, %" PRIu64 " stopped, %" PRIu64 " histories too large",
+           " drained, %" PRIu64 " backups, %" PRIu64 " stopped, %" PRIu64 " histories too large",
            t->virtual_ns / UINT64_C(60000000000), t->load.requests, t->load.done, t->load.failed,
            t->load.unknown, t->load.lost, t->load.stale, t->load.retries, t->faults.crashes,
-           t->faults.drained, t->faults.stops, t->too_large);
+           t->faults.drained, t->backups, t->faults.stops, t->too_large);
 }
 
 int main(int argc, char **argv)

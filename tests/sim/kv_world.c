@@ -10,6 +10,7 @@
 #include "../history/serial.h"
 #include "base/check.h"
 #include "base/prng.h"
+#include "kv_copy.h"
 
 #define S UINT64_C(1000000000)
 
@@ -23,11 +24,12 @@ struct kv_world {
     struct cluster *cluster;
     struct kv_load *load;
     struct kv_faults *faults;
+    struct kv_copy *backup;
     uint64_t seed;
     char words[64]; /* of the cluster's file */
     uint32_t clients;
     uint32_t violations;
-    uint64_t too_large;
+    uint64_t too_large, backups;
     FILE *told;
 };
 
@@ -38,6 +40,8 @@ static void tell_options(const struct kv_world *w, FILE *file)
     fprintf(file, "  %s\n", strchr(w->words, '\n') + 1);
     if (w->faults)
         kv_faults_tell(w->faults, file);
+    if (w->backup)
+        kv_copy_tell(w->backup, file);
 }
 
 static void violate(void *context, const char *line)
@@ -83,6 +87,7 @@ void kv_world_free(struct kv_world *w)
     cluster_free(w->cluster);
     kv_load_free(w->load);
     kv_faults_free(w->faults);
+    kv_copy_free(w->backup);
     free(w);
 }
 
@@ -255,6 +260,16 @@ static void check_end(struct kv_world *w)
     for (uint32_t key = 0; key < KV_KEYS; key++)
         check_key(w, key);
     check_history(w);
+    w->backups += kv_copy_check(w->backup);
+}
+
+/* At any node, while there are faults. */
+static struct kv_copy *new_backup(struct kv_world *w)
+{
+    struct world *world = w->cluster->world;
+    struct prng *prng = world_prng(world);
+    uint32_t id = 1 + (uint32_t)prng_below(prng, w->cluster->count);
+    return kv_copy_new(w->cluster, id, world_now(world) + prng_below(prng, TROUBLE_NS), violate, w);
 }
 
 uint32_t kv_world_run(struct kv_world *w, FILE *file)
@@ -264,6 +279,7 @@ uint32_t kv_world_run(struct kv_world *w, FILE *file)
     kv_load_go_on(w->load, KV_LOAD_SET_UP);
     run(w, S);
     w->faults = kv_faults_new(w->cluster, w->load, w->clients, TROUBLE_NS);
+    w->backup = new_backup(w);
     kv_load_go_on(w->load, KV_LOAD_WORK);
     run(w, TROUBLE_NS);
     check_stops(w, false);
@@ -288,6 +304,7 @@ void kv_world_add(const struct kv_world *w, struct kv_world_totals *sum)
 {
     sum->virtual_ns += world_now(w->cluster->world);
     sum->too_large += w->too_large;
+    sum->backups += w->backups;
     kv_load_add(w->load, &sum->load);
     kv_faults_add(w->faults, &sum->faults);
 }

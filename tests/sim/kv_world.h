@@ -10,6 +10,7 @@
  *     - no lock is left, and no transaction
  *     - whoever asks after the healing is answered
  *     - no node has stopped whose disk was sound
+ *     - a backup of a node has the bank's total
  */
 #ifndef TESTS_SIM_KV_WORLD_H
 #define TESTS_SIM_KV_WORLD_H
@@ -35,6 +36,7 @@ uint64_t kv_world_hash(const struct kv_world *);
 struct kv_world_totals {
     uint64_t virtual_ns;
     uint64_t too_large; /* histories that a checker could not judge */
+    uint64_t backups;   /* that had all accounts */
     struct kv_load_totals load;
     struct kv_faults_totals faults;
 };

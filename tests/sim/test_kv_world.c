@@ -55,6 +55,7 @@ static void worlds_are_full_of_requests_and_of_faults(void **state)
     assert_true(t->faults.drained > SEEDS / 4);
     assert_true(t->faults.cuts > 0 && t->faults.pauses > 0);
     assert_int_equal(t->too_large, 0);
+    assert_true(t->backups > SEEDS / 4);
 }
 
 /* Which is at each kind of row of the journal, and at each message of two-phase commit. */
