@@ -101,6 +101,18 @@ static void a_transactions_life_is_told(void **state)
            KV "explain 1.77.1");
 }
 
+static void two_phase_commit_can_be_read_out_of_a_capture(void **state)
+{
+    (void)state;
+    expect(0, "ACK\nGLOBAL-COMMIT\nVOTE-COMMIT\nVOTE-REQUEST put seen\n",
+           "d=${STRAIT_CLUSTER%/*}; tcpdump -i any -Q in -U -w $d/capture port 7002 2>$d/tcpdump & "
+           "until grep -q 'listening on' $d/tcpdump; do sleep 0.05; done; " KV
+           "put seen yes --node " NODE1 " >$d/said; for i in $(seq 200); do "
+           "[ $(scripts/messages $d/capture | grep -c ' ACK ') -lt 2 ] || break; sleep 0.05; done; "
+           "kill -INT $!; wait $!; scripts/messages $d/capture | grep -v MARK | "
+           "sed 's/.*  //; s/ [0-9.]*//' | sort -u; rm $d/capture $d/tcpdump");
+}
+
 /* ---- The database ---- */
 
 static void a_backup_is_whole_while_writes_run(void **state)
@@ -385,6 +397,7 @@ int main(int argc, char *argv[])
         cmocka_unit_test(each_node_takes_each_request),
         cmocka_unit_test(a_transaction_is_on_all_replicas_or_on_none),
         cmocka_unit_test(a_transactions_life_is_told),
+        cmocka_unit_test(two_phase_commit_can_be_read_out_of_a_capture),
         cmocka_unit_test(a_backup_is_whole_while_writes_run),
         cmocka_unit_test(sqlite3_looks_into_a_node_that_runs),
         cmocka_unit_test(malformed_requests_are_refused_and_change_nothing),
