@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ struct settings {
 /* The node as a program. */
 struct host {
     const struct settings *settings;
+    int lock; /* the directory, which is locked while it is open; -1: not yet */
     struct station station;
     struct stream_host streams;
     struct kv_node *node;
@@ -168,6 +170,19 @@ static int check_rights(const struct host *h)
                     directory, h->station.user, strerror(errno));
 }
 
+/* Two nodes on one database would each take the other's votes for their own. The lock goes with the
+ * process, however that ends. */
+static int lock_directory(struct host *h)
+{
+    const char *directory = h->settings->directory;
+    h->lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (h->lock >= 0 && flock(h->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (h->lock >= 0 && errno == EWOULDBLOCK)
+        return complain("--data %s: a node runs there already", directory);
+    return complain("--data %s: %s", directory, strerror(errno));
+}
+
 static int start_node(struct host *h)
 {
     char error[KV_NODE_ERROR_BYTES];
@@ -216,7 +231,7 @@ static int start(struct host *h, const struct options *options)
         return -1;
     h->streams = stream_host_strait(h->station.stack, h->station.env);
     say("running as %s", h->station.user);
-    if (check_rights(h) < 0)
+    if (check_rights(h) < 0 || lock_directory(h) < 0)
         return -1;
     /* SQLite takes its seed from a file that is out of reach later; and its threads, which are
      * confined like the one that starts them, come with the node. */
@@ -302,7 +317,7 @@ int kv_host_main(int argc, char *argv[])
 {
     struct options options;
     struct settings settings = {0};
-    struct host h = {.settings = &settings};
+    struct host h = {.settings = &settings, .lock = -1};
     int status;
     if (!options_begin(&command, argc, argv, &options, &settings, &status))
         return status;
@@ -313,5 +328,7 @@ int kv_host_main(int argc, char *argv[])
     if (h.station.stack && result == 0)
         result = station_leave(&h.station);
     station_free(&h.station);
+    if (h.lock >= 0)
+        close(h.lock);
     return result == 0 ? 0 : 1;
 }

@@ -189,6 +189,17 @@ static void a_directory_of_another_node_or_user_is_refused(void **state)
            "Permission denied; give it the directory (chown)\n");
 }
 
+static void a_directory_is_for_one_node_at_a_time(void **state)
+{
+    (void)state;
+    expect(START
+           "timeout 10 \"$STRAIT\" kv node --tun tun1 --control none --id 1 --addr 10.7.0.2/24"
+           " --cluster " CLUSTER " --data " DATA " 2>&1; echo $?;" KV "del none 2>&1;" STOP("TERM"),
+           0,
+           "strait: running as nobody\nstrait: --data " DATA ": a node runs there already\n1\n"
+           "strait: there was no such key\nversion 1\n0\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +211,7 @@ int main(void)
         cmocka_unit_test(without_a_node_it_is_said_so),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(a_directory_of_another_node_or_user_is_refused),
+        cmocka_unit_test(a_directory_is_for_one_node_at_a_time),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
