@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rpc/connect.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -24,6 +25,7 @@ struct asked {
     struct http_exchange *post;
     struct rpc_method method;
     struct rpc_job *job;
+    struct strait_timer deadline;
     uint64_t timeout_ns;
     uint8_t identity[RPC_IDENTITY_BYTES];
 };
@@ -75,6 +77,13 @@ static void *refuse(struct connect *c, struct http_exchange *post, enum rpc_code
     return NULL;
 }
 
+static void free_asked(struct asked *a)
+{
+    struct strait_env *env = a->connect->env;
+    env->timer_stop(env, &a->deadline);
+    free(a);
+}
+
 /* ---- The answer ---- */
 
 /* Writes the result as JSON; NULL if that cannot be. */
@@ -100,7 +109,7 @@ static void answered(void *owner, enum rpc_code code, const uint8_t *result, siz
     struct http_exchange *post = a->post;
     char *json = code == RPC_OK ? write_result(&a->method, result, result_bytes) : NULL;
     const char *text = code == RPC_OK ? "the result is no JSON" : (const char *)result;
-    free(a);
+    free_asked(a);
     if (json)
         answer(post, 200, json);
     else if (code == RPC_OK)
@@ -109,6 +118,15 @@ static void answered(void *owner, enum rpc_code code, const uint8_t *result, siz
         answer_error(post, code, text, result_bytes);
     else
         answer_error(post, code, rpc_code_text(code), strlen(rpc_code_text(code)));
+}
+
+/* What runs may take longer than the client waits. */
+static void deadline_expired(void *owner, struct strait_timer *timer)
+{
+    struct asked *a = (struct asked *)(void *)((char *)timer - offsetof(struct asked, deadline));
+    (void)owner;
+    rpc_cancel(a->job);
+    answered(a, RPC_DEADLINE_EXCEEDED, NULL, 0);
 }
 
 /* ---- The request ---- */
@@ -198,6 +216,7 @@ static void *run(struct asked *a, const struct rpc_result *message)
     if (!job)
         return NULL;
     a->job = job;
+    c->env->timer_start(c->env, &a->deadline, deadline_ns);
     return a;
 }
 
@@ -227,7 +246,7 @@ static void *ask(void *context, struct http_exchange *post, const struct http_re
 {
     struct connect *c = context;
     static const char not_json[] = "the content is not " JSON_TYPE;
-    struct asked call = {.connect = c, .post = post};
+    struct asked call = {.connect = c, .post = post, .deadline.expired = deadline_expired};
     if (!is_json(r)) {
         rpc_counters(c->rpc)->requests_refused++;
         answer(post, 415, json_error("unknown", not_json, sizeof(not_json) - 1));
@@ -257,7 +276,7 @@ static void cancel(void *asked)
 {
     struct asked *a = asked;
     rpc_cancel(a->job);
-    free(a);
+    free_asked(a);
 }
 
 /* ---- The wire ---- */

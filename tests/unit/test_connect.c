@@ -254,6 +254,23 @@ static void a_body_that_is_too_long_is_refused_at_once(void **state)
     desk_free(d);
 }
 
+/* The deadline holds for a call that runs, too, whose result is then nobody's. */
+static void a_call_that_takes_too_long_is_answered_at_its_deadline(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new();
+    pair_work_takes(d->pair, 5 * PAIR_S);
+    struct talker *t = post(d, ITH_PRIME, "Connect-Timeout-Ms: 2000\r\n" CLOSE, "{\"i\":999999}");
+    pair_run(d->pair, 1900 * PAIR_MS);
+    assert_null(t->received);
+    pair_run(d->pair, 200 * PAIR_MS);
+    assert_non_null(t->received);
+    assert_non_null(strstr(t->received, "HTTP/1.1 504 "));
+    assert_non_null(strstr(t->received, "{\"code\":\"deadline_exceeded\""));
+    talker_close(t);
+    desk_free(d);
+}
+
 static void a_client_that_goes_away_cancels_its_call(void **state)
 {
     (void)state;
@@ -321,6 +338,7 @@ int main(void)
         cmocka_unit_test(post_elsewhere_and_get_here_are_no_calls),
         cmocka_unit_test(who_waits_to_continue_is_told_rfc9110_10_1_1),
         cmocka_unit_test(a_body_that_is_too_long_is_refused_at_once),
+        cmocka_unit_test(a_call_that_takes_too_long_is_answered_at_its_deadline),
         cmocka_unit_test(a_client_that_goes_away_cancels_its_call),
         cmocka_unit_test(messages_lists_choices_and_bytes_have_their_form),
     };
