@@ -327,13 +327,13 @@ static bool waits_still(const struct peer *peer, const struct kv_message *m)
 void kv_peers_send(struct kv_peers *peers, const struct kv_message *m)
 {
     struct peer *peer = peers->list[m->to - 1];
-    struct parcel *parcel = peer ? open_parcel(peer) : NULL;
 
     peers->counters.messages++;
     if (waits_still(peer, m)) {
         peers->counters.messages_spared++;
         return;
     }
+    struct parcel *parcel = peer ? open_parcel(peer) : NULL;
     if (!parcel) {
         peers->counters.messages_dropped++;
         return;
