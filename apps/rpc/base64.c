@@ -20,8 +20,11 @@ bool base64_read(const char *text, size_t text_bytes, uint8_t *bytes, size_t *le
     uint32_t bits = 0;
     unsigned count = 0;
     *length = 0;
-    while (text_bytes > 0 && text[text_bytes - 1] == '=')
+    size_t padded_bytes = text_bytes;
+    while (text_bytes > 0 && padded_bytes - text_bytes < 2 && text[text_bytes - 1] == '=')
         text_bytes--;
+    if (padded_bytes > text_bytes && padded_bytes % 4 != 0)
+        return false;
     for (size_t i = 0; i < text_bytes; i++) {
         int digit = value_of(text[i]);
         if (digit < 0)
