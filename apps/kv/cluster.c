@@ -234,7 +234,7 @@ static void check_whole(struct reader *r)
     if (nodes == 0)
         fail(r, "there is no 'node'");
     if (c->placement.replication > nodes)
-        fail(r, "replication is %u, and there are %u nodes", (unsigned)c->placement.replication,
+        fail(r, "replication is %u, and the number of nodes %u", (unsigned)c->placement.replication,
              (unsigned)nodes);
     if (c->coordinator.mode == KV_COORDINATOR_FIXED &&
         !(c->placement.members & kv_node_bit(c->coordinator.node)))

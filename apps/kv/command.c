@@ -385,7 +385,7 @@ static const struct asker {
      kv_look_status},
     {{.name = "kv txns",
       .help = "Usage: strait kv txns [--in-doubt] [OPTION...]\n\n"
-              "Lists the transactions that a node knows.\n\n"
+              "Lists the transactions of a node that have not ended.\n\n"
               "  --in-doubt         those that wait for their outcome there\n" NODE_HELP,
       .options = {NODE_OPTION, {"in-doubt", no_argument, NULL, OPT_IN_DOUBT}},
       .check = check_none,

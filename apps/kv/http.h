@@ -6,7 +6,7 @@
  *     PUT, DELETE /kv/KEY   the body is the value; If-Match: "N" and If-None-Match: * are heeded
  *     POST /txn             a transaction in JSON (document.h)
  *     GET /status           how the node is
- *     GET /txns             transactions that it knows; ?in_doubt=1: that wait for an outcome
+ *     GET /txns             transactions that have not ended; ?in_doubt=1: that wait for an outcome
  *     GET /txns/TXID        the life of one
  *     GET /backup           a consistent database
  *

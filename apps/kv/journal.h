@@ -20,6 +20,7 @@
  *               rows of `once` it has), used_ms (when it was heard last, see clients.h), ended
  *               (1: its lease has, clients.h)
  *     total     keys (how many have a value)
+ *     store     owner: whose data it is, cluster and node (store.h)
  *
  * The rows of a worker go with the mark. Of those of the coordinator the last 1000 transactions
  * below the mark are kept, to be explained.
