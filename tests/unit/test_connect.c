@@ -264,8 +264,7 @@ static void a_call_that_takes_too_long_is_answered_at_its_deadline(void **state)
     pair_run(d->pair, 1900 * PAIR_MS);
     assert_null(t->received);
     pair_run(d->pair, 200 * PAIR_MS);
-    assert_non_null(t->received);
-    assert_non_null(strstr(t->received, "HTTP/1.1 504 "));
+    assert_true(t->received && strstr(t->received, "HTTP/1.1 504 "));
     assert_non_null(strstr(t->received, "{\"code\":\"deadline_exceeded\""));
     talker_close(t);
     desk_free(d);
