@@ -15,20 +15,22 @@ struct http_exchange;
 
 struct http_gate {
     const char *prefix; /* "/rpc/" */
-    /* Bit (1 << HTTP_POST) and so on, of enum http_method; others go on as if it were no gate. */
-    uint64_t methods;
-    size_t body_max; /* bytes; beyond it 413 */
+    size_t body_max;    /* bytes; beyond it 413 */
     /*
-     * Takes a request, which is borrowed for the call, and sees to it that http_exchange_answer is
-     * called once: before this returns, which then is NULL; or later, unless what this returns is
-     * cancelled before.
+     * Takes a request of any method, which is borrowed for the call, and sees to it that
+     * http_exchange_answer is called once: before this returns, which then is NULL; or later,
+     * unless what this returns is cancelled before.
      */
     void *(*ask)(void *context, struct http_exchange *, const struct http_request *);
     void (*cancel)(void *asked);
+    /*
+     * May answer, before it returns, in the gate's own form a request that HTTP refuses with
+     * `status`, such as one whose body is too long; what it leaves is answered as for a file. NULL:
+     * it leaves all.
+     */
+    void (*refuse)(void *context, struct http_exchange *, const struct http_request *);
     void *context;
 };
-
-#define HTTP_ALL_METHODS UINT64_MAX
 
 /* A body that is read piece by piece, as the peer takes it. */
 struct http_source {

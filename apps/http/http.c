@@ -359,6 +359,19 @@ static enum progress ask(struct http_session *h)
     return PENDING;
 }
 
+/* Lets the gate word what HTTP refuses. Returns false if it has not. */
+static bool gate_refuses(struct http_session *h)
+{
+    const struct http_gate *gate = h->request->gate;
+    if (!gate || !gate->refuse)
+        return false;
+    h->in_gate = true;
+    gate->refuse(gate->context, (struct http_exchange *)(void *)h, h->request);
+    bool answered = !h->in_gate;
+    h->in_gate = false;
+    return answered;
+}
+
 /* Answers the request, which is done. */
 static enum progress respond(struct http_session *h)
 {
@@ -367,7 +380,8 @@ static enum progress respond(struct http_session *h)
     h->time = http->env->wall_clock(http->env) / (int64_t)NS_PER_S;
     if (h->request->gate && h->request->status == 0)
         return ask(h);
-    http_answer(&h->answer, http->site, h->request, h->time);
+    if (!gate_refuses(h))
+        http_answer(&h->answer, http->site, h->request, h->time);
     return begin_response(h);
 }
 

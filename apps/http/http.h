@@ -24,7 +24,7 @@ struct http_config {
     uint16_t port;
     const char *root; /* a directory of the environment; NULL: one built-in page */
 
-    /* Copied; NULL ends them. The first whose prefix and methods fit has a request. */
+    /* Copied; NULL ends them. The first whose prefix fits has a request. */
     const struct http_gate *gates[HTTP_GATES_MAX];
 
     /* Takes a line of the access log, with its end, for each request that was answered; or NULL. */

@@ -160,8 +160,7 @@ static const struct http_gate *find_gate(const struct http_request *r)
     for (size_t i = 0; i < r->gate_count; i++) {
         const struct http_gate *gate = &r->gates[i];
         size_t length = strlen(gate->prefix);
-        if (r->target_bytes >= length && memcmp(r->text, gate->prefix, length) == 0 &&
-            r->parser.method < 64 && (gate->methods >> r->parser.method & 1) != 0)
+        if (r->target_bytes >= length && memcmp(r->text, gate->prefix, length) == 0)
             return gate;
     }
     return NULL;

@@ -381,6 +381,16 @@ static void *ask_nothing(void *context, struct http_exchange *x, const struct ht
     return refuse_path(x);
 }
 
+/* A body that there is no room for; what is no HTTP is answered by HTTP. */
+static void refuse(void *context, struct http_exchange *x, const struct http_request *r)
+{
+    (void)context;
+    if (r->status == HTTP_STATUS_PAYLOAD_TOO_LARGE)
+        kv_http_refuse(x, r->status, "large", "the body is too long");
+    else if (r->status == HTTP_STATUS_SERVICE_UNAVAILABLE)
+        kv_http_refuse(x, r->status, "busy", "the node has too many requests; try again");
+}
+
 /* Nobody waits any more. */
 static void cancel(void *asked)
 {
@@ -402,8 +412,8 @@ struct kv_http *kv_http_new(struct kv_node *node, struct strait_env *env, const 
     } gates[KV_HTTP_GATES] = {
         {"/kv/", cluster->value_bytes, kv_http_ask_key},
         {"/txn", DOCUMENT_BYTES_MAX(cluster->transaction_bytes), ask_txns},
-        {"/status", 0, ask_status},
-        {"/backup", 0, ask_backup},
+        {"/status", HTTP_BODY_BYTES_MAX, ask_status},
+        {"/backup", HTTP_BODY_BYTES_MAX, ask_backup},
         {"/", HTTP_BODY_BYTES_MAX, ask_nothing},
     };
     struct kv_http *h = calloc(1, sizeof(*h));
@@ -416,10 +426,10 @@ struct kv_http *kv_http_new(struct kv_node *node, struct strait_env *env, const 
     for (size_t i = 0; i < KV_HTTP_GATES; i++)
         h->gates[i] = (struct http_gate){
             .prefix = gates[i].prefix,
-            .methods = HTTP_ALL_METHODS,
             .body_max = gates[i].body_max,
             .ask = gates[i].ask,
             .cancel = cancel,
+            .refuse = refuse,
             .context = h,
         };
     return h;

@@ -55,17 +55,20 @@ static const struct {
     [RPC_UNAUTHENTICATED] = {"unauthenticated", 401},
 };
 
-static void answer(struct http_exchange *post, unsigned status, char *json)
+static void answer(struct http_exchange *post, unsigned status, char *json, const char *fields)
 {
-    const struct http_reply reply = {
-        .status = status, .type = JSON_TYPE, .body = json, .length = json ? strlen(json) : 0};
+    const struct http_reply reply = {.status = status,
+                                     .type = JSON_TYPE,
+                                     .body = json,
+                                     .length = json ? strlen(json) : 0,
+                                     .fields = fields};
     http_exchange_answer(post, &reply);
 }
 
 static void answer_error(struct http_exchange *post, enum rpc_code code, const char *text,
                          size_t text_bytes)
 {
-    answer(post, errors[code].status, json_error(errors[code].name, text, text_bytes));
+    answer(post, errors[code].status, json_error(errors[code].name, text, text_bytes), NULL);
 }
 
 /* The same for what is the client's fault. Returns NULL, as `ask` of a gate. */
@@ -75,6 +78,20 @@ static void *refuse(struct connect *c, struct http_exchange *post, enum rpc_code
     rpc_counters(c->rpc)->requests_refused++;
     answer_error(post, code, text, strlen(text));
     return NULL;
+}
+
+/* The same for what has a status of HTTP alone, and no code. */
+static void *refuse_http(struct connect *c, struct http_exchange *post, unsigned status,
+                         const char *text, const char *fields)
+{
+    rpc_counters(c->rpc)->requests_refused++;
+    answer(post, status, json_error("unknown", text, strlen(text)), fields);
+    return NULL;
+}
+
+static void *refuse_method(struct connect *c, struct http_exchange *post)
+{
+    return refuse_http(c, post, 405, "the method is not POST", "Allow: POST\r\n");
 }
 
 static void free_asked(struct asked *a)
@@ -111,7 +128,7 @@ static void answered(void *owner, enum rpc_code code, const uint8_t *result, siz
     const char *text = code == RPC_OK ? "the result is no JSON" : (const char *)result;
     free_asked(a);
     if (json)
-        answer(post, 200, json);
+        answer(post, 200, json, NULL);
     else if (code == RPC_OK)
         answer_error(post, RPC_INTERNAL, text, strlen(text));
     else if (text)
@@ -245,13 +262,11 @@ static void *begin(struct asked *a, const struct http_request *r)
 static void *ask(void *context, struct http_exchange *post, const struct http_request *r)
 {
     struct connect *c = context;
-    static const char not_json[] = "the content is not " JSON_TYPE;
     struct asked call = {.connect = c, .post = post, .deadline.expired = deadline_expired};
-    if (!is_json(r)) {
-        rpc_counters(c->rpc)->requests_refused++;
-        answer(post, 415, json_error("unknown", not_json, sizeof(not_json) - 1));
-        return NULL;
-    }
+    if (r->method != HTTP_POST)
+        return refuse_method(c, post);
+    if (!is_json(r))
+        return refuse_http(c, post, 415, "the content is not " JSON_TYPE, NULL);
     if (!find_method(c, r, &call.method)) {
         rpc_counters(c->rpc)->unknown++;
         return refuse(c, post, RPC_UNIMPLEMENTED, "no such method");
@@ -265,11 +280,25 @@ static void *ask(void *context, struct http_exchange *post, const struct http_re
                       GRPC_IDENTITY_FIELD " is missing or malformed");
     struct asked *a = malloc(sizeof(*a));
     if (!a) {
-        answer(post, 503, NULL);
+        answer(post, 503, NULL, NULL);
         return NULL;
     }
     *a = call;
     return begin(a, r);
+}
+
+/* A body that there is no room for; what is no HTTP is answered by HTTP. */
+static void refuse_unasked(void *context, struct http_exchange *post, const struct http_request *r)
+{
+    struct connect *c = context;
+    if (r->status != HTTP_STATUS_PAYLOAD_TOO_LARGE && r->status != HTTP_STATUS_SERVICE_UNAVAILABLE)
+        return;
+    if (r->method != HTTP_POST)
+        refuse_method(c, post);
+    else if (r->status == HTTP_STATUS_PAYLOAD_TOO_LARGE)
+        refuse(c, post, RPC_RESOURCE_EXHAUSTED, "the message is too long");
+    else
+        refuse(c, post, RPC_UNAVAILABLE, "the server has too many messages; try again");
 }
 
 static void cancel(void *asked)
@@ -292,10 +321,10 @@ struct connect *connect_new(struct rpc_dispatcher *rpc, struct strait_env *env,
     c->env = env;
     c->list = list;
     c->gate = (struct http_gate){.prefix = CONNECT_PREFIX,
-                                 .methods = UINT64_C(1) << HTTP_POST,
                                  .body_max = RPC_MESSAGE_MAX,
                                  .ask = ask,
                                  .cancel = cancel,
+                                 .refuse = refuse_unasked,
                                  .context = c};
     env->random(env, &random, sizeof(random));
     json_seed(random);

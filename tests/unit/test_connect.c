@@ -204,7 +204,7 @@ static void calls_follow_each_other_on_a_connection(void **state)
     desk_free(d);
 }
 
-static void post_elsewhere_and_get_here_are_no_calls(void **state)
+static void post_elsewhere_is_no_call(void **state)
 {
     (void)state;
     struct desk *d = desk_new();
@@ -212,12 +212,29 @@ static void post_elsewhere_and_get_here_are_no_calls(void **state)
     talker_hear_end(t);
     assert_non_null(strstr(t->received, "HTTP/1.1 405 "));
     talker_close(t);
-    static const char get[] = "GET " ITH_PRIME " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    t = talker_connect(d->pair, 0, PORT);
-    talker_say(t, get, sizeof(get) - 1);
-    talker_hear_end(t);
-    assert_non_null(strstr(t->received, "HTTP/1.1 404 "));
-    talker_close(t);
+    desk_free(d);
+}
+
+/* The method is told to be wrong even of a message that is too long. */
+static void any_method_but_post_is_405(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"code\":\"unknown\",\"message\":\"the method is not POST\"}";
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE"};
+    struct desk *d = desk_new();
+    for (int i = 0; i < 8; i++) {
+        snprintf(d->request, sizeof(d->request),
+                 "%s " ITH_PRIME " HTTP/1.1\r\nHost: x\r\n" CLOSE "%s\r\n", methods[i % 4],
+                 i < 4 ? "" : "Content-Length: 4194305\r\n");
+        struct talker *t = talker_connect(d->pair, 0, PORT);
+        talker_say(t, d->request, strlen(d->request));
+        talker_hear_end(t);
+        assert_non_null(strstr(t->received, "HTTP/1.1 405 "));
+        assert_non_null(strstr(t->received, "\r\nAllow: POST\r\n"));
+        assert_string_equal(strstr(t->received, "\r\n\r\n") + 4, i % 4 == 1 ? "" : body);
+        talker_close(t);
+    }
+    assert_int_equal(rpc_counters(d->offer.rpc)->requests_refused, 8);
     desk_free(d);
 }
 
@@ -240,7 +257,7 @@ static void who_waits_to_continue_is_told_rfc9110_10_1_1(void **state)
     desk_free(d);
 }
 
-static void a_body_that_is_too_long_is_refused_at_once(void **state)
+static void a_message_that_is_too_long_is_refused_at_once(void **state)
 {
     (void)state;
     struct desk *d = desk_new();
@@ -249,7 +266,28 @@ static void a_body_that_is_too_long_is_refused_at_once(void **state)
                                "Content-Type: application/json\r\nContent-Length: 4194305\r\n\r\n";
     talker_say(t, head, sizeof(head) - 1);
     talker_hear_end(t);
-    assert_non_null(strstr(t->received, "HTTP/1.1 413 "));
+    assert_non_null(strstr(t->received, "HTTP/1.1 429 "));
+    assert_non_null(strstr(t->received, "Content-Type: application/json\r\n"));
+    assert_non_null(strstr(t->received, "Connection: close\r\n"));
+    assert_string_equal(
+        strstr(t->received, "\r\n\r\n") + 4,
+        "{\"code\":\"resource_exhausted\",\"message\":\"the message is too long\"}");
+    talker_close(t);
+    desk_free(d);
+}
+
+/* Chunks without a length are no message, and no call. */
+static void what_is_no_http_is_answered_by_http(void **state)
+{
+    (void)state;
+    static const char wrong[] = "POST " ITH_PRIME " HTTP/1.1\r\nHost: x\r\n"
+                                "Transfer-Encoding: chunked\r\n\r\nx\r\n";
+    struct desk *d = desk_new();
+    struct talker *t = talker_connect(d->pair, 0, PORT);
+    talker_say(t, wrong, sizeof(wrong) - 1);
+    talker_hear_end(t);
+    assert_non_null(strstr(t->received, "HTTP/1.1 400 "));
+    assert_null(strstr(t->received, "application/json"));
     talker_close(t);
     desk_free(d);
 }
@@ -334,9 +372,11 @@ int main(void)
         cmocka_unit_test(an_error_has_the_status_of_its_code),
         cmocka_unit_test(what_is_no_json_is_refused),
         cmocka_unit_test(calls_follow_each_other_on_a_connection),
-        cmocka_unit_test(post_elsewhere_and_get_here_are_no_calls),
+        cmocka_unit_test(post_elsewhere_is_no_call),
+        cmocka_unit_test(any_method_but_post_is_405),
         cmocka_unit_test(who_waits_to_continue_is_told_rfc9110_10_1_1),
-        cmocka_unit_test(a_body_that_is_too_long_is_refused_at_once),
+        cmocka_unit_test(a_message_that_is_too_long_is_refused_at_once),
+        cmocka_unit_test(what_is_no_http_is_answered_by_http),
         cmocka_unit_test(a_call_that_takes_too_long_is_answered_at_its_deadline),
         cmocka_unit_test(a_client_that_goes_away_cancels_its_call),
         cmocka_unit_test(messages_lists_choices_and_bytes_have_their_form),

@@ -423,6 +423,45 @@ static void a_wrong_method_or_target_is_told_what_is_right(void **state)
     shop_free(s);
 }
 
+/* What takes no body says first what else is wrong. */
+static void the_method_is_judged_before_the_body(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *field;
+    } wrong[] = {
+        {"POST /status", "Allow: GET, HEAD\r\n"},
+        {"PUT /txns", "Allow: GET, HEAD\r\n"},
+        {"POST /backup", "Allow: GET\r\n"},
+    };
+    struct shop *s = shop_new();
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        ask(s, wrong[i].line, "", "{}", 405);
+        expect_field(s, wrong[i].field);
+    }
+    shop_free(s);
+}
+
+static void a_body_above_the_limit_is_refused_in_json(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"PUT /kv/a", "POST /txn", "GET /status", "GET /x"};
+    struct shop *s = shop_new();
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        snprintf(s->request, sizeof(s->request),
+                 "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", lines[i]);
+        s->talker = talker_connect(s->pair, 0, PORT);
+        talker_say(s->talker, s->request, strlen(s->request));
+        talker_hear_end(s->talker);
+        expect_field(s, "HTTP/1.1 413 ");
+        expect_field(s, "Connection: close\r\n");
+        expect_field(s, "\"reason\":\"large\"");
+        talker_close(s->talker);
+        s->talker = NULL;
+    }
+    shop_free(s);
+}
+
 static void a_value_above_the_limit_is_413(void **state)
 {
     (void)state;
@@ -642,6 +681,8 @@ int main(void)
         cmocka_unit_test(what_the_node_does_not_take_is_answered_at_once),
         cmocka_unit_test(a_client_that_goes_away_is_forgotten),
         cmocka_unit_test(a_wrong_method_or_target_is_told_what_is_right),
+        cmocka_unit_test(the_method_is_judged_before_the_body),
+        cmocka_unit_test(a_body_above_the_limit_is_refused_in_json),
         cmocka_unit_test(a_value_above_the_limit_is_413),
         cmocka_unit_test(a_transaction_in_json_is_carried_out),
         cmocka_unit_test(a_value_may_be_of_any_bytes),
