@@ -178,6 +178,29 @@ uint64_t cluster_in_doubt(struct cluster *c, uint32_t id)
     return status.in_doubt;
 }
 
+struct sought {
+    const char *name;
+    uint64_t value;
+    bool found;
+};
+
+static void find_counter(void *context, const char *name, uint64_t value)
+{
+    struct sought *s = context;
+    if (strcmp(name, s->name) != 0)
+        return;
+    s->value = value;
+    s->found = true;
+}
+
+uint64_t cluster_counter(struct cluster *c, uint32_t id, const char *name)
+{
+    struct sought s = {.name = name};
+    kv_node_visit_counters(c->nodes[id - 1].node, find_counter, &s);
+    CHECK(s.found);
+    return s.value;
+}
+
 /* ---- Requests ---- */
 
 static void copy_text(char text[32], const struct kv_blob *blob)

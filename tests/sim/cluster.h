@@ -52,6 +52,9 @@ void cluster_cut(struct cluster *, uint32_t id, bool from, bool to);
 /* How many transactions are prepared at a node, and wait for their outcome. */
 uint64_t cluster_in_doubt(struct cluster *, uint32_t id);
 
+/* A counter of a node, which exists. */
+uint64_t cluster_counter(struct cluster *, uint32_t id, const char *name);
+
 /* A host behind the router, for clients: number `n` from 1 on, at 10.9.n.2. Its link's direction 0
  * leads to the router. */
 struct world_host *cluster_add_host(struct cluster *, uint32_t n, const char *name,

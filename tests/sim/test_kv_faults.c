@@ -263,29 +263,6 @@ static void begin_large(struct cluster *c, struct large large[LARGE_COUNT])
     }
 }
 
-struct sought {
-    const char *name;
-    uint64_t value;
-    bool found;
-};
-
-static void find_counter(void *context, const char *name, uint64_t value)
-{
-    struct sought *s = context;
-    if (strcmp(name, s->name) != 0)
-        return;
-    s->value = value;
-    s->found = true;
-}
-
-static uint64_t counter_of(struct cluster *c, uint32_t id, const char *name)
-{
-    struct sought s = {.name = name};
-    kv_node_visit_counters(c->nodes[id - 1].node, find_counter, &s);
-    assert_true(s.found);
-    return s.value;
-}
-
 /* Eight copies of 300 KB take 2.4 seconds at a megabyte a second, each delivery almost as long. */
 static void what_waits_long_for_a_slow_link_is_neither_lost_nor_said_again(void **state)
 {
@@ -303,9 +280,9 @@ static void what_waits_long_for_a_slow_link_is_neither_lost_nor_said_again(void 
         assert_true(large[i].end.told);
         assert_int_equal(large[i].end.how, KV_COMMITTED_NOW);
     }
-    assert_int_equal(counter_of(c, 1, "kv_peer_deliveries_lost"), 0);
-    assert_int_equal(counter_of(c, 1, "kv_peer_reconnections"), 0);
-    assert_true(counter_of(c, 1, "kv_peer_messages_spared") > 0);
+    assert_int_equal(cluster_counter(c, 1, "kv_peer_deliveries_lost"), 0);
+    assert_int_equal(cluster_counter(c, 1, "kv_peer_reconnections"), 0);
+    assert_true(cluster_counter(c, 1, "kv_peer_messages_spared") > 0);
     cluster_free(c);
 }
 
@@ -333,7 +310,7 @@ static void a_node_that_is_gone_is_noticed_in_less_than_three_seconds(void **sta
         cluster_run(c, S);
         kv_node_status(c->nodes[0].node, &status);
         assert_int_equal(status.reachable, 3);
-        assert_int_equal(counter_of(c, 1, "kv_peer_reconnections"), 1);
+        assert_int_equal(cluster_counter(c, 1, "kv_peer_reconnections"), 1);
         cluster_free(c);
     }
 }

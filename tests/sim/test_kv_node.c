@@ -164,29 +164,6 @@ static void a_retry_at_another_node_takes_effect_once(void **state)
     cluster_free(c);
 }
 
-struct sought {
-    const char *name;
-    uint64_t value;
-    bool found;
-};
-
-static void find_counter(void *context, const char *name, uint64_t value)
-{
-    struct sought *s = context;
-    if (strcmp(name, s->name) != 0)
-        return;
-    s->value = value;
-    s->found = true;
-}
-
-static uint64_t counter(struct cluster *c, uint32_t id, const char *name)
-{
-    struct sought s = {.name = name};
-    kv_node_visit_counters(c->nodes[id - 1].node, find_counter, &s);
-    assert_true(s.found);
-    return s.value;
-}
-
 static void messages_of_a_foreign_cluster_are_refused(void **state)
 {
     struct cluster *c = cluster_new(12, 3, "");
@@ -202,7 +179,7 @@ static void messages_of_a_foreign_cluster_are_refused(void **state)
                              .kind = KV_GLOBAL_COMMIT, .from = 1, .to = 2, .txid = {1, 9, 9}});
     kv_peers_flush(peers);
     cluster_run(c, S);
-    assert_int_equal(counter(c, 2, "kv_node_foreign"), 1);
+    assert_int_equal(cluster_counter(c, 2, "kv_node_foreign"), 1);
     assert_int_equal(c->nodes[1].stopped[0], '\0'); /* in its own cluster it would be fatal */
     assert_int_equal(kv_peers_reachable(peers), 0);
     kv_peers_free(peers);
@@ -228,8 +205,8 @@ static void a_node_with_another_file_of_the_cluster_is_refused(void **state)
     cluster_run(c, 3 * S);
     a = cluster_put(c, 3, "k", "v");
     assert_int_equal(a.end, KV_REFUSED); /* the others do not vote */
-    assert_true(counter(c, 1, "kv_node_other_file") > 0);
-    assert_true(counter(c, 3, "kv_node_other_file") > 0);
+    assert_true(cluster_counter(c, 1, "kv_node_other_file") > 0);
+    assert_true(cluster_counter(c, 3, "kv_node_other_file") > 0);
     struct kv_status status;
     kv_node_status(c->nodes[0].node, &status);
     assert_int_equal(status.reachable, 3);
@@ -435,7 +412,7 @@ static void what_is_longer_than_a_reply_is_refused(void **state)
         assert_int_equal(a.refusal.reason, KV_REASON_LARGE);
         assert_int_equal(a.refusal.node, 1);
     }
-    assert_int_equal(counter(c, 1, "kv_refused_results"), 2);
+    assert_int_equal(cluster_counter(c, 1, "kv_refused_results"), 2);
     cluster_free(c);
 }
 
@@ -482,7 +459,7 @@ static void a_read_of_a_damaged_row_is_answered_by_another_replica(void **state)
         assert_string_equal(a.results[0].value, "v");
         assert_true(a.took_ns < S);
     }
-    assert_int_equal(counter(c, 1, "kv_ask_reads_passed_on"), 2);
+    assert_int_equal(cluster_counter(c, 1, "kv_ask_reads_passed_on"), 2);
     assert_int_equal(cluster_begin(c, 2, get, 0, 0, &a), 0); /* it does not vote */
     cluster_await(c, &a);
     assert_int_equal(a.end, KV_REFUSED);
