@@ -296,7 +296,7 @@ static void a_foreign_clusters_messages_are_refused(void **state)
            "stop 3; sed 's/^cluster .*/cluster other/' $STRAIT_CLUSTER >$root/other.conf; "
            "mkdir $root/other; chown nobody $root/other; start 3 $root/other.conf $root/other; "
            "for n in " NODE3 " " NODE1 "; do " KV
-           "put foreign 1 --node $n --timeout 3 2>$root/said; echo $?; done; "
+           "put foreign 1 --node $n --timeout 30 2>$root/said; echo $?; done; "
            "for n in " NODE3 " " NODE1 "; do " CURL
            "http://$n/status | grep -q '\"kv_node_foreign\":[1-9]' && echo counted; done");
     expect(0, "version 1\n",
