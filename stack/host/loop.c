@@ -34,6 +34,8 @@
 #define DRAIN_BUDGET_BYTES ((size_t)64 * 1024) /* of one link in one turn */
 #define BUSY_ROUNDS        16                  /* polls of the links for one of all descriptors */
 #define DOUBT_ROUNDS_MAX   64                  /* waits until a link is read unasked again */
+#define AWAY_NS            (10 * NS_PER_MS)    /* since the last turn: somebody else had the core */
+#define AWAY_DRAINS_MAX    64                  /* of a link, after that */
 
 static struct timespec timespec_of(uint64_t ns)
 {
@@ -115,6 +117,24 @@ static int env_execute(struct strait_env *env, struct strait_work *work)
 /* ---- Draining -------------------------------------------------------------------------------- */
 
 /*
+ * Whether a timer is due that may be so only because the loop was away for a while: its process was
+ * stopped, or the machine is too busy. What has waited in the links meanwhile is older than the
+ * timer, and may be what it waits for.
+ */
+static bool timer_is_doubtful(const struct strait_loop *loop)
+{
+    return loop->now_ns >= loop->next_ns && loop->now_ns - loop->settled_ns >= AWAY_NS;
+}
+
+/* Takes what else waits in a link, within bounds. If it fails, it does so in the next turn, too. */
+static void drain_on(struct strait_loop *loop, struct strait_link *link)
+{
+    for (int more = 0; more < AWAY_DRAINS_MAX; more++)
+        if (link->drain(link, loop->now_ns, DRAIN_BUDGET_BYTES) <= 0)
+            return;
+}
+
+/*
  * Drains one link. One that is gone is not watched any more, but stays with its stack, and every
  * turn tells of it, until it is removed: whoever is next to wait must learn that he waits in vain.
  */
@@ -124,6 +144,8 @@ static void drain_link(struct strait_loop *loop, struct source *source, uint32_t
     if (packets > 0) {
         source->driven->fed = true;
         loop->lively = source;
+        if (timer_is_doubtful(loop))
+            drain_on(loop, source->link);
         return;
     }
     int error = packets < 0 ? errno : 0;
@@ -174,7 +196,7 @@ static void settle(struct strait_loop *loop, uint64_t now_ns)
             next_ns = earlier(next_ns, strait_advance(driven->stack, now_ns));
         driven->fed = false;
     }
-    loop->now_ns = now_ns;
+    loop->now_ns = loop->settled_ns = now_ns;
     /* The wheel comes last: a link through which a stack has sent may have started a timer. */
     loop->next_ns = earlier(next_ns, timer_wheel_next(&loop->timers));
     set_timer(loop);
@@ -385,7 +407,10 @@ static int enter(struct strait_loop *loop)
         errno = EDEADLK;
         return -1;
     }
-    settle(loop, clock_now());
+    loop->now_ns = clock_now();
+    if (timer_is_doubtful(loop))
+        poll_links(loop);
+    settle(loop, loop->now_ns);
     return 0;
 }
 

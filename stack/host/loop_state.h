@@ -52,7 +52,8 @@ struct strait_loop {
     unsigned doubt_rounds; /* waits to come that ask it first */
     unsigned doubt_length; /* so many after the next read in vain, and then twice as many */
     atomic_bool stopped;
-    uint64_t now_ns;       /* of the last turn */
+    uint64_t now_ns;       /* of the turn */
+    uint64_t settled_ns;   /* the same of the last one that has ended */
     uint64_t next_ns;      /* the earliest deadline of stacks and timers */
     uint64_t timer_set_ns; /* what the timerfd is set to */
 

@@ -500,6 +500,92 @@ static void a_timer_that_a_link_starts_when_the_stack_sends_ends_the_wait(void *
     stack_end(f, stack, &holding.link);
 }
 
+/* A link whose peer refuses the connection, but what says so comes with the third drain. */
+struct refusing {
+    struct strait_link link;
+    struct loop_fixture *fixture;
+    uint8_t syn[128]; /* that was sent last */
+    int sent;
+    int drains;
+};
+
+static int refusing_send(struct strait_link *link, const struct iovec *parts, int count,
+                         const struct strait_offload *offload)
+{
+    struct refusing *refusing = container_of(link, struct refusing, link);
+    size_t length = 0;
+    (void)offload;
+    for (int i = 0; i < count; i++) {
+        assert_true(length + parts[i].iov_len <= sizeof(refusing->syn));
+        memcpy(refusing->syn + length, parts[i].iov_base, parts[i].iov_len);
+        length += parts[i].iov_len;
+    }
+    refusing->sent++;
+    return 0;
+}
+
+/* The reset that answers a SYN (RFC 9293 3.5.2). */
+static void make_reset(uint8_t packet[40], const uint8_t *syn)
+{
+    const uint8_t *from = syn + 20;
+    memset(packet, 0, 40);
+    packet[0] = 0x45;
+    store_be16(packet + 2, 40);
+    packet[8] = 64;
+    packet[9] = 6;
+    memcpy(packet + 12, syn + 16, 4);
+    memcpy(packet + 16, syn + 12, 4);
+    store_be16(packet + 10, (uint16_t)~checksum_fold(checksum_add(0, packet, 20)));
+    memcpy(packet + 20, from + 2, 2);
+    memcpy(packet + 22, from, 2);
+    store_be32(packet + 28, load_be32(from + 4) + 1);
+    packet[32] = 5 << 4;
+    packet[33] = 0x14; /* RST, ACK */
+    uint64_t sum = checksum_add(6 + 20, packet + 12, 8);
+    store_be16(packet + 36, (uint16_t)~checksum_fold(checksum_add(sum, packet + 20, 20)));
+}
+
+static int refusing_drain(struct strait_link *link, uint64_t now_ns, size_t budget_bytes)
+{
+    struct refusing *refusing = container_of(link, struct refusing, link);
+    static const struct strait_offload ordinary = {0};
+    uint8_t packet[40];
+    (void)budget_bytes;
+    if (++refusing->drains > 3)
+        return 0;
+    if (refusing->drains == 3) {
+        make_reset(packet, refusing->syn);
+        link->receive(link, packet, sizeof(packet), &ordinary, now_ns);
+    }
+    return 1;
+}
+
+/* What waits in a link is older than the timer, however long the program did not run. */
+static void after_a_pause_a_link_is_drained_before_timers_expire(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct refusing refusing = {.link = noting_over(f).link, .fixture = f};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(7)};
+    to.sin_addr.s_addr = inet_addr("10.9.0.1");
+    refusing.link.send = refusing_send;
+    refusing.link.drain = refusing_drain;
+    struct strait *stack = stack_new(f, &refusing.link);
+    assert_int_equal(strait_set(stack, "tcp.rto_initial", "15ms"), 0);
+
+    int fd = strait_socket(stack, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(strait_connect(stack, fd, (struct sockaddr *)&to, sizeof(to)), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    loop_turn_now(f);
+    assert_int_equal(refusing.sent, 1);
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    usleep(40000);
+    loop_turn_now(f);
+    assert_int_equal(refusing.sent, 1);
+    assert_int_equal(strait_send(stack, fd, "x", 1, 0), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    stack_end(f, stack, &refusing.link);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)
@@ -521,6 +607,7 @@ int main(void)
         TEST(a_blocking_call_drives_the_loop),
         TEST(a_host_that_talks_to_itself_does_not_wait_for_an_event),
         TEST(a_timer_that_a_link_starts_when_the_stack_sends_ends_the_wait),
+        TEST(after_a_pause_a_link_is_drained_before_timers_expire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
