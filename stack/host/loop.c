@@ -35,7 +35,7 @@
 #define BUSY_ROUNDS        16                  /* polls of the links for one of all descriptors */
 #define DOUBT_ROUNDS_MAX   64                  /* waits until a link is read unasked again */
 #define AWAY_NS            (10 * NS_PER_MS)    /* since the last turn: somebody else had the core */
-#define AWAY_DRAINS_MAX    64                  /* of a link, after that */
+#define AWAY_DRAINS_MAX    256                 /* of a link, after that */
 
 static struct timespec timespec_of(uint64_t ns)
 {

@@ -9,6 +9,12 @@
 
 struct program;
 
+/*
+ * Options for a path that loses nothing, where nothing must be sent twice: a timeout that is longer
+ * than a busy machine keeps a process waiting.
+ */
+#define PATIENT "--set", "tcp.rto_min=10s"
+
 /* Setup and teardown for cmocka: *state is a program that does not run yet. */
 int program_setup(void **state);
 int program_teardown(void **state);

@@ -35,7 +35,7 @@ static void bulk_into_strait_loses_nothing(void **state)
 {
     char *piece = calloc(1, PIECE_BYTES);
     assert_non_null(piece);
-    program_start(*state, NULL);
+    program_start(*state, PATIENT, NULL);
     int fd = kernel_connect(PORT_DISCARD);
     uint64_t start = now_ms();
     for (uint64_t sent = 0; sent < BULK_BYTES;) {
@@ -60,7 +60,7 @@ static void bulk_out_of_strait_loses_nothing(void **state)
 {
     char *piece = malloc(PIECE_BYTES);
     assert_non_null(piece);
-    program_start(*state, NULL);
+    program_start(*state, PATIENT, NULL);
     int fd = kernel_connect(PORT_CHARGEN);
     uint64_t start = now_ms();
     for (uint64_t received = 0; received < BULK_BYTES;) {

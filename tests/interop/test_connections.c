@@ -47,7 +47,7 @@ static uint32_t echo_on_connections(size_t count, uint64_t bytes)
 
 static void ten_connections_at_once(void **state)
 {
-    program_start(*state, NULL);
+    program_start(*state, PATIENT, NULL);
     assert_int_equal(echo_on_connections(10, SCALED(10 * MB)), 0);
     program_stop(*state, SIGTERM);
     assert_int_equal(program_counter(*state, "tcp_connections_accepted"), 10);
@@ -56,7 +56,7 @@ static void ten_connections_at_once(void **state)
 
 static void two_hundred_connections_at_once(void **state)
 {
-    program_start(*state, NULL);
+    program_start(*state, PATIENT, NULL);
     assert_int_equal(echo_on_connections(200, SCALED(1 * MB)), 0);
     program_stop(*state, SIGTERM);
     assert_int_equal(program_counter(*state, "tcp_connections_accepted"), 200);

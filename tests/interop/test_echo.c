@@ -27,7 +27,7 @@ static void echo_sizes(struct program *p, unsigned mtu, const char *offload)
 {
     char mtu_text[16];
     snprintf(mtu_text, sizeof(mtu_text), "%u", mtu);
-    program_start(p, "--mtu", mtu_text, offload, NULL);
+    program_start(p, PATIENT, "--mtu", mtu_text, offload, NULL);
 
     /* 40 bytes of headers, 12 of timestamps: segments that are just full, and just not. */
     const uint64_t sizes[] = {
@@ -53,14 +53,14 @@ ECHO_TESTS(ECHO_TEST)
 
 static void echo_of_100_megabytes_without_offload(void **state)
 {
-    program_start(*state, "--no-offload", NULL);
+    program_start(*state, PATIENT, "--no-offload", NULL);
     check_echo(100, SCALED(100 * MB));
     stop_without_retransmission(*state);
 }
 
 static void echo_of_a_gigabyte(void **state)
 {
-    program_start(*state, NULL);
+    program_start(*state, PATIENT, NULL);
     uint64_t bytes = SCALED(1 * GB);
     uint64_t start = now_ms();
     check_echo(1000, bytes);

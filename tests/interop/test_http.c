@@ -64,7 +64,7 @@ static int site_teardown(void **state)
 static struct program *serve_site(struct site *site)
 {
     write_page(site->root);
-    program_start(site->program, "--root", site->root, NULL);
+    program_start(site->program, PATIENT, "--root", site->root, NULL);
     return site->program;
 }
 

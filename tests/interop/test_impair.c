@@ -84,7 +84,7 @@ static void marks_hold_strait_and_the_kernel_back(void **state)
     struct transfer t;
     char output[100], error[200] = "";
     assert_int_equal(run_command(output, sizeof(output), "echo 1 >/proc/sys/net/ipv4/tcp_ecn"), 0);
-    program_start(*state, "--impair", "delay=5ms,rate=50mbit,queue=1mb,ecn=30kb", NULL);
+    program_start(*state, PATIENT, "--impair", "delay=5ms,rate=50mbit,queue=1mb,ecn=30kb", NULL);
     int fd = kernel_connect(PORT_DISCARD);
     transfer_init(&t, fd, 7, 5 * MB, 8, 0);
     int result = transfer_run(&kernel_transport, &t, 1, 6 * WAIT_MS, error, sizeof(error));

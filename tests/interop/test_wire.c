@@ -22,7 +22,7 @@ static void echo_watched(struct program *p, unsigned mtu, uint64_t bytes)
 {
     char mtu_text[16];
     snprintf(mtu_text, sizeof(mtu_text), "%u", mtu);
-    program_start(p, "--no-offload", "--mtu", mtu_text, NULL);
+    program_start(p, PATIENT, "--no-offload", "--mtu", mtu_text, NULL);
     struct wire *wire = wire_open(mtu);
     check_echo(mtu, 1);
     check_echo(mtu, mtu);
@@ -58,7 +58,7 @@ static void the_wire_is_clean_with_ten_connections(void **state)
 {
     struct transfer list[10];
     char error[200] = "";
-    program_start(*state, "--no-offload", NULL);
+    program_start(*state, PATIENT, "--no-offload", NULL);
     struct wire *wire = wire_open(1500);
     for (size_t i = 0; i < 10; i++)
         transfer_init_echo(&list[i], kernel_connect(PORT_ECHO), i, SCALED(1 * MB));
