@@ -433,9 +433,10 @@ static void a_client_that_does_not_read_is_cut_and_holds_up_nobody(void **state)
 {
     struct fixture *f = *state;
     bind_many(f);
-    int deaf = client(f), other = client(f);
+    int deaf = client(f);
     ask(deaf, "endpoints\n");
     turns(f, PATIENCE_NS / 2);
+    int other = client(f);
     ask(other, "counters\n");
     assert_non_null(strstr(hear(f, other), "of_the_test"));
     turns(f, 2 * PATIENCE_NS);
