@@ -21,7 +21,7 @@
 #include "strait.h"
 
 #define MS          UINT64_C(1000000)
-#define PATIENCE_NS (500 * MS)
+#define PATIENCE_NS (1200 * MS)
 #define WAIT_NS     (10000 * MS) /* for what has to come */
 #define MANY        5000         /* sockets */
 
