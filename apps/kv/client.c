@@ -7,7 +7,9 @@
  *               `-----------------------------------------'
  *
  * An attempt has half of the time that is left, so that a node that is silent leaves some for
- * another one. A refusal says that the attempt has left nothing behind; no answer says nothing.
+ * another one. A refusal says that the attempt has left nothing behind; no answer says nothing. So
+ * a call that has been refused ends a little early: its last attempt would have too little time for
+ * an answer, and would make unknown what is known.
  */
 #include "kv/client.h"
 
@@ -23,6 +25,9 @@
 
 /* What an attempt has at least, if there is so much left. */
 #define ATTEMPT_MIN_NS (200 * RPC_MS)
+
+/* What must be left for another one, if nothing has happened yet. */
+#define REPEAT_MIN_NS (500 * RPC_MS)
 
 struct kv_client_call {
     TAILQ_ENTRY(kv_client_call) link;
@@ -289,7 +294,8 @@ static void pause_or_end(struct kv_client_call *call)
     uint32_t random;
     env->random(env, &random, sizeof(random));
     uint64_t pause_ns = rpc_backoff(call->attempts, random);
-    if (now_ns + pause_ns >= call->deadline_ns) {
+    uint64_t least_ns = call->refused && !call->unknown ? REPEAT_MIN_NS : 0;
+    if (now_ns + pause_ns + least_ns >= call->deadline_ns) {
         fail(call);
         return;
     }

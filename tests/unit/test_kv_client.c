@@ -173,6 +173,24 @@ static void it_fails_when_every_attempt_has(void **state)
     desk_free(d);
 }
 
+/* An attempt that nobody has time to answer would make unknown what is known. */
+static void what_was_refused_is_not_tried_again_at_the_last_moment(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new(false);
+    d->standin.outcome =
+        (struct kv_outcome){.end = KV_REFUSED, .refusal = {.reason = KV_REASON_LOCKED}};
+    begin(d, 4 * RPC_S);
+    pair_run(d->pair, 500 * PAIR_MS);
+    assert_int_equal(d->told, 0);
+    pair_run(d->pair, 3000 * PAIR_MS);
+    d->standin.silent = true;
+    pair_until(d->pair, is_told, d);
+    assert_int_equal(d->end, KV_CLIENT_FAILED);
+    d->standin.silent = false;
+    desk_free(d);
+}
+
 static void what_would_be_refused_again_is_not_tried_again(void **state)
 {
     (void)state;
@@ -325,6 +343,7 @@ int main(void)
         cmocka_unit_test(the_lowest_is_what_is_still_asked_for),
         cmocka_unit_test(a_passing_refusal_is_tried_again_with_the_same_identity),
         cmocka_unit_test(it_fails_when_every_attempt_has),
+        cmocka_unit_test(what_was_refused_is_not_tried_again_at_the_last_moment),
         cmocka_unit_test(what_would_be_refused_again_is_not_tried_again),
         cmocka_unit_test(one_undecided_attempt_makes_the_outcome_unknown),
         cmocka_unit_test(a_silent_node_leaves_time_for_another_one),
