@@ -11,7 +11,7 @@ class Work:
     options: str  # of the program, for all subjects
     subjects: tuple
     quick: bool = False  # a part of the quick run
-    seconds: float = 0.5  # that one run measures
+    seconds: float = 0.3  # that one run measures
     aims: str = ""  # what is wanted of Strait, for the table
     beside: tuple = ()  # other works, which take turns with this one as its baselines
     plain: tuple = ("lwip",)  # subjects that know no offload, whatever the work says
@@ -45,9 +45,9 @@ def streams(number):
 def rr(name, cores, **first):
     """A byte there and back, on 1, 16 and 256 connections."""
     return [
-        Work(name, "rr", cores, ALL, seconds=0.3, **first),
-        Work(f"{name}_16", "rr", cores + connections(16), ALL, seconds=0.3),
-        Work(f"{name}_256", "rr", cores + connections(256), ALL, seconds=0.3),
+        Work(name, "rr", cores, ALL, **first),
+        Work(f"{name}_16", "rr", cores + connections(16), ALL),
+        Work(f"{name}_256", "rr", cores + connections(256), ALL),
     ]
 
 
@@ -64,7 +64,7 @@ def kv(name, *subjects, aims=""):
             name,
             f"--clients {clients} ",
             STORES + (subjects if clients > 16 else ()),
-            seconds=2,
+            seconds=1,
             aims=aims,
             program="kv",
         )
@@ -89,7 +89,7 @@ WORKS = [
     two_queues("bulk_out_offload_16_queues", "bulk_out", "bulk_out_offload_16"),
     two_queues("bulk_in_offload_16_queues", "bulk_in", "bulk_in_offload_16"),
     *rr("rr_one_core", TOGETHER, quick=True, aims="raw 1.15, lwip < 1; p99: raw 1.3"),
-    Work("rr_spin", "rr", SPIN, SPINNING, seconds=0.3, aims="raw 1.15, lwip < 1"),
+    Work("rr_spin", "rr", SPIN, SPINNING, aims="raw 1.15, lwip < 1"),
     *rr("rr_cross_core", APART),
     Work("rr_beside_bulk", "rr_beside_bulk", APART, TUN),
     Work("connect_one_core", "connect", TOGETHER, ALL, quick=True, aims="kernel 1.5, lwip 1.2"),
