@@ -49,10 +49,6 @@ void place_crash(struct place *);
 
 struct kv_journal_counters place_counters(struct place *);
 
-/* What a second connection is told, as somebody who looks with the `sqlite3` program; until the
- * next look. */
-const char *place_look(const char *path, const char *sql);
-
 /* ---- Requests and results ---- */
 
 struct kv_blob *blob_of(const char *text);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kv_place.h"
+#include "look.h"
 
 #define ALWAYS 1000000 /* in a million */
 
@@ -148,15 +149,13 @@ static void a_mark_deletes_a_workers_rows_of_that_coordinator_below_it(void **st
     place_row(p, KV_WORKER_ABORT, true, (struct kv_txid){1, 2, 4}, no_mark);
     place_row(p, KV_WORKER_MARK, false, no_mark, txid(1, 3));
     place_settle(p);
-    assert_string_equal(place_look(FILE_1,
-                                   "SELECT group_concat(coordinator || '.' || incarnation || "
-                                   "'.' || sequence) FROM (SELECT * FROM journal ORDER BY id)"),
+    assert_string_equal(look(FILE_1, "SELECT group_concat(coordinator || '.' || incarnation || "
+                                     "'.' || sequence) FROM (SELECT * FROM journal ORDER BY id)"),
                         "1.1.3,1.2.4,2.1.1,2.1.2,2.1.3");
     place_row(p, KV_WORKER_MARK, false, no_mark, (struct kv_txid){1, 2, 4});
     place_settle(p);
-    assert_string_equal(place_look(FILE_1,
-                                   "SELECT group_concat(coordinator || '.' || incarnation || "
-                                   "'.' || sequence) FROM (SELECT * FROM journal ORDER BY id)"),
+    assert_string_equal(look(FILE_1, "SELECT group_concat(coordinator || '.' || incarnation || "
+                                     "'.' || sequence) FROM (SELECT * FROM journal ORDER BY id)"),
                         "1.2.4,2.1.1,2.1.2,2.1.3");
 }
 
@@ -173,8 +172,8 @@ static void of_what_has_ended_the_newest_are_kept_to_be_explained(void **state)
     }
     place_settle(p);
     /* The mark is 1501: what is below 501 has gone, so that 1000 are left. */
-    assert_string_equal(place_look(FILE_1, "SELECT min(sequence) || ' ' || count(*) FROM journal "
-                                           "WHERE kind < 16"),
+    assert_string_equal(look(FILE_1, "SELECT min(sequence) || ' ' || count(*) FROM journal "
+                                     "WHERE kind < 16"),
                         "501 3000");
     assert_string_equal(life_of(p, txid(NODE, 500)), "");
     assert_string_equal(life_of(p, txid(NODE, 501)), "PREPARE7 COMMIT0 END0 ");
@@ -219,7 +218,7 @@ static void but_it_does_not_wait_for_ever_and_is_not_told(void **state)
     place_settle(p);
     assert_int_equal(place_counters(p).batches, 1);
     assert_string_equal(p->told, "");
-    assert_string_equal(place_look(FILE_1, "SELECT kind || ' ' || sequence FROM mark"), "19 3");
+    assert_string_equal(look(FILE_1, "SELECT kind || ' ' || sequence FROM mark"), "19 3");
 }
 
 static void marks_that_wait_take_the_place_of_one_each(void **state)
@@ -232,11 +231,10 @@ static void marks_that_wait_take_the_place_of_one_each(void **state)
               no_mark); /* and below the mark, that goes with it */
     place_settle(p);
     assert_int_equal(place_counters(p).rows, 3);
-    assert_string_equal(place_look(FILE_1,
-                                   "SELECT group_concat(coordinator || ' ' || sequence, ', ') "
-                                   "FROM mark"),
+    assert_string_equal(look(FILE_1, "SELECT group_concat(coordinator || ' ' || sequence, ', ') "
+                                     "FROM mark"),
                         "1 196608, 3 196607");
-    assert_string_equal(place_look(FILE_1, "SELECT count(*) FROM journal"), "0");
+    assert_string_equal(look(FILE_1, "SELECT count(*) FROM journal"), "0");
     place_crash(p);
 }
 
@@ -326,9 +324,9 @@ static void the_directory_of_another_node_cluster_or_version_is_refused(void **s
     p->config.cluster = "bank";
     assert_refused(p, "it belongs to cluster shop node 2, and not to cluster bank node 2");
     p->config.cluster = "shop";
-    place_look(FILE_1, "PRAGMA user_version=2");
+    look(FILE_1, "PRAGMA user_version=2");
     assert_refused(p, "this program knows version 1 of it, and it has 2");
-    place_look(FILE_1, "PRAGMA user_version=1");
+    look(FILE_1, "PRAGMA user_version=1");
     place_open(p);
 }
 
@@ -358,11 +356,11 @@ static void damaged_rows_of_the_journal_are_found_when_it_is_loaded(void **state
     place_settle(p);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         char error[STORE_MESSAGE_BYTES] = "";
-        place_look(FILE_1, all[i].damage);
+        look(FILE_1, all[i].damage);
         place_machines(p);
         assert_false(kv_journal_load(p->journal, p->coordinator, p->worker, error));
         assert_non_null(strstr(error, all[i].message));
-        place_look(FILE_1, all[i].repair);
+        look(FILE_1, all[i].repair);
         place_load(p);
     }
 }
@@ -388,9 +386,9 @@ static void damaged_values_and_clients_are_found_when_they_are_read(void **state
     place_commit(p, 4, 8, 1, 1);
     place_settle(p);
     place_crash(p); /* what this life has written it knows */
-    place_look(FILE_1, "UPDATE value SET value = CAST('Sound' AS BLOB) WHERE key = x'61'");
-    place_look(FILE_1, "UPDATE once SET txn_sequence = 9 WHERE client = 7");
-    place_look(FILE_1, "UPDATE client SET retired = 0 WHERE client = 8");
+    look(FILE_1, "UPDATE value SET value = CAST('Sound' AS BLOB) WHERE key = x'61'");
+    look(FILE_1, "UPDATE once SET txn_sequence = 9 WHERE client = 7");
+    look(FILE_1, "UPDATE client SET retired = 0 WHERE client = 8");
     assert_string_equal(place_get(p, "a"), "damaged");
     assert_string_equal(place_get(p, "b"), "sound 2");
     assert_int_equal(place_past(p, 7, 1), KV_PAST_DAMAGED);
@@ -411,7 +409,7 @@ static void a_damaged_total_is_found_at_the_start(void **state)
     struct place *p = *state;
     char error[STORE_MESSAGE_BYTES] = "";
     kv_journal_free(p->journal);
-    place_look(FILE_1, "UPDATE total SET keys = 5");
+    look(FILE_1, "UPDATE total SET keys = 5");
     p->journal = kv_journal_open(p->env, &p->config, error);
     assert_null(p->journal);
     assert_string_equal(error, FILE_1 ": the row of total is damaged");
@@ -450,7 +448,7 @@ static void a_copy_is_a_journal_of_what_was_durable(void **state)
     p->config.directory = "e";
     place_open(p);
     assert_string_equal(place_get(p, "a"), "before 1");
-    assert_string_equal(place_look("e/node.db", "PRAGMA integrity_check"), "ok");
+    assert_string_equal(look("e/node.db", "PRAGMA integrity_check"), "ok");
 }
 
 /* Each is made of the one before. What of unsynced changes a crash leaves is drawn. */

@@ -14,6 +14,7 @@
 #include "kv/clients.h"
 #include "kv/reader.h"
 #include "kv_place.h"
+#include "look.h"
 
 /* ---- Values ---- */
 
@@ -192,7 +193,7 @@ static void what_a_client_has_got_is_remembered_until_it_retires_it(void **state
     assert_int_equal(place_past(p, client, 2), KV_PAST_RETIRED);
     assert_int_equal(place_past(p, client, 3), KV_PAST_COMMITTED);
     assert_int_equal(place_past(p, 8, 1), KV_PAST_COMMITTED);
-    assert_string_equal(place_look(FILE_1, "SELECT results FROM client WHERE client = -1"), "1");
+    assert_string_equal(look(FILE_1, "SELECT results FROM client WHERE client = -1"), "1");
 
     /* A later request with an earlier mark does not bring back what was retired. */
     place_commit(p, 5, client, 4, 2);
@@ -227,7 +228,7 @@ static void a_client_that_retires_nothing_is_refused_in_the_end(void **state)
     assert_int_equal(place_past_of(p, 7, KV_ONCE_MAX + 1, 2), KV_PAST_NONE);
     place_commit(p, KV_ONCE_MAX + 1, 7, KV_ONCE_MAX + 1, 2);
     place_settle(p);
-    assert_string_equal(place_look(FILE_1, "SELECT results FROM client"), "1024");
+    assert_string_equal(look(FILE_1, "SELECT results FROM client"), "1024");
 }
 
 /* In one life, once the client is known: no crash comes between. */
@@ -254,8 +255,8 @@ static void a_known_client_is_told_what_the_tables_say(void **state)
     place_commit(p, 5, 7, 5, 9);
     place_settle(p);
     assert_int_equal(place_past(p, 7, 8), KV_PAST_RETIRED);
-    assert_string_equal(place_look(FILE_1, "SELECT count(*) FROM once"), "0");
-    assert_string_equal(place_look(FILE_1, "SELECT results || ' ' || retired FROM client"), "0 9");
+    assert_string_equal(look(FILE_1, "SELECT count(*) FROM once"), "0");
+    assert_string_equal(look(FILE_1, "SELECT results || ' ' || retired FROM client"), "0 9");
 }
 
 static void a_known_client_that_retires_nothing_is_refused_in_the_end(void **state)
@@ -287,8 +288,8 @@ static void a_known_client_that_is_silent_for_a_lease_is_told_so(void **state)
     place_commit(p, 4, 2, 2, 1);
     place_settle(p);
     assert_int_equal(place_past(p, 2, 3), KV_PAST_RETIRED);
-    assert_string_equal(place_look(FILE_1, "SELECT group_concat(client || ':' || ended, ' ') FROM "
-                                           "(SELECT * FROM client ORDER BY client)"),
+    assert_string_equal(look(FILE_1, "SELECT group_concat(client || ':' || ended, ' ') FROM "
+                                     "(SELECT * FROM client ORDER BY client)"),
                         "2:1 3:0");
     assert_int_equal(p->failures, 0);
     place_crash(p);
@@ -322,7 +323,7 @@ static void a_client_that_is_silent_for_a_lease_is_told_so(void **state)
     assert_int_equal(place_past(p, 3, 1), KV_PAST_RETIRED);
     assert_int_equal(place_past(p, 2, 1), KV_PAST_COMMITTED);
     assert_int_equal(place_past(p, 4, 1), KV_PAST_COMMITTED);
-    assert_string_equal(place_look(FILE_1, "SELECT count(*) FROM once"), "3");
+    assert_string_equal(look(FILE_1, "SELECT count(*) FROM once"), "3");
     assert_int_equal(place_past(p, 5, 1), KV_PAST_NONE); /* two have a lease */
 }
 
@@ -367,10 +368,10 @@ static void names_of_clients_without_a_lease_are_bounded(void **state)
     }
     assert_int_equal(place_counters(p).once_ended, 8);
     assert_int_equal(place_counters(p).once_displaced, 6);
-    assert_string_equal(place_look(FILE_1, "SELECT group_concat(client, ' ') FROM "
-                                           "(SELECT client FROM client ORDER BY client)"),
+    assert_string_equal(look(FILE_1, "SELECT group_concat(client, ' ') FROM "
+                                     "(SELECT client FROM client ORDER BY client)"),
                         "7 8 9");
-    assert_string_equal(place_look(FILE_1, "SELECT group_concat(client, ' ') FROM once"), "9");
+    assert_string_equal(look(FILE_1, "SELECT group_concat(client, ' ') FROM once"), "9");
 }
 
 int main(void)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "look.h"
 #include "sim/world.h"
 #include "store.h"
 
@@ -134,22 +135,6 @@ static void settle(struct place *p)
 {
     assert_int_equal(world_run(p->world, world_now(p->world) + S), WORLD_IDLE);
     assert_true(store_is_idle(p->store));
-}
-
-/* What a second connection is told, as somebody who looks with the `sqlite3` program. */
-static const char *look(const char *path, const char *sql)
-{
-    static char answer[256];
-    sqlite3 *db;
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    int result = sqlite3_step(statement);
-    const unsigned char *text = result == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
-    snprintf(answer, sizeof(answer), "%s", text ? (const char *)text : "none");
-    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    return answer;
 }
 
 /* ---- Jobs and batches ---- */
