@@ -160,6 +160,12 @@ static void node_stopped(void *context, const char *why)
     strait_loop_stop(h->station.loop);
 }
 
+static void node_warns(void *context, const char *line)
+{
+    (void)context;
+    say("%s", line);
+}
+
 /* Whether the user that it has become can work there. */
 static int check_rights(const struct host *h)
 {
@@ -192,6 +198,7 @@ static int start_node(struct host *h)
         .id = (uint32_t)h->settings->id,
         .directory = h->settings->directory,
         .stopped = node_stopped,
+        .warn = node_warns,
         .context = h,
     };
     h->station.env->random(h->station.env, &config.random, sizeof(config.random));

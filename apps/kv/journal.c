@@ -397,7 +397,7 @@ const char *kv_journal_failure(const struct kv_journal *j)
 void kv_journal_counters(const struct kv_journal *j, struct kv_journal_counters *counters)
 {
     *counters = j->counters;
-    counters->damaged = j->reader.damaged;
+    counters->damaged = j->reader.damage.found;
     counters->once_full = j->reader.full;
     counters->once_crowded = j->reader.crowded;
     counters->cache_hits = j->cache.hits;
@@ -456,6 +456,7 @@ struct kv_journal *kv_journal_open(struct strait_env *env, const struct kv_journ
     j->timer.expired = timer_expired;
     j->job.run = batch_run;
     j->job.done = batch_done;
+    j->reader.damage = (struct kv_damage){.warn = config->warn, .context = config->context};
     j->view = (struct kv_store){.get = view_get, .past = view_past, .context = j};
     int length = snprintf(j->path, sizeof(j->path), "%s/" KV_JOURNAL_FILE, config->directory);
     snprintf(j->owner, sizeof(j->owner), "cluster %s node %u", config->cluster, config->node);

@@ -52,6 +52,9 @@ struct kv_journal_config {
     void (*durable)(void *context, enum kv_row_kind, struct kv_txid);
     /* Told once: nothing becomes durable any more, the node has to stop. */
     void (*failed)(void *context, const char *message);
+    /* A line for the operator, of a row that is damaged: once for each, and of not too many. From
+     * within what reads; it calls nothing of the journal. May be NULL. */
+    void (*warn)(void *context, const char *line);
     void *context;
 };
 

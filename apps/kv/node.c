@@ -229,6 +229,13 @@ static void journal_failed(void *context, const char *message)
     kv_node_fail(context, "the journal has failed: %s", message);
 }
 
+static void journal_warns(void *context, const char *line)
+{
+    const struct kv_node *node = context;
+    if (node->config.warn)
+        node->config.warn(node->config.context, line);
+}
+
 /* SplitMix64 (Steele, Lea, Flood, 2014). */
 uint64_t kv_node_draw(struct kv_node *node)
 {
@@ -401,6 +408,7 @@ static bool recover(struct kv_node *node, char error[KV_NODE_ERROR_BYTES])
                                                                 .node = node->id,
                                                                 .durable = row_durable,
                                                                 .failed = journal_failed,
+                                                                .warn = journal_warns,
                                                                 .context = node},
                                     message);
     if (node->journal && kv_journal_load(node->journal, node->coordinator, node->worker, message))

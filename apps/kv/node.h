@@ -36,6 +36,8 @@ struct kv_node_config {
     /* Told once, from a callback: the node does nothing any more, and says why. It is to be freed
      * later, not from there. */
     void (*stopped)(void *context, const char *why);
+    /* As of the journal. The node goes on, but something is to be mended. May be NULL. */
+    void (*warn)(void *context, const char *line);
     void *context;
 };
 

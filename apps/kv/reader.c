@@ -85,7 +85,9 @@ bool kv_reader_open(struct kv_reader *r, struct store *store, const char *path, 
                      "WHERE id >= ?3 AND id < ?4 AND incarnation = ?5 ORDER BY number"},
     };
 
-    *r = (struct kv_reader){.path = path, .node = node, .db = store_reader(store)};
+    r->path = path;
+    r->node = node;
+    r->db = store_reader(store);
     kv_known_init(&r->known);
     if (!r->db)
         return fail(r, error, "no second connection");
@@ -129,6 +131,14 @@ bool kv_reader_count(struct kv_reader *r, struct kv_counts *counts, char error[S
 
 /* ---- Values, and what clients have asked for ---- */
 
+/* Of a row that could not be read by this step of its statement, which is not reset yet. */
+static const char *why_unread(const struct kv_reader *r, sqlite3_stmt *s, int step)
+{
+    if (step != SQLITE_ROW)
+        return sqlite3_errmsg(r->db);
+    return is_right(s) ? "does not fit into memory" : "does not match its checksum";
+}
+
 /* Returns NULL if memory is short. */
 static struct kv_blob *blob_at(sqlite3_stmt *s, int column)
 {
@@ -148,6 +158,19 @@ static bool read_value(sqlite3_stmt *s, struct kv_result *result)
     return !result->found || result->value;
 }
 
+static void value_damaged(struct kv_reader *r, const struct kv_blob *key, const char *why)
+{
+    char name[KV_DAMAGE_KEY_BYTES];
+
+    kv_damage_key(key, name);
+    kv_damage_found(
+        &r->damage,
+        "%.200s: the row of value with key \"%s\" %s: this node refuses to vote on it, "
+        "and leaves reads of it to other replicas, until it is restored (see README.md, "
+        "\"A damaged row\")",
+        r->path, name, why);
+}
+
 bool kv_reader_get(struct kv_reader *r, const struct kv_blob *key, struct kv_result *result)
 {
     *result = (struct kv_result){0};
@@ -155,8 +178,9 @@ bool kv_reader_get(struct kv_reader *r, const struct kv_blob *key, struct kv_res
                         SQLITE_STATIC);
     int step = sqlite3_step(r->get);
     bool read = step == SQLITE_ROW ? read_value(r->get, result) : step == SQLITE_DONE;
+    if (!read)
+        value_damaged(r, key, why_unread(r, r->get, step));
     sqlite3_reset(r->get);
-    r->damaged += !read;
     return read;
 }
 
@@ -228,6 +252,24 @@ static enum kv_past meet_client(struct kv_reader *r, int64_t now_ms)
     return KV_PAST_FULL;
 }
 
+static void once_damaged(struct kv_reader *r, const struct kv_request *request, const char *why)
+{
+    kv_damage_found(&r->damage,
+                    "%.200s: the row of once with client %" PRId64 " and sequence %" PRId64
+                    " %s: this node refuses to vote on a repetition of that request (see "
+                    "README.md, \"A damaged row\")",
+                    r->path, (int64_t)request->client, (int64_t)request->sequence, why);
+}
+
+static void client_damaged(struct kv_reader *r, const struct kv_request *request, const char *why)
+{
+    kv_damage_found(&r->damage,
+                    "%.200s: the row of client with client %" PRId64
+                    " %s: this node refuses to vote on what that client asks for (see README.md, "
+                    "\"A damaged row\")",
+                    r->path, (int64_t)request->client, why);
+}
+
 /* The row of the request first: if it goes meanwhile, that of the client says that it was retired.
  */
 static enum kv_past find_past(struct kv_reader *r, const struct kv_request *request, int64_t now_ms,
@@ -238,19 +280,23 @@ static enum kv_past find_past(struct kv_reader *r, const struct kv_request *requ
     sqlite3_bind_int64(r->once, 1, (int64_t)request->client);
     sqlite3_bind_int64(r->once, 2, (int64_t)request->sequence);
     int step = sqlite3_step(r->once);
-    if (step == SQLITE_ROW)
-        past = read_once(r->once, txid, results);
+    if (step != SQLITE_DONE)
+        past = step == SQLITE_ROW ? read_once(r->once, txid, results) : KV_PAST_DAMAGED;
+    if (past == KV_PAST_DAMAGED)
+        once_damaged(r, request, why_unread(r, r->once, step));
     sqlite3_reset(r->once);
     if (step != SQLITE_DONE)
-        return step == SQLITE_ROW ? past : KV_PAST_DAMAGED;
+        return past;
     sqlite3_bind_int64(r->client, 1, (int64_t)request->client);
     step = sqlite3_step(r->client);
-    if (step == SQLITE_ROW)
-        past = read_client(r, request);
-    else if (step == SQLITE_DONE)
+    if (step == SQLITE_DONE)
         past = meet_client(r, now_ms);
+    else
+        past = step == SQLITE_ROW ? read_client(r, request) : KV_PAST_DAMAGED;
+    if (past == KV_PAST_DAMAGED)
+        client_damaged(r, request, why_unread(r, r->client, step));
     sqlite3_reset(r->client);
-    return step == SQLITE_ROW || step == SQLITE_DONE ? past : KV_PAST_DAMAGED;
+    return past;
 }
 
 /* Whether it is known without a query that nothing is kept of the request, and that something may
@@ -281,10 +327,7 @@ enum kv_past kv_reader_past(struct kv_reader *r, const struct kv_request *reques
 {
     if (is_fresh(r, request))
         return KV_PAST_NONE;
-    enum kv_past past = find_past(r, request, now_ms, txid, results);
-
-    r->damaged += past == KV_PAST_DAMAGED;
-    return past;
+    return find_past(r, request, now_ms, txid, results);
 }
 
 /* ---- Rows of the journal ---- */
@@ -338,6 +381,17 @@ static bool read_row(const struct kv_reader *r, sqlite3_stmt *s, struct kv_row *
     return false;
 }
 
+static void row_damaged(struct kv_reader *r, sqlite3_stmt *s)
+{
+    struct kv_txid id = txid_at(s);
+
+    kv_damage_found(&r->damage,
+                    "%.200s: row %" PRIu64 " of journal, of transaction %" PRIu32 ".%" PRIu32
+                    ".%" PRIu64 ", is damaged: this node can tell its life in part only, and will "
+                    "not start again with it (see README.md, \"A damaged row\")",
+                    r->path, number_at(s, NUMBER), id.coordinator, id.incarnation, id.sequence);
+}
+
 void kv_reader_visit(struct kv_reader *r, struct kv_txid id,
                      void (*visit)(void *context, const struct kv_journal_entry *), void *context)
 {
@@ -351,7 +405,7 @@ void kv_reader_visit(struct kv_reader *r, struct kv_txid id,
     while (sqlite3_step(r->txn) == SQLITE_ROW) {
         uint64_t kind = number_at(r->txn, KIND);
         if (!is_right(r->txn) || !is_kind(kind)) {
-            r->damaged++;
+            row_damaged(r, r->txn);
             continue;
         }
         visit(context, &(struct kv_journal_entry){.kind = (enum kv_row_kind)kind,

@@ -7,6 +7,7 @@
 #define KV_READER_H
 
 #include "kv/coordinator.h"
+#include "kv/damage.h"
 #include "kv/journal.h"
 #include "kv/known.h"
 #include "kv/worker.h"
@@ -21,7 +22,7 @@ struct kv_reader {
     sqlite3_stmt *get, *once, *client, *highest, *kept, *lease, *txn;
     struct kv_known known;        /* clients that have a lease, as of the rows that were told */
     int64_t clients, clients_max; /* that have a lease, and may have one; kept by the journal */
-    uint64_t damaged;             /* rows that were read and did not match their checksum */
+    struct kv_damage damage;      /* rows that were read and did not match their checksum */
     uint64_t full;                /* requests of clients that had to retire some */
     uint64_t crowded;             /* and of new clients, while there were too many */
 };

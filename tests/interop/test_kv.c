@@ -135,6 +135,30 @@ static void a_transactions_life_is_told(void **state)
            "{\"txns\":[],\"more\":false}\n  \"cluster\": \"one\",\n  \"serving\": true,\n0\n");
 }
 
+#define DAMAGE(key)                                                                                \
+    "sqlite3 " DATA "/node.db \"UPDATE value SET value = x'39' WHERE key = CAST('" key             \
+    "' AS BLOB)\";"
+#define DAMAGED "strait: failed: damaged: a row of the node does not match its checksum, at node 1"
+#define WARNED(key)                                                                                \
+    "strait: " DATA "/node.db: the row of value with key \"" key "\" does not match its checksum:" \
+    " this node refuses to vote on it, and leaves reads of it to other replicas, until it is "     \
+    "restored \n"
+
+/* One row is damaged while the node is down, and one while it runs and has not read it yet. */
+static void a_damaged_row_is_told_and_not_used(void **state)
+{
+    (void)state;
+    expect(START KV "put down 1;" KV "put 'up now' 1;" STOP("TERM") DAMAGE("down"), 0,
+           "version 1\nversion 1\n0\n");
+    expect(START DAMAGE("up now") KV
+           "get down 2>&1;" KV "put down 2 2>&1;" KV "get 'up now' 2>&1;" KV
+           "put other 1;" STOP("TERM") "grep damaged " DIR "/out; sed 's/(see.*//' " DIR "/err",
+           0,
+           DAMAGED ", key down\n" DAMAGED ", key down\n" DAMAGED ", key up now\n"
+                   "version 1\n0\nkv_journal_damaged 3\nstrait: running as nobody\n" WARNED("down")
+                       WARNED("up%20now"));
+}
+
 static void without_a_node_it_is_said_so(void **state)
 {
     (void)state;
@@ -208,6 +232,7 @@ int main(void)
         cmocka_unit_test(curl_reads_and_writes),
         cmocka_unit_test(a_backup_is_a_database_that_sqlite_reads),
         cmocka_unit_test(a_transactions_life_is_told),
+        cmocka_unit_test(a_damaged_row_is_told_and_not_used),
         cmocka_unit_test(without_a_node_it_is_said_so),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(a_directory_of_another_node_or_user_is_refused),

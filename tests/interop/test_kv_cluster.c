@@ -143,6 +143,25 @@ static void sqlite3_looks_into_a_node_that_runs(void **state)
     expect(0, "version 2\n", KV "put k w"); /* and does not disturb it */
 }
 
+/* As the README says it. */
+static void a_damaged_row_can_be_put_right_by_a_copy(void **state)
+{
+    (void)state;
+    expect(
+        0,
+        "version 1\nyes\nstrait: failed: damaged: a row of the node does not match its checksum, "
+        "at node 3, key torn\n1\nversion 2\nno",
+        NODES KV "put torn yes; stop 3; sqlite3 $root/3/node.db \"UPDATE value SET value = x'00' "
+                 "WHERE key = CAST('torn' AS BLOB)\"; start 3 $STRAIT_CLUSTER $root/3; " KV
+                 "get torn --node " NODE3 "; echo; " KV "put torn no --timeout 1 2>&1; "
+                 "grep -c 'value with key \"torn\" does not match' $root/3.log; stop 3; " KV
+                 "backup $root/copy.db --node " NODE2 "; sqlite3 $root/3/node.db "
+                 "\"ATTACH '$root/copy.db' AS copy; REPLACE INTO main.value SELECT * FROM "
+                 "copy.value WHERE key = CAST('torn' AS BLOB)\"; rm $root/copy.db; "
+                 "start 3 $STRAIT_CLUSTER $root/3; " KV "put torn no; " KV
+                 "get torn --stale --node " NODE3);
+}
+
 /* ---- Bad input ---- */
 
 /* How many keys there are, and what the key "bad" has: nothing of bad input is ever applied. */
@@ -407,6 +426,7 @@ int main(int argc, char *argv[])
         cmocka_unit_test(two_phase_commit_can_be_read_out_of_a_capture),
         cmocka_unit_test(a_backup_is_whole_while_writes_run),
         cmocka_unit_test(sqlite3_looks_into_a_node_that_runs),
+        cmocka_unit_test(a_damaged_row_can_be_put_right_by_a_copy),
         cmocka_unit_test(malformed_requests_are_refused_and_change_nothing),
         cmocka_unit_test(what_is_above_a_limit_is_refused),
         cmocka_unit_test(malformed_messages_are_refused),

@@ -28,6 +28,13 @@ static void failed(void *context, const char *message)
     snprintf(p->message, sizeof(p->message), "%s", message);
 }
 
+static void warn(void *context, const char *line)
+{
+    struct place *p = context;
+    p->warnings++;
+    snprintf(p->warned, sizeof(p->warned), "%s", line);
+}
+
 void place_machines(struct place *p)
 {
     const struct coordinator_config coordinator = {
@@ -90,6 +97,7 @@ int place_setup(void **state)
                                            .node = NODE,
                                            .durable = durable,
                                            .failed = failed,
+                                           .warn = warn,
                                            .context = p};
     place_open(p);
     *state = p;

@@ -27,6 +27,8 @@ struct place {
     char told[400]; /* what is durable: "PREPARE 1.1.1, ..." */
     int failures;
     char message[STORE_MESSAGE_BYTES];
+    int warnings;
+    char warned[700]; /* the last line */
     int backups;
     char backup_error[STORE_MESSAGE_BYTES];
 };

@@ -396,12 +396,55 @@ static void damaged_values_and_clients_are_found_when_they_are_read(void **state
     assert_int_equal(place_past(p, 8, 1), KV_PAST_COMMITTED);
     assert_int_equal(place_past(p, 8, 2), KV_PAST_DAMAGED);
     assert_int_equal(place_counters(p).damaged, 3);
+    assert_int_equal(p->warnings, 3);
 
     /* A new row of the client does not make its damaged one look sound. */
     place_commit(p, 5, 8, 2, 1);
     place_settle(p);
     assert_int_equal(p->failures, 1);
     assert_string_equal(p->message, FILE_1 ": a row of client is damaged");
+}
+
+static void expect_warning(struct place *p, int warnings, const char *beginning)
+{
+    if (strncmp(p->warned, beginning, strlen(beginning)) != 0)
+        fail_msg("told: %s", p->warned);
+    assert_int_equal(p->warnings, warnings);
+}
+
+static void a_damaged_row_is_told_once_by_its_table_and_key(void **state)
+{
+    struct place *p = *state;
+    place_put(p, 1, "a b", "sound", 1);
+    place_prepare(p, KV_WORKER_PREPARE, txid(1, 2));
+    place_commit(p, 3, 7, 1, 1);
+    place_settle(p);
+    place_crash(p);
+    look(FILE_1, "UPDATE value SET version = 2 WHERE value = CAST('sound' AS BLOB)");
+    look(FILE_1, "UPDATE once SET txn_sequence = 9");
+    look(FILE_1, "UPDATE client SET retired = 0");
+    look(FILE_1, "UPDATE journal SET time_ms = 1 WHERE kind = 16");
+    for (int time = 0; time < 3; time++)
+        assert_string_equal(place_get(p, "a b"), "damaged");
+    expect_warning(p, 1,
+                   FILE_1 ": the row of value with key \"a%20b\" does not match its checksum: this "
+                          "node refuses to vote on it, and leaves reads of it to other replicas");
+    for (int time = 0; time < 3; time++)
+        assert_int_equal(place_past(p, 7, 1), KV_PAST_DAMAGED);
+    expect_warning(p, 2,
+                   FILE_1 ": the row of once with client 7 and sequence 1 does not match its "
+                          "checksum: this node refuses to vote on a repetition of that request");
+    for (uint64_t sequence = 2; sequence < 5; sequence++)
+        assert_int_equal(place_past(p, 7, sequence), KV_PAST_DAMAGED);
+    expect_warning(p, 3,
+                   FILE_1 ": the row of client with client 7 does not match its checksum: this "
+                          "node refuses to vote on what that client asks for");
+    for (int time = 0; time < 3; time++)
+        assert_string_equal(life_of(p, txid(1, 2)), "");
+    expect_warning(p, 4,
+                   FILE_1 ": row 2 of journal, of transaction 1.1.2, is damaged: this node can "
+                          "tell its life in part only, and will not start again with it");
+    assert_int_equal(place_counters(p).damaged, 12);
 }
 
 static void a_damaged_total_is_found_at_the_start(void **state)
@@ -511,6 +554,7 @@ int main(void)
         TEST(damaged_rows_of_the_journal_are_found_when_it_is_loaded),
         TEST(a_journal_beyond_the_limits_of_a_machine_is_refused),
         TEST(damaged_values_and_clients_are_found_when_they_are_read),
+        TEST(a_damaged_row_is_told_once_by_its_table_and_key),
         TEST(a_damaged_total_is_found_at_the_start),
         TEST(a_copy_is_a_journal_of_what_was_durable),
         TEST(copies_outlast_crashes),
