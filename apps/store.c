@@ -69,6 +69,26 @@ const char *store_failure(const struct store *s)
     return s->broken ? s->failure : NULL;
 }
 
+/* Of what SQLite has refused; what it says of a file that is no database of its own is for those
+ * who know its source. */
+static bool fail_by_sqlite(struct store *s)
+{
+    int number = s->db ? sqlite3_system_errno(s->db) : 0;
+    switch (s->db ? sqlite3_errcode(s->db) : SQLITE_NOMEM) {
+    case SQLITE_NOMEM:
+        return fail(s, "no memory");
+    case SQLITE_NOTADB:
+        return fail(s, "it is no database");
+    case SQLITE_CORRUPT:
+        return fail(s, "it is a database that is damaged, or cut short");
+    case SQLITE_CANTOPEN:
+        return fail(s, "it, or its log (-wal, -shm), cannot be opened: %s",
+                    number ? strerror(number) : sqlite3_errmsg(s->db));
+    default:
+        return fail(s, "%s", sqlite3_errmsg(s->db));
+    }
+}
+
 /* ---- Statements ------------------------------------------------------------------------------ */
 
 sqlite3_stmt *store_prepare(struct store *s, const char *sql)
@@ -98,7 +118,7 @@ static bool run_sql(struct store *s, const char *sql)
 {
     if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
         return true;
-    return fail(s, "%s: %s", sqlite3_errmsg(s->db), sql);
+    return fail_by_sqlite(s);
 }
 
 /* ---- The checksum of a row ------------------------------------------------------------------- */
@@ -328,7 +348,7 @@ static bool ask(struct store *s, const char *sql, int64_t *number, char *text, s
     sqlite3_stmt *statement = store_prepare(s, sql);
     bool answered = statement && sqlite3_step(statement) == SQLITE_ROW;
     if (!answered)
-        fail(s, "%s: %s", sqlite3_errmsg(s->db), sql);
+        fail_by_sqlite(s);
     if (answered && number)
         *number = sqlite3_column_int64(statement, 0);
     const unsigned char *column = answered && text ? sqlite3_column_text(statement, 0) : NULL;
@@ -369,7 +389,9 @@ sqlite3 *store_reader(struct store *s)
 static bool connect_to(struct store *s)
 {
     if (!open_connection(s, SQLITE_OPEN_CREATE, &s->db))
-        return fail(s, "%s", s->db ? sqlite3_errmsg(s->db) : "no memory");
+        return fail_by_sqlite(s);
+    if (sqlite3_db_readonly(s->db, "main") == 1)
+        return fail(s, "it may be read, but not be written");
     return run_sql(s, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-65536;"
                       "PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF");
 }
@@ -440,7 +462,7 @@ static bool prepare_batches(struct store *s)
     s->release = store_prepare(s, "RELEASE job");
     if (s->begin && s->commit && s->savepoint && s->undo && s->release)
         return true;
-    return fail(s, "%s", sqlite3_errmsg(s->db));
+    return fail_by_sqlite(s);
 }
 
 struct store *store_open(struct strait_env *env, const struct store_config *config,

@@ -33,7 +33,7 @@ start() {
     done
 }
 
-# of_root: what a node says of its directory: without its place, and the statement that failed.
+# of_root: what a node says of its directory, without its place.
 of_root() {
-    sed -n "s|^strait: $root/||p" | sed 's/: PRAGMA.*//'
+    sed -n "s|^strait: $root/||p"
 }

@@ -213,6 +213,38 @@ static void a_directory_of_another_node_or_user_is_refused(void **state)
            "Permission denied; give it the directory (chown)\n");
 }
 
+/* Makes a database of the node in a directory for it, does something to it, and starts the node. */
+#define WITH_DATABASE(change)                                                                      \
+    "rm -rf " DIR "/wrong; mkdir " DIR "/wrong; cp " DATA "/node.db " DIR "/wrong; cd " DIR        \
+    "/wrong; " change "; chown nobody . node.db; cd - >" DIR                                       \
+    "/said; unset SUDO_UID; timeout 5 " NODE("1", "10.7.0.2", CLUSTER, DIR "/wrong") " 2>&1"
+
+static void a_database_that_cannot_be_used_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *said;
+    } wrong[] = {
+        {WITH_DATABASE("head -c 1000 /dev/zero | tr '\\0' x >node.db"), "it is no database"},
+        {WITH_DATABASE("truncate -s 5000 node.db"),
+         "it is a database that is damaged, or cut short"},
+        {WITH_DATABASE("chmod 444 node.db"), "it may be read, but not be written"},
+        {WITH_DATABASE("chmod 0 node.db"),
+         "it, or its log (-wal, -shm), cannot be opened: Permission denied"},
+        {WITH_DATABASE("umask 77; touch node.db-wal"),
+         "it, or its log (-wal, -shm), cannot be opened: Permission denied"},
+        {WITH_DATABASE("rm node.db; mkdir node.db"),
+         "it, or its log (-wal, -shm), cannot be opened: Is a directory"},
+        {WITH_DATABASE("sqlite3 node.db 'DROP TABLE value'"), "no such table: value"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char said[512];
+        snprintf(said, sizeof(said),
+                 "strait: running as nobody\nstrait: " DIR "/wrong/node.db: %s\n", wrong[i].said);
+        expect(wrong[i].script, 1, said);
+    }
+}
+
 static void a_directory_is_for_one_node_at_a_time(void **state)
 {
     (void)state;
@@ -236,6 +268,7 @@ int main(void)
         cmocka_unit_test(without_a_node_it_is_said_so),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(a_directory_of_another_node_or_user_is_refused),
+        cmocka_unit_test(a_database_that_cannot_be_used_is_refused),
         cmocka_unit_test(a_directory_is_for_one_node_at_a_time),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -302,7 +302,7 @@ static void data_of_another_node_or_version_is_refused(void **state)
            "other/node.db: it belongs to cluster demo (nodes 1 2 3, replication 3) node 2, "
            "and not to cluster demo (nodes 1 2 3, replication 3) node 3\n"
            "other/node.db: this program knows version 1 of it, and it has 99\n"
-           "other/node.db: file is not a database\n",
+           "other/node.db: it is no database\n",
            NODES
            "stop 3; mkdir $root/other; " KV "backup $root/other/node.db --node " NODE2 "; "
            "chown -R nobody $root/other; try() { node 3 $STRAIT_CLUSTER $root/other | of_root; }; "

@@ -395,7 +395,7 @@ static void what_is_no_store_is_refused(void **state)
     assert_int_equal(disk_write(disk, file, text, sizeof(text), 0), sizeof(text));
     disk_close(disk, file);
     p->config.path = "text";
-    assert_refused(p, "not a database");
+    assert_refused(p, "it is no database");
 
     sqlite3 *db;
     assert_int_equal(sqlite3_open("other.db", &db), SQLITE_OK);
@@ -409,6 +409,25 @@ static void what_is_no_store_is_refused(void **state)
     assert_refused(p, "the row of its owner is damaged");
     look("node.db", "UPDATE store SET owner = 'node 1'");
     open_store(p);
+}
+
+static void truncate_to(struct place *p, const char *path, uint64_t size)
+{
+    int file = disk_open(world_disk(p->host), path, O_RDWR);
+    assert_true(file >= 0);
+    assert_int_equal(disk_truncate(world_disk(p->host), file, size), 0);
+    disk_close(world_disk(p->host), file);
+}
+
+static void a_store_that_is_cut_short_is_refused(void **state)
+{
+    struct place *p = *state;
+    store_free(p->store);
+    p->store = NULL;
+    truncate_to(p, "node.db", 4096);
+    assert_refused(p, "it is a database that is damaged, or cut short");
+    truncate_to(p, "node.db", 50);
+    assert_refused(p, "it is a database that is damaged, or cut short");
 }
 
 static void the_name_of_an_owner_may_be_anything(void **state)
@@ -525,6 +544,7 @@ int main(void)
         STORE_TEST(a_damaged_row_is_noticed_by_its_sum_and_final),
         STORE_TEST(a_store_of_another_owner_version_or_program_is_refused),
         STORE_TEST(what_is_no_store_is_refused),
+        STORE_TEST(a_store_that_is_cut_short_is_refused),
         STORE_TEST(the_name_of_an_owner_may_be_anything),
         STORE_TEST(sums_tell_rows_apart),
         STORE_TEST(a_sum_is_the_same_in_sql_and_in_c),
