@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "glutton.h"
 #include "http/http.h"
 #include "offer.h"
 #include "rpc/described.pb-c.h"
@@ -36,7 +37,8 @@ static struct desk *desk_new(void)
     assert_non_null(d);
     d->pair = pair_new(&(struct pair_config){0});
     assert_int_equal(offer_init(&d->offer, pair_env(d->pair)), 0);
-    const struct http_config config = {.port = PORT, .gates = {connect_gate(d->offer.connect)}};
+    const struct http_config config = {.port = PORT,
+                                       .gates = {&glutton_gate, connect_gate(d->offer.connect)}};
     d->server = http_start(pair_stack(d->pair, 1), pair_env(d->pair), &config);
     assert_non_null(d->server);
     return d;
@@ -276,6 +278,47 @@ static void a_message_that_is_too_long_is_refused_at_once(void **state)
     desk_free(d);
 }
 
+/* Its length is not known before it has come. What comes behind is not taken for a request. */
+static void a_message_in_chunks_that_becomes_too_long_is_refused_rfc9112_9_6(void **state)
+{
+    (void)state;
+    static const char head[] = "POST " ITH_PRIME " HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                               "application/json\r\nTransfer-Encoding: chunked\r\n\r\n300000\r\n";
+    static const char tail[] = "\r\n100001\r\n";
+    struct desk *d = desk_new();
+    size_t first = 0x300000, second = 0x100001, length = sizeof(head) - 1 + sizeof(tail) - 1;
+    char *all = malloc(length + first + second), *end;
+    assert_non_null(all);
+    end = (char *)memcpy(all, head, sizeof(head) - 1) + sizeof(head) - 1;
+    end = (char *)memset(end, ' ', first) + first;
+    end = (char *)memcpy(end, tail, sizeof(tail) - 1) + sizeof(tail) - 1;
+    memset(end, ' ', second);
+    struct talker *t = talker_connect(d->pair, 0, PORT);
+    talker_say(t, all, length + first + second);
+    talker_hear_end(t);
+    assert_memory_equal(t->received, "HTTP/1.1 429 ", 13);
+    assert_non_null(strstr(t->received, "Connection: close\r\n"));
+    assert_string_equal(
+        strstr(t->received, "\r\n\r\n") + 4,
+        "{\"code\":\"resource_exhausted\",\"message\":\"the message is too long\"}");
+    talker_close(t);
+    free(all);
+    desk_free(d);
+}
+
+static void a_message_without_room_is_unavailable_until_there_is_some(void **state)
+{
+    (void)state;
+    struct desk *d = desk_new();
+    struct talker *glutton = glutton_connect(d->pair, PORT);
+    expect(d, ITH_PRIME, "", "{\"i\":5}", 503,
+           "{\"code\":\"unavailable\",\"message\":\"the server has too many messages; try "
+           "again\"}");
+    talker_close(glutton);
+    expect(d, ITH_PRIME, "", "{\"i\":5}", 200, "{\"prime\":13}");
+    desk_free(d);
+}
+
 /* Chunks without a length are no message, and no call. */
 static void what_is_no_http_is_answered_by_http(void **state)
 {
@@ -376,6 +419,8 @@ int main(void)
         cmocka_unit_test(any_method_but_post_is_405),
         cmocka_unit_test(who_waits_to_continue_is_told_rfc9110_10_1_1),
         cmocka_unit_test(a_message_that_is_too_long_is_refused_at_once),
+        cmocka_unit_test(a_message_in_chunks_that_becomes_too_long_is_refused_rfc9112_9_6),
+        cmocka_unit_test(a_message_without_room_is_unavailable_until_there_is_some),
         cmocka_unit_test(what_is_no_http_is_answered_by_http),
         cmocka_unit_test(a_call_that_takes_too_long_is_answered_at_its_deadline),
         cmocka_unit_test(a_client_that_goes_away_cancels_its_call),

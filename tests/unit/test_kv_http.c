@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "glutton.h"
 #include "http/http.h"
 #include "kv/http.h"
 #include "standin.h"
@@ -40,9 +41,9 @@ static struct shop *shop_new(void)
     assert_non_null(mkdtemp(s->directory));
     struct kv_node *node = standin_new(&s->standin, pair_env(s->pair));
     s->gates = kv_http_new(node, pair_env(s->pair), s->directory);
-    struct http_config config = {.port = PORT};
+    struct http_config config = {.port = PORT, .gates = {&glutton_gate}};
     for (size_t i = 0; i < KV_HTTP_GATES; i++)
-        config.gates[i] = kv_http_gate(s->gates, i);
+        config.gates[i + 1] = kv_http_gate(s->gates, i);
     s->server = http_start(pair_stack(s->pair, 1), pair_env(s->pair), &config);
     assert_non_null(s->server);
     return s;
@@ -462,6 +463,49 @@ static void a_body_above_the_limit_is_refused_in_json(void **state)
     shop_free(s);
 }
 
+/* The second chunk passes the limit; what comes behind it is not taken for a request. */
+static void a_body_in_chunks_that_passes_the_limit_is_refused_rfc9112_9_6(void **state)
+{
+    (void)state;
+    char value[600];
+    struct shop *s = shop_new();
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (int chunks = 1; chunks <= 2; chunks++) {
+        snprintf(s->request, sizeof(s->request),
+                 "PUT /kv/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "257\r\n%s\r\n%s%s%s0\r\n\r\n"
+                 "DELETE /kv/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                 value, chunks == 2 ? "257\r\n" : "", chunks == 2 ? value : "",
+                 chunks == 2 ? "\r\n" : "");
+        s->talker = talker_connect(s->pair, 0, PORT);
+        talker_say(s->talker, s->request, strlen(s->request));
+        talker_hear_end(s->talker);
+        assert_int_equal(s->standin.txns, 2);
+        expect_field(s, chunks == 2 ? "HTTP/1.1 413 " : "HTTP/1.1 200 ");
+        if (chunks == 1)
+            talker_close(s->talker);
+    }
+    expect_field(s, "Connection: close\r\n");
+    expect_field(s, "\"reason\":\"large\"");
+    assert_null(strstr(s->talker->received + 1, "HTTP/1.1"));
+    shop_free(s);
+}
+
+static void a_body_without_room_is_503_until_there_is_some(void **state)
+{
+    (void)state;
+    struct shop *s = shop_new();
+    struct talker *glutton = glutton_connect(s->pair, PORT);
+    ask(s, "PUT /kv/a", "", "x", 503);
+    expect_field(s, "\"reason\":\"busy\"");
+    assert_int_equal(s->standin.txns, 0);
+    talker_close(glutton);
+    ask(s, "PUT /kv/a", "", "x", 200);
+    assert_int_equal(s->standin.txns, 1);
+    shop_free(s);
+}
+
 static void a_value_above_the_limit_is_413(void **state)
 {
     (void)state;
@@ -683,6 +727,8 @@ int main(void)
         cmocka_unit_test(a_wrong_method_or_target_is_told_what_is_right),
         cmocka_unit_test(the_method_is_judged_before_the_body),
         cmocka_unit_test(a_body_above_the_limit_is_refused_in_json),
+        cmocka_unit_test(a_body_in_chunks_that_passes_the_limit_is_refused_rfc9112_9_6),
+        cmocka_unit_test(a_body_without_room_is_503_until_there_is_some),
         cmocka_unit_test(a_value_above_the_limit_is_413),
         cmocka_unit_test(a_transaction_in_json_is_carried_out),
         cmocka_unit_test(a_value_may_be_of_any_bytes),
