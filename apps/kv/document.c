@@ -367,7 +367,7 @@ const char *kv_reason_sentence(int reason)
     case STRAIT__KV_REFUSAL__REASON__LARGE:
         return "what it reads is more than an answer may hold; read less at once";
     case STRAIT__KV_REFUSAL__REASON__UNREACHABLE:
-        return "the node that was to coordinate could not be asked";
+        return "the node that has to be asked cannot be reached";
     default:
         return "the attempt has ended without an effect; try again";
     }

@@ -113,7 +113,8 @@ static unsigned status_of_reason(const struct kv_http_asked *a, enum kv_reason r
     switch (reason) {
     case KV_REASON_CONDITION:
         return a->conditional ? 412 : 409;
-    case KV_REASON_LOCKED:
+    case KV_REASON_LOCKED: /* a read has waited, and conflicts with nothing */
+        return a->method == HTTP_GET || a->method == HTTP_HEAD ? 503 : 409;
     case KV_REASON_RETIRED:
         return 409;
     case KV_REASON_INVALID:

@@ -322,6 +322,19 @@ static void a_conflict_names_key_and_holder(void **state)
     shop_free(s);
 }
 
+static void a_read_that_a_lock_has_held_up_is_503_with_the_holder(void **state)
+{
+    (void)state;
+    struct shop *s = shop_new();
+    s->standin.outcome = (struct kv_outcome){
+        .end = KV_REFUSED,
+        .refusal = {.reason = KV_REASON_LOCKED, .node = 2, .holder = {2, 1, 44}}};
+    assert_non_null(strstr(ask(s, "GET /kv/a", "", "", 503),
+                           "\"reason\":\"locked\",\"key\":\"a\",\"holder\":\"2.1.44\",\"node\":2"));
+    ask(s, "HEAD /kv/a", "", "", 503);
+    shop_free(s);
+}
+
 static void what_cannot_be_reached_is_503_with_the_node(void **state)
 {
     (void)state;
@@ -721,6 +734,7 @@ int main(void)
         cmocka_unit_test(a_repetition_is_known_by_its_fields),
         cmocka_unit_test(each_refusal_has_its_status),
         cmocka_unit_test(a_conflict_names_key_and_holder),
+        cmocka_unit_test(a_read_that_a_lock_has_held_up_is_503_with_the_holder),
         cmocka_unit_test(what_cannot_be_reached_is_503_with_the_node),
         cmocka_unit_test(what_the_node_does_not_take_is_answered_at_once),
         cmocka_unit_test(a_client_that_goes_away_is_forgotten),
