@@ -18,7 +18,7 @@ struct rpc_attempt {
     size_t size, sent; /* of the request */
     size_t got;        /* of the result */
     uint8_t bytes[CLASSIC_ID_BYTES + RPC_BYTES_MAX];
-    uint8_t result[RPC_BYTES_MAX];
+    uint8_t result[RPC_BYTES_MAX + 1];
 };
 
 static void ready(void *argument, int fd, short revents);
@@ -45,7 +45,7 @@ static enum rpc_outcome broken(const struct rpc_attempt *a)
 static void receive_result(struct rpc_attempt *a)
 {
     size_t size = a->request.procedure->result_bytes;
-    ssize_t n = stream_recv(&a->stream, a->result + a->got, size - a->got, 0);
+    ssize_t n = stream_recv(&a->stream, a->result + a->got, size + 1 - a->got, 0);
     if (n < 0 && not_now())
         return;
     if (n <= 0) {
@@ -53,8 +53,8 @@ static void receive_result(struct rpc_attempt *a)
         return;
     }
     a->got += (size_t)n;
-    if (a->got == size)
-        end(a, RPC_RESULT);
+    if (a->got >= size) /* more than the result is none: the server speaks of something else */
+        end(a, a->got == size ? RPC_RESULT : RPC_UNKNOWN);
 }
 
 static void send_request(struct rpc_attempt *a)
@@ -76,7 +76,9 @@ static void ready(void *argument, int fd, short revents)
     struct rpc_attempt *a = argument;
     (void)fd;
     (void)revents;
-    if (!a->connected && stream_error(&a->stream) != 0) {
+    int error = a->connected ? 0 : stream_error(&a->stream);
+    if (error != 0) {
+        rpc_detail_unconnected(a->request.detail, error);
         end(a, broken(a));
         return;
     }
@@ -109,6 +111,8 @@ static struct rpc_attempt *begin(const struct rpc_request *request)
 static enum rpc_outcome abandon(struct rpc_attempt *a)
 {
     enum rpc_outcome outcome = broken(a);
+    if (!a->connected)
+        rpc_detail_unconnected(a->request.detail, ETIMEDOUT);
     stream_reset(&a->stream);
     free(a);
     return outcome;

@@ -16,6 +16,7 @@
 #include "rpc/client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -57,6 +58,11 @@ struct rpc_channel {
 static struct strait_env *env_of(const struct rpc_call *call)
 {
     return call->channel->config.host.env;
+}
+
+void rpc_detail_unconnected(struct rpc_detail *detail, int error)
+{
+    snprintf(detail->text, sizeof(detail->text), "no connection: %s", strerror(error));
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -204,9 +210,10 @@ static void try(struct rpc_call *call)
     call->detail.result_bytes = 0;
     call->detail.text[0] = '\0';
     call->attempt = call->channel->config.wire->begin(&call->request);
-    if (!call->attempt)
+    if (!call->attempt) {
+        rpc_detail_unconnected(&call->detail, errno);
         pause_or_end(call, (struct rpc_reply){RPC_NOT_EXECUTED, RPC_UNAVAILABLE});
-    else if (!call->message_told && may_try_again(call))
+    } else if (!call->message_told && may_try_again(call))
         env->timer_start(env, &call->turn, now_ns + left_ns / 2);
 }
 

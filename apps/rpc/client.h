@@ -30,11 +30,14 @@ struct rpc_reply {
 struct rpc_attempt;
 struct rpc_messages; /* rpc/message.h */
 
-/* What a wire that carries messages says beside the reply. */
+/* What a wire says beside the reply. */
 struct rpc_detail {
     size_t result_bytes;
-    char text[RPC_TEXT_BYTES]; /* of an error, as the server has said it; "" if it has not */
+    char text[RPC_TEXT_BYTES]; /* as the server has said it; or why there is no connection; or "" */
 };
+
+/* Says why there is no connection. */
+void rpc_detail_unconnected(struct rpc_detail *, int error);
 
 /* What a wire is to carry; borrowed for as long as the attempt lasts. */
 struct rpc_request {
@@ -135,7 +138,7 @@ struct rpc_call *rpc_call_start(struct rpc_channel *, const struct rpc_procedure
 typedef void rpc_message_ended(void *context, struct rpc_reply, const uint8_t *result,
                                const struct rpc_detail *);
 
-/* The same on a wire of messages, where more is told; arguments and results may be of any size
+/* The same, and more is told; on a wire of messages arguments and results may be of any size
  * (RPC_ANY_SIZE). */
 struct rpc_call *rpc_message_start(struct rpc_channel *, const struct rpc_procedure *,
                                    const uint8_t *arguments, size_t argument_bytes,

@@ -303,14 +303,14 @@ struct single {
     int result;
 };
 
-static void single_ended(void *context, struct rpc_reply reply, const uint8_t *result)
+static void single_ended(void *context, struct rpc_reply reply, const uint8_t *result,
+                         const struct rpc_detail *detail)
 {
     struct single *single = context;
     const struct rpc_procedure *p = single->procedure;
     single->ended = true;
     if (!result)
-        single->result = complain("%s: %s (%s)", p->name, rpc_outcome_text(reply.outcome),
-                                  rpc_code_text(reply.code));
+        single->result = message_failed(p->name, reply, detail->text);
     for (size_t i = 0; result && i < p->result_bytes; i += WORD)
         printf("%s%" PRIu32 "%s", i > 0 ? " " : "", rpc_get32(result + i),
                i + WORD == p->result_bytes ? "\n" : "");
@@ -328,7 +328,8 @@ static int make_call(struct station *station, const struct settings *s, struct r
     uint64_t deadline_ns = deadline_of(station, s);
     if (s->grpc)
         return message_call_make(station, channel, &s->message, deadline_ns);
-    if (!rpc_call_start(channel, s->procedure, s->arguments, deadline_ns, single_ended, &single))
+    if (!rpc_message_start(channel, s->procedure, s->arguments, s->procedure->argument_bytes,
+                           deadline_ns, single_ended, &single))
         return complain("%s", strerror(errno));
     if (station_run(station) < 0)
         return -1;

@@ -77,6 +77,7 @@ struct transport {
     struct rpc_attempt *telling;     /* a message; NULL once the attempt is no more */
     struct strait_timer reconnect, more;
     unsigned failures; /* in a row */
+    int error;         /* why the last connection has broken, or was not made; 0: it stands */
     unsigned busy;     /* within callbacks */
     bool closing;
     nghttp2_option *options;

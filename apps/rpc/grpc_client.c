@@ -124,11 +124,13 @@ static void free_connection(struct connection *c)
 }
 
 /* What has failed is not tried again at once. */
-static void break_connection(struct connection *c)
+static void break_connection(struct connection *c, int error)
 {
     struct transport *t = c->transport;
-    if (!c->leaving && t->failures < BACKOFF_STEPS)
-        t->failures++;
+    if (!c->leaving) {
+        t->error = error;
+        t->failures += t->failures < BACKOFF_STEPS;
+    }
     free_connection(c);
 }
 
@@ -159,7 +161,7 @@ static void flush(struct connection *c)
     bool over = c->leaving && TAILQ_EMPTY(&c->attempts) && progress == H2_SENT;
     bool stuck = nghttp2_session_get_outbound_queue_size(c->h2.session) > H2_QUEUE_MAX;
     if (progress == H2_FAILED || over || stuck || nghttp2_session_want_read(c->h2.session) == 0)
-        break_connection(c);
+        break_connection(c, ECONNRESET);
     else
         watch(c, progress == H2_PENDING ? POLLIN | POLLOUT : POLLIN);
 }
@@ -185,7 +187,7 @@ static void alive_due(void *owner, struct strait_timer *timer)
     struct transport *t = c->transport;
     enter(t);
     if (c->asked || !c->connected) {
-        break_connection(c);
+        break_connection(c, ETIMEDOUT);
     } else {
         c->asked = true;
         nghttp2_submit_ping(c->h2.session, NGHTTP2_FLAG_NONE, NULL);
@@ -224,8 +226,12 @@ static void receive(struct connection *c)
     ssize_t n = stream_recv(&c->stream, t->input, sizeof(t->input), 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
-    if (n <= 0 || nghttp2_session_mem_recv(c->h2.session, t->input, (size_t)n) < 0) {
-        break_connection(c);
+    if (n <= 0) {
+        break_connection(c, n < 0 ? errno : ECONNRESET);
+        return;
+    }
+    if (nghttp2_session_mem_recv(c->h2.session, t->input, (size_t)n) < 0) {
+        break_connection(c, EPROTO);
         return;
     }
     t->failures = 0;
@@ -239,10 +245,12 @@ static void ready(void *argument, int fd, short revents)
     struct transport *t = c->transport;
     (void)fd;
     enter(t);
-    if (!c->connected && stream_error(&c->stream) != 0) {
-        break_connection(c);
+    int error = c->connected ? 0 : stream_error(&c->stream);
+    if (error != 0) {
+        break_connection(c, error);
     } else if (!c->connected) {
         c->connected = true;
+        t->error = 0;
         heard(c);
         flush(c);
     } else if (revents & (POLLIN | POLLERR | POLLHUP)) {
@@ -340,8 +348,10 @@ static void connect_due(void *owner, struct strait_timer *timer)
     struct transport *t =
         (struct transport *)(void *)((char *)timer - offsetof(struct transport, reconnect));
     enter(t);
-    if (!t->current && !TAILQ_EMPTY(&t->waiting))
+    if (!t->current && !TAILQ_EMPTY(&t->waiting)) {
         t->current = new_connection(t);
+        t->error = t->current ? t->error : errno;
+    }
     if (!t->current)
         end_attempts(&t->waiting);
     for (struct rpc_attempt *a; t->current && (a = TAILQ_FIRST(&t->waiting));) {
@@ -489,12 +499,15 @@ static enum rpc_outcome abandon(struct rpc_attempt *a)
 {
     enum rpc_outcome outcome = grpc_reply_missing(a);
     struct connection *c = a->connection;
+    const struct transport *t = a->transport;
     if (c) {
         nghttp2_session_set_stream_user_data(c->h2.session, a->stream, NULL);
         nghttp2_session_consume_connection(c->h2.session, a->heard.length - a->heard_read);
         nghttp2_submit_rst_stream(c->h2.session, NGHTTP2_FLAG_NONE, a->stream, NGHTTP2_CANCEL);
         grpc_connection_wake(c);
     }
+    if (a->list == &t->waiting || (c && !c->connected))
+        rpc_detail_unconnected(a->request.detail, t->error != 0 ? t->error : ETIMEDOUT);
     grpc_attempt_part(a);
     grpc_attempt_free(a);
     return outcome;

@@ -86,6 +86,8 @@ static void tell_end(struct rpc_attempt *a)
                 reply = (struct rpc_reply){RPC_ERROR, RPC_INTERNAL};
         }
     }
+    if (!a->has_status && a->transport->error != 0)
+        rpc_detail_unconnected(a->request.detail, a->transport->error);
     a->request.ended(a->request.owner, reply, result);
     grpc_attempt_free(a);
 }

@@ -82,10 +82,12 @@ static int print_json(const struct single *s, const uint8_t *bytes, size_t lengt
     return result;
 }
 
-static int tell_failure(const struct single *s, struct rpc_reply reply, const char *text)
+int message_failed(const char *name, struct rpc_reply reply, const char *text)
 {
-    return complain("%s: %s (%s)%s%s", s->name, rpc_outcome_text(reply.outcome),
-                    rpc_code_text(reply.code), text[0] != '\0' ? ": " : "", text);
+    const char *code = rpc_code_text(reply.code);
+    bool says_more = text[0] != '\0' && strcmp(text, code) != 0;
+    return complain("%s: %s (%s)%s%s", name, rpc_outcome_text(reply.outcome), code,
+                    says_more ? ": " : "", says_more ? text : "");
 }
 
 static void message_ended(void *context, struct rpc_reply reply, const uint8_t *result,
@@ -100,7 +102,7 @@ static void message_ended(void *context, struct rpc_reply reply, const uint8_t *
     }
     s->ended = true;
     if (reply.outcome != RPC_RESULT)
-        s->result = tell_failure(s, reply, detail->text);
+        s->result = message_failed(s->name, reply, detail->text);
     else if (result)
         s->result = s->print(s, result, length);
     strait_loop_stop(s->station->loop);

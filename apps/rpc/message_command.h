@@ -28,6 +28,9 @@ void message_call_free(struct message_call *);
 int message_call_make(struct station *, struct rpc_channel *, const struct message_call *,
                       uint64_t deadline_ns);
 
+/* Says that a call of this name has no result, and why. Returns -1. */
+int message_failed(const char *name, struct rpc_reply, const char *text);
+
 /* Asks by reflection for the services of a server, and prints their names. Returns likewise. */
 int message_list(struct station *, struct rpc_channel *, uint64_t deadline_ns);
 

@@ -151,7 +151,7 @@ static void the_command_calls_lists_and_asks_for_health(void **state)
            "strait.Primes\ngrpc.health.v1.Health\ngrpc.reflection.v1.ServerReflection\n"
            "grpc.reflection.v1alpha.ServerReflection\n",
            CALL "list " STRAIT_ADDRESS ":7001");
-    expect(1, "strait: strait.Primes/IthPrime: error (out of range): out of range\n",
+    expect(1, "strait: strait.Primes/IthPrime: error (out of range)\n",
            CALL "call " STRAIT_ADDRESS " strait.Primes/IthPrime '{\"i\":203280221}' 2>&1");
     /* A watch until the user ends it, and until its deadline. */
     expect(0, "{\"status\":\"SERVING\"}\n",
@@ -161,6 +161,36 @@ static void the_command_calls_lists_and_asks_for_health(void **state)
            "strait: grpc.health.v1.Health/Watch: unknown (deadline exceeded)\n",
            CALL "call " STRAIT_ADDRESS
                 " grpc.health.v1.Health/Watch '{\"service\":\"no\"}' -w 1 2>&1");
+    program_stop(p, SIGTERM);
+}
+
+/* The code depends on the pauses, which are drawn: whether the last attempt or the deadline ends
+ * it.
+ */
+static void who_cannot_be_called_is_told_why(void **state)
+{
+    struct program *p = *state;
+    static const struct {
+        const char *command, *said;
+    } cases[] = {
+        {"call " STRAIT_ADDRESS ":7777 strait.Primes/IthPrime -w 1",
+         "strait.Primes/IthPrime: not executed: no connection: Connection refused"},
+        {"call 192.0.2.1 strait.Primes/IthPrime -w 1",
+         "strait.Primes/IthPrime: not executed: no connection: Network is unreachable"},
+        {"call 10.7.0.99 strait.Primes/IthPrime -w 0.5",
+         "strait.Primes/IthPrime: not executed: no connection: Connection timed out"},
+        {"call " STRAIT_ADDRESS ":7000 strait.Primes/IthPrime -w 1",
+         "strait.Primes/IthPrime: unknown: no connection: Connection reset by peer"},
+        {"health " STRAIT_ADDRESS " no.such",
+         "grpc.health.v1.Health/Check: error: no such service"},
+    };
+    program_start(p, NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char command[256], said[256];
+        snprintf(command, sizeof(command), CALL "%s 2>&1 | sed 's/ ([^)]*)//'", cases[i].command);
+        snprintf(said, sizeof(said), "strait: %s\n", cases[i].said);
+        expect(0, said, command);
+    }
     program_stop(p, SIGTERM);
 }
 
@@ -213,6 +243,7 @@ int main(void)
         GRPC_TEST(a_browser_fetches_json),
         GRPC_TEST(the_example_of_the_readme_greets),
         GRPC_TEST(the_command_calls_lists_and_asks_for_health),
+        GRPC_TEST(who_cannot_be_called_is_told_why),
         GRPC_TEST(the_bench_tells_its_speed),
         GRPC_TEST(a_server_of_grpcio_is_called),
     };

@@ -97,7 +97,13 @@ static void the_command_calls_over_the_kernel_without_privilege(void **state)
     snprintf(command, sizeof(command), "%s" STRAIT_ADDRESS " ith_prime 203280221", user);
     expect(1, "strait: ith_prime: unknown (unavailable)\n", command);
     snprintf(command, sizeof(command), "%s" STRAIT_ADDRESS ":7002 ith_prime 5", user);
-    expect(1, "strait: ith_prime: not executed (unavailable)\n", command);
+    expect(1,
+           "strait: ith_prime: not executed (unavailable): no connection: "
+           "Connection refused\n",
+           command);
+    /* A server that says more than the result speaks of something else: gRPC. */
+    snprintf(command, sizeof(command), "%s" STRAIT_ADDRESS ":7001 ith_prime 5 -w 1", user);
+    expect(1, "strait: ith_prime: unknown (unavailable)\n", command);
     program_stop(p, SIGTERM);
 }
 
