@@ -83,24 +83,42 @@ static int check_none(void *settings, const struct options *o, const struct repo
     return check_nodes(settings, report);
 }
 
-static int check_one(void *settings, const struct options *o, const struct report *report)
+static int check_key(void *settings, const struct options *o, const struct report *report)
 {
-    if (o->operand_count < 1 || o->operands[0][0] == '\0')
-        return options_fail(report, "an argument is missing; see --help");
+    if (o->operand_count < 1)
+        return options_fail(report, "it needs a key");
+    if (o->operands[0][0] == '\0')
+        return options_fail(report, "a key has one byte at least");
     return check_nodes(settings, report);
 }
 
-static int check_two(void *settings, const struct options *o, const struct report *report)
+static int check_put(void *settings, const struct options *o, const struct report *report)
 {
     if (o->operand_count < 2)
         return options_fail(report, "it needs a key and a value; - is stdin");
-    return check_one(settings, o, report);
+    return check_key(settings, o, report);
+}
+
+static int check_txn(void *settings, const struct options *o, const struct report *report)
+{
+    if (o->operand_count < 1)
+        return options_fail(report, "it needs a transaction, such as '{\"put\":{\"a\":\"1\"}}'");
+    return check_nodes(settings, report);
+}
+
+static int check_file(void *settings, const struct options *o, const struct report *report)
+{
+    if (o->operand_count < 1 || o->operands[0][0] == '\0')
+        return options_fail(report, "it needs the name of a new file");
+    return check_nodes(settings, report);
 }
 
 static int check_txid(void *settings, const struct options *o, const struct report *report)
 {
     struct kv_txid txid;
-    const char *text = o->operand_count > 0 ? o->operands[0] : "";
+    if (o->operand_count < 1)
+        return options_fail(report, "it needs a transaction, such as 1.1.4");
+    const char *text = o->operands[0];
     if (!kv_txid_read(text, strlen(text), &txid))
         return options_fail(report, "\"%s\": a transaction is COORDINATOR.INCARNATION.SEQUENCE",
                             text);
@@ -347,7 +365,7 @@ static const struct asker {
               "  --stale            what the asked node has, at once\n" NODE_HELP TIMEOUT_HELP,
       .options = {NODE_OPTION, TIMEOUT_OPTION, {"stale", no_argument, NULL, OPT_STALE}},
       .operands_max = 1,
-      .check = check_one,
+      .check = check_key,
       ASKING},
      run_get},
     {{.name = "kv put",
@@ -356,7 +374,7 @@ static const struct asker {
           "Gives a key a value, or what stdin has; prints its version.\n\n" NODE_HELP TIMEOUT_HELP,
       .options = {NODE_OPTION, TIMEOUT_OPTION},
       .operands_max = 2,
-      .check = check_two,
+      .check = check_put,
       ASKING},
      run_put},
     {{.name = "kv del",
@@ -364,7 +382,7 @@ static const struct asker {
           "Usage: strait kv del KEY [OPTION...]\n\nTakes a key away.\n\n" NODE_HELP TIMEOUT_HELP,
       .options = {NODE_OPTION, TIMEOUT_OPTION},
       .operands_max = 1,
-      .check = check_one,
+      .check = check_key,
       ASKING},
      run_delete},
     {{.name = "kv txn",
@@ -374,7 +392,7 @@ static const struct asker {
               "{\"version\":3}}}\n\n" NODE_HELP TIMEOUT_HELP,
       .options = {NODE_OPTION, TIMEOUT_OPTION},
       .operands_max = 1,
-      .check = check_one,
+      .check = check_txn,
       ASKING},
      run_txn},
     {{.name = "kv status",
@@ -404,7 +422,7 @@ static const struct asker {
               "Writes a consistent copy of a node's database to a new file.\n\n" NODE_HELP,
       .options = {NODE_OPTION},
       .operands_max = 1,
-      .check = check_one,
+      .check = check_file,
       ASKING},
      kv_look_backup},
     {{.name = "kv bench",
@@ -436,6 +454,8 @@ static int find_nodes(struct kv_asking *a)
     for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
         if (a->node_count == KV_NODES_MAX)
             return complain("--node: a cluster has %d nodes at most", KV_NODES_MAX);
+        if (strchr(name, ':'))
+            return complain("--node %s: nodes are named without a port: it is %d", name, KV_PORT);
         struct sockaddr_in *node = &a->nodes[a->node_count++];
         *node = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(KV_PORT)};
         if (station_find(name, &node->sin_addr) < 0)

@@ -167,8 +167,32 @@ static void without_a_node_it_is_said_so(void **state)
            1, "strait: failed: 127.0.0.1\n");
     expect("unset STRAIT_NODES; " KV "get a 2>&1", 2,
            "strait: which node? say --node HOST[,HOST...], or set STRAIT_NODES\n");
-    expect(KV "explain 1.2 2>&1", 2,
-           "strait: \"1.2\": a transaction is COORDINATOR.INCARNATION.SEQUENCE\n");
+}
+
+static void a_wrong_command_line_is_told_what_is_missing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *said;
+    } wrong[] = {
+        {"get", "it needs a key"},
+        {"del ''", "a key has one byte at least"},
+        {"put a", "it needs a key and a value; - is stdin"},
+        {"txn", "it needs a transaction, such as '{\"put\":{\"a\":\"1\"}}'"},
+        {"explain", "it needs a transaction, such as 1.1.4"},
+        {"explain 1.2", "\"1.2\": a transaction is COORDINATOR.INCARNATION.SEQUENCE"},
+        {"backup", "it needs the name of a new file"},
+        {"get a b", "unexpected \"b\"; see strait kv get --help"},
+        {"get a --node 10.7.0.2:80",
+         "--node 10.7.0.2:80: nodes are named without a port: it is 7001"},
+        {"gett a", "unknown command \"kv gett\"; see strait kv --help"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char script[512], said[512];
+        snprintf(script, sizeof(script), KV "%s 2>&1", wrong[i].line);
+        snprintf(said, sizeof(said), "strait: %s\n", wrong[i].said);
+        expect(script, 2, said);
+    }
 }
 
 static void what_does_not_fit_together_is_refused(void **state)
@@ -266,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_transactions_life_is_told),
         cmocka_unit_test(a_damaged_row_is_told_and_not_used),
         cmocka_unit_test(without_a_node_it_is_said_so),
+        cmocka_unit_test(a_wrong_command_line_is_told_what_is_missing),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(a_directory_of_another_node_or_user_is_refused),
         cmocka_unit_test(a_database_that_cannot_be_used_is_refused),
