@@ -245,7 +245,7 @@ $(OUT)/tests/%: $(OBJ)/tests/%.o $$(call objects,$$(call helpers,tests/$$*.c)) \
 # In these a node of the store is stood in for (tests/unit/standin.h, tests/fuzz/fuzz_kv_http.c).
 STANDIN := kv_node_txn kv_node_read kv_node_cancel kv_node_cluster kv_node_limit kv_node_status \
 	kv_node_visit_txns kv_node_journal kv_node_visit_counters kv_journal_visit kv_journal_backup
-$(FUZZERS) $(CORPUS) $(call programs,$(wildcard tests/unit/test_kv_http.c \
+$(FUZZERS) $(CORPUS) $(call programs,$(wildcard tests/unit/test_kv_http*.c \
 	tests/unit/test_kv_service.c tests/unit/test_kv_client.c tests/unit/test_kv_bench.c)): \
 	STRAIT_LDFLAGS += $(STANDIN:%=-Wl,--wrap=%)
 
