@@ -24,7 +24,10 @@
 #define FAULTS_MAX  24
 
 #define TROUBLE_NS (20 * S) /* in which calls begin and faults strike */
-#define FINISH_NS  (15 * S) /* the longest deadline, and some more; the last calls are in it */
+/* From when on all is well: a connection that has lost its peer learns of it by a retransmission,
+ * the next of which is at most twice as far away as the trouble was long. */
+#define WELL_NS   (TROUBLE_NS + 40 * S)
+#define FINISH_NS (WELL_NS + 15 * S) /* the longest deadline, and some more */
 /* Until the last connection is gone: TIME-WAIT, and its retries; or the ping that finds out that
  * a client has crashed. */
 #define REST_NS (200 * S)
@@ -309,7 +312,7 @@ static void plan_last_calls(struct call_world *w)
     w->first_last = w->call_count;
     for (size_t i = 0; i < w->client_count; i++)
         for (int kind = 0; kind < CALL_KINDS; kind++)
-            CHECK(world_at(w->world, TROUBLE_NS + 3 * S, make_call,
+            CHECK(world_at(w->world, WELL_NS, make_call,
                            plan(w, (enum call_kind)kind, &w->clients[i])) == 0);
 }
 
@@ -468,9 +471,9 @@ uint32_t call_world_run(struct call_world *w, FILE *file)
     if (world_run(w->world, TROUBLE_NS + S) == WORLD_NO_PROGRESS)
         violate(w, "nothing goes on");
     heal(w);
-    CHECK(world_at(w->world, TROUBLE_NS + FINISH_NS, close_channels, w) == 0);
-    if (world_run(w->world, TROUBLE_NS + FINISH_NS) == WORLD_NO_PROGRESS ||
-        world_run(w->world, TROUBLE_NS + FINISH_NS + REST_NS) == WORLD_NO_PROGRESS)
+    CHECK(world_at(w->world, FINISH_NS, close_channels, w) == 0);
+    if (world_run(w->world, FINISH_NS) == WORLD_NO_PROGRESS ||
+        world_run(w->world, FINISH_NS + REST_NS) == WORLD_NO_PROGRESS)
         violate(w, "nothing goes on in the end");
     check_rest(w);
     check_last_calls(w);
