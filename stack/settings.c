@@ -284,8 +284,9 @@ static const struct row table[] = {
     BYTES("tcp.send_buffer", send_buffer_bytes, "16MiB", "1", BYTES_MAX, NEW,
           "data of a socket that the peer has not acknowledged: 1 MiB, and above that twice the "
           "congestion window"),
-    BYTES("tcp.receive_buffer", receive_buffer_bytes, "1MiB", "1", BYTES_MAX, NEW,
-          "data of a socket that is not read yet, which bounds the window"),
+    BYTES("tcp.receive_buffer", receive_buffer_bytes, "6MiB", "1", BYTES_MAX, NEW,
+          "data of a socket that is not read yet, which bounds the window: 1 MiB, and above that "
+          "twice what is read in a round trip"),
     SHARE("tcp.out_of_order_share", out_of_order_share, "50%", "1%", "100%", AT_ONCE,
           "the part of socket.memory for what has come out of order"),
     COUNT("tcp.ranges", ranges_max, "ranges", "256", "1", "4096", AT_ONCE,

@@ -278,8 +278,7 @@ struct strait_config {
     size_t memory_max_bytes;    /* payload buffers of all sockets together */
     uint8_t out_of_order_share; /* percent of it that may hold what came out of order to TCP */
     uint32_t ranges_max;        /* pieces of one connection, out of order or SACKed */
-    uint32_t send_buffer_bytes; /* of each TCP socket, grown as far as it may */
-    uint32_t receive_buffer_bytes;
+    uint32_t send_buffer_bytes, receive_buffer_bytes; /* of each TCP socket, as far as they grow */
     uint32_t udp_receive_buffer_bytes;
     uint32_t buffer_min_bytes, buffer_max_bytes; /* between which SO_SNDBUF and SO_RCVBUF keep */
 
@@ -755,13 +754,15 @@ STRAIT_API int strait_loop_descriptor(struct strait_loop *);
 
 /* How a TUN device is opened. Zero means the default, where there is one. */
 struct strait_tun_config {
-    size_t size;            /* sizeof(struct strait_tun_config) */
-    const char *name;       /* "tun0" */
-    uint32_t mtu;           /* 0: 1500 on a device that is made, else the device's own */
-    bool plain;             /* no virtio-net header and no offload */
-    struct in_addr peer;    /* the kernel's address, set if not 0 and the privilege is there */
-    int prefix_bits;        /* of the peer's address */
-    uint32_t queue_packets; /* txqueuelen; 0: leave it */
+    size_t size;         /* sizeof(struct strait_tun_config) */
+    const char *name;    /* "tun0" */
+    uint32_t mtu;        /* 0: 1500 on a device that is made, else the device's own */
+    bool plain;          /* no virtio-net header and no offload */
+    struct in_addr peer; /* the kernel's address, set if not 0 and the privilege is there */
+    int prefix_bits;     /* of the peer's address */
+    /* txqueuelen; 0: leave it. Without offload the kernel drops what it may send if this is less
+     * than a window in packets: 4500 of 1500 bytes are tcp.receive_buffer. */
+    uint32_t queue_packets;
     /* Told what was tried and refused (an offload, a setting); may be NULL. */
     void (*notice)(void *context, const char *message);
     void *notice_context;

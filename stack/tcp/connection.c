@@ -131,6 +131,12 @@ bool tcp_port_is_held(const struct tcp *tcp, const struct binding *wants,
 
 /* ---- Life of a connection ---- */
 
+/* What a buffer may hold before it has grown. */
+static uint32_t first_limit(uint32_t most_bytes)
+{
+    return most_bytes < TCP_BUFFER_FIRST ? most_bytes : TCP_BUFFER_FIRST;
+}
+
 struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
                                   const struct route *route, enum tcp_state state)
 {
@@ -161,9 +167,8 @@ struct connection *connection_new(struct tcp *tcp, const struct tuple *tuple,
     c->syn_retries = config->syn_retries;
     c->heard_ns = tcp->core->now_ns;
     c->sent_text_ms = c->heard_text_ms = core_ms(tcp->core);
-    c->send_limit_bytes =
-        config->send_buffer_bytes < TCP_SEND_FIRST ? config->send_buffer_bytes : TCP_SEND_FIRST;
-    c->receive_limit_bytes = config->receive_buffer_bytes;
+    c->send_limit_bytes = first_limit(config->send_buffer_bytes);
+    c->receive_limit_bytes = first_limit(config->receive_buffer_bytes);
     c->ts_offset = isn_timestamp_offset(tcp->core, tuple);
     list_init(&c->output_node);
     list_init(&c->starved_node);

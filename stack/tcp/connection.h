@@ -36,7 +36,7 @@
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
 
-#define TCP_SEND_FIRST (1u << 20) /* what the send buffer may hold before it has grown */
+#define TCP_BUFFER_FIRST (1u << 20) /* what either buffer may hold before it has grown */
 
 /* How far a reopened connection's numbers start above those of the one before it. */
 #define TCP_REOPEN_GAP 65535u
@@ -219,6 +219,7 @@ struct connection {
     /* The patience of the user, and for TCP_INFO what has gone wrong */
     uint32_t user_timeout_ms; /* RFC 5482 3.1, the local one; 0: the retries decide */
     struct tcp_keepalive keepalive;
+    bool receive_fixed;     /* SO_RCVBUF: receive_limit_bytes does not grow */
     uint32_t retransmitted; /* segments, in all */
     uint32_t out_of_order_segments, duplicate_reports;
     uint64_t retransmitted_bytes;
@@ -452,6 +453,9 @@ uint16_t receive_window_of_syn(uint32_t receive_limit_bytes);
 
 /* The user has read: asks for a window update if that is worth a segment (RFC 9293 3.8.6.2.2). */
 void receive_consumed(struct tcp *, struct connection *);
+
+/* The user has read so many bytes in a round trip: the buffer may grow, and so the window. */
+void receive_grow(const struct tcp *, struct connection *, uint32_t read_bytes);
 
 /* ---- output.c ---- */
 

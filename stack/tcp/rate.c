@@ -73,40 +73,62 @@ uint64_t rate_busy_ns(const struct tcp *tcp, const struct connection *c)
 
 /* ---- The receiver's round trip ---- */
 
-static void note_echo(const struct tcp *tcp, struct connection *c, const struct segment *s)
+/*
+ * Whether the text was sent after the peer had heard of the round's beginning: it echoes a later
+ * timestamp, or the window did not allow it then. Timestamps tell milliseconds apart: who gets a
+ * whole window within one has it counted with the next, and a buffer rather too large than too
+ * small.
+ */
+static bool ends_round(const struct connection *c, const struct segment *s)
 {
-    struct rate *r = &c->rate;
-    uint32_t elapsed_ms = timestamp_now(tcp->core, c->ts_offset) - s->options.echo;
+    const struct rate *r = &c->rate;
 
-    r->received_echo = s->options.echo;
+    if (c->timestamps)
+        return seq_gt(s->options.echo, r->round_start);
+    return (uint32_t)c->receive_position - r->round_read > c->receive_limit_bytes;
+}
+
+/* Returns whether the text tells the time since what it echoes. */
+static bool take_echo(struct rate *r, const struct connection *c, const struct segment *s,
+                      uint32_t now)
+{
+    uint32_t elapsed_ms = now - s->options.echo;
+
     if (s->length < c->rcv_mss || elapsed_ms >= RTT_MAX_US / 1000)
-        return; /* a short one may have waited for its user */
+        return false; /* a short one may have waited for its user */
     uint32_t sample_us = elapsed_ms > 0 ? elapsed_ms * 1000 : 1000;
     if (r->received_rtt_us == 0)
         r->received_rtt_us = sample_us;
     else
         r->received_rtt_us = (uint32_t)(((uint64_t)r->received_rtt_us * 7 + sample_us) / 8);
+    return true;
 }
 
-static void note_window(const struct tcp *tcp, struct connection *c)
+/* A window's worth took so long. Returns how much of what was read came in a round trip. */
+static uint32_t take_window(struct rate *r, uint32_t elapsed_us, uint32_t read_bytes)
 {
-    struct rate *r = &c->rate;
-    uint32_t now_us = core_us(tcp->core), elapsed_us = now_us - r->window_us;
-
-    if (r->window_known && elapsed_us > 0 && elapsed_us < RTT_MAX_US &&
-        (r->received_rtt_us == 0 || elapsed_us < r->received_rtt_us))
+    if (elapsed_us == 0 || elapsed_us >= RTT_MAX_US)
+        return 0;
+    if (r->received_rtt_us == 0 || elapsed_us < r->received_rtt_us)
         r->received_rtt_us = elapsed_us;
-    r->window_known = true;
-    r->window_us = now_us;
-    r->window_end = c->rcv_edge;
+    return (uint32_t)((uint64_t)read_bytes * r->received_rtt_us / elapsed_us);
 }
 
 void rate_note_text(const struct tcp *tcp, struct connection *c, const struct segment *s)
 {
-    if (!c->timestamps) {
-        if (!c->rate.window_known || seq_gt(c->rcv_nxt, c->rate.window_end))
-            note_window(tcp, c);
-    } else if (s->options.echo != c->rate.received_echo) {
-        note_echo(tcp, c, s);
-    }
+    struct rate *r = &c->rate;
+
+    if (r->round_known && !ends_round(c, s))
+        return;
+    uint32_t now = c->timestamps ? timestamp_now(tcp->core, c->ts_offset) : core_us(tcp->core);
+    uint32_t read_bytes = (uint32_t)c->receive.start - r->round_read;
+    if (c->timestamps && !take_echo(r, c, s, now))
+        return;
+    if (r->round_known && !c->timestamps)
+        read_bytes = take_window(r, now - r->round_start, read_bytes);
+    if (r->round_known)
+        receive_grow(tcp, c, read_bytes);
+    r->round_known = true;
+    r->round_start = now;
+    r->round_read = (uint32_t)c->receive.start;
 }

@@ -2,7 +2,8 @@
 /*
  * What a connection finds out about its path besides the round-trip time, for TCP_INFO: how fast
  * data is delivered, for how long there was any on its way, and the round-trip time of who only
- * receives. Estimates are made once a round trip; a segment costs a comparison at most.
+ * receives, by which its buffer grows. Estimates are made once a round trip; a segment costs a
+ * comparison at most.
  */
 #ifndef TCP_RATE_H
 #define TCP_RATE_H
@@ -25,14 +26,11 @@ struct rate {
     bool idle;                /* the user had no more to send, and the window room for it */
 
     bool limited;             /* the rate is the user's rather than the path's */
-    bool window_known;        /* without timestamps: the two below are set */
+    bool round_known;         /* the round of text that arrives has begun */
     uint32_t received_rtt_us; /* 0: not known yet */
-    union {
-        uint32_t received_echo; /* with timestamps: the last that was looked at */
-        uint32_t window_end;    /* without: the right edge of the window as it was told */
-    };
-    uint32_t window_us;   /* at this time */
-    uint64_t bytes_per_s; /* delivered; 0: not known yet */
+    uint32_t round_start;     /* by the timestamps' clock; without them, in microseconds */
+    uint32_t round_read;      /* the position up to which the user had read then, the low bits */
+    uint64_t bytes_per_s;     /* delivered; 0: not known yet */
 
     uint64_t busy_ns;       /* with something sent or queued that is not acknowledged */
     uint64_t busy_since_ns; /* since then more; 0: nothing is outstanding */
@@ -50,7 +48,7 @@ void rate_stop(const struct tcp *, struct connection *);
 /* How long something was outstanding, up to now. */
 uint64_t rate_busy_ns(const struct tcp *, const struct connection *);
 
-/* Text in order has been taken. */
+/* Text in order has been taken. Once a round trip the receive buffer may grow by that. */
 void rate_note_text(const struct tcp *, struct connection *, const struct segment *);
 
 #endif

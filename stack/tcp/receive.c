@@ -108,6 +108,23 @@ void receive_consumed(struct tcp *tcp, struct connection *c)
     output_queue(tcp, c);
 }
 
+/*
+ * As Linux: twice what was read in a round trip, so that a sender whom the window holds back, and
+ * who doubles what it sends each time, is not held back by it in the next; unless half of the
+ * memory is taken. A user who does not read does not get more.
+ */
+void receive_grow(const struct tcp *tcp, struct connection *c, uint32_t read_bytes)
+{
+    const struct pool *pool = &tcp->core->pool;
+    uint32_t most = tcp->core->config.receive_buffer_bytes;
+    uint64_t wanted = (uint64_t)2 * read_bytes;
+
+    if (wanted <= c->receive_limit_bytes || c->receive_limit_bytes >= most || c->receive_fixed)
+        return;
+    if (pool_room(pool, pool->limit_bytes / 2) > 0)
+        c->receive_limit_bytes = wanted < most ? (uint32_t)wanted : most;
+}
+
 /* ---- The text ---- */
 
 /* What of a segment is new and inside the window. */

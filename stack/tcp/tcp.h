@@ -271,7 +271,10 @@ void tcp_set_reuse(struct tcp *, struct connection *, const struct binding *);
 /* POLLIN holds from so many bytes on, or when the window is full. */
 void tcp_set_receive_low(struct connection *, uint32_t bytes);
 
-/* Buffer limits in bytes; a receive buffer never shrinks below what was advertised. */
+/*
+ * Buffer limits in bytes, which stay from then on; a receive buffer never shrinks below what was
+ * advertised.
+ */
 void tcp_set_send_buffer(struct tcp *, struct connection *, uint32_t bytes);
 void tcp_set_receive_buffer(struct tcp *, struct connection *, uint32_t bytes);
 

@@ -81,7 +81,7 @@ struct connection *tcp_connect(struct tcp *tcp, const struct binding *local,
     c->timestamps = tcp->core->config.timestamps;
     c->sack = tcp->core->config.sack;
     c->ecn = tcp->core->config.ecn == STRAIT_ECN_REQUEST;
-    c->receive_scale = connection_scale_offer(c->receive_limit_bytes);
+    c->receive_scale = connection_scale_offer(tcp->core->config.receive_buffer_bytes);
     c->mss = TCP_SEGMENT_UNTOLD;
     c->iss = isn_choose(tcp->core, &tuple);
     c->snd_una = c->snd_nxt = c->snd_resend = c->recover = c->iss;
@@ -544,5 +544,6 @@ void tcp_set_send_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
 void tcp_set_receive_buffer(struct tcp *tcp, struct connection *c, uint32_t bytes)
 {
     c->receive_limit_bytes = bytes;
+    c->receive_fixed = true;
     receive_consumed(tcp, c);
 }

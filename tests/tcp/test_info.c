@@ -135,11 +135,11 @@ static void text_that_echoes_a_timestamp_tells_the_round_trip(void **state)
     expect(s, ". 1:1(0) ack 2897 <*>");
     assert_int_equal(info(s).tcpi_rcv_rtt, 80000);
     quiet(s, 152);
-    recv(s, ". 2897:4345(1448) ack 1 <TS val 2100 ecr 80>");
-    assert_int_equal(info(s).tcpi_rcv_rtt, 90000);          /* (7 * 80 + 160) / 8 */
+    recv(s, ". 2897:4345(1448) ack 1 <TS val 2100 ecr 88>");
+    assert_int_equal(info(s).tcpi_rcv_rtt, 89000);          /* (7 * 80 + 152) / 8 */
     recv(s, "P. 4345:4355(10) ack 1 <TS val 2100 ecr 20>"); /* may have waited for its user */
     expect(s, ". 1:1(0) ack 4355 <*>");
-    assert_int_equal(info(s).tcpi_rcv_rtt, 90000);
+    assert_int_equal(info(s).tcpi_rcv_rtt, 89000);
 }
 
 /* Two segments come, from number `first` on, and are read; the window is four segments again. */

@@ -25,7 +25,7 @@ static void what_is_switched_off_is_not_agreed_to(void **state)
     app_listen(s, 8);
     tune(s, "tcp.timestamps", "off");
     recv(s, SYN_WITH_ALL);
-    expect(s, "S. 0:0(0) ack 1 <mss 1460,wscale 5,sackOK>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460,wscale 7,sackOK>");
     on(s, 1);
     tune(s, "tcp.window_scaling", "off");
     recv(s, SYN_WITH_ALL);
@@ -161,13 +161,13 @@ static void a_record_keeps_the_scale_that_it_has_offered_rfc7323_2_2(void **stat
     struct script *s = *state;
     app_listen(s, 8);
     recv(s, "S 0:0(0) win 65535 <mss 1460,wscale 7>");
-    expect(s, "S. 0:0(0) ack 1 win 65535 <mss 1460,wscale 5>"); /* 65535 << 5 is 1 MiB at least */
+    expect(s, "S. 0:0(0) ack 1 win 65535 <mss 1460,wscale 7>"); /* 65535 << 7 is 6 MiB at least */
     tune(s, "tcp.receive_buffer", "4KiB");
     tune(s, "tcp.window_scaling", "off");
     recv(s, "S 0:0(0) win 65535 <mss 1460,wscale 7>");
-    expect(s, "S. 0:0(0) ack 1 win 65535 <mss 1460,wscale 5>");
+    expect(s, "S. 0:0(0) ack 1 win 65535 <mss 1460,wscale 7>");
     recv(s, "P. 1:101(100) ack 1");
-    expect_after(s, 40, ". 1:1(0) ack 101 win 2045"); /* 65535 - 100 in units of 32, rounded up */
+    expect_after(s, 40, ". 1:1(0) ack 101 win 512"); /* 65535 - 100 in units of 128, rounded up */
 }
 
 static void a_cookie_is_no_longer_good_when_its_terms_have_changed(void **state)

@@ -127,10 +127,15 @@ static void the_session_of_a_peer_that_has_vanished_ends_rfc9293_3_8_4(void **st
     fixture_free(&f);
 }
 
+static void hold_little(struct strait_config *config)
+{
+    config->receive_buffer_bytes = 1 << 20;
+}
+
 static void echo_reads_no_further_while_the_peer_does_not_read(void **state)
 {
     (void)state;
-    struct fixture f = serve(echo_start);
+    struct fixture f = serve_with(echo_start, &(struct pair_config){.configure = hold_little});
     struct talker *client = talker_connect(f.pair, 0, 7);
     char *much = calloc(4, BULK);
     assert_non_null(much);
