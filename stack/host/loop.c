@@ -30,12 +30,12 @@
 #include "host/files.h"
 #include "host/loop_state.h"
 
-#define EVENTS_MAX         64                  /* taken from epoll in one turn */
-#define DRAIN_BUDGET_BYTES ((size_t)64 * 1024) /* of one link in one turn */
-#define BUSY_ROUNDS        16                  /* polls of the links for one of all descriptors */
-#define DOUBT_ROUNDS_MAX   64                  /* waits until a link is read unasked again */
-#define AWAY_NS            (10 * NS_PER_MS)    /* since the last turn: somebody else had the core */
-#define AWAY_DRAINS_MAX    256                 /* of a link, after that */
+#define EVENTS_MAX         64                   /* taken from epoll in one turn */
+#define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
+#define BUSY_ROUNDS        16                   /* polls of the links for one of all descriptors */
+#define DOUBT_ROUNDS_MAX   64                   /* waits until a link is read unasked again */
+#define AWAY_NS            (10 * NS_PER_MS)     /* since the last turn: somebody had the core */
+#define AWAY_DRAINS_MAX    64                   /* of a link, after that */
 
 static struct timespec timespec_of(uint64_t ns)
 {
