@@ -6,6 +6,10 @@
  * earliest work is the first occupied slot of the lowest occupied level. When the time reaches a
  * slot above level 0, its timers agree with now_tick in one more digit and move down.
  *
+ * The head of a slot knows the earliest deadline that was put there. So the time need not be moved
+ * to where the slot begins, but only to where one of its timers may be due: whoever sleeps until
+ * then is not woken for nothing.
+ *
  * Two timers of the same tick never change their order: as long as one of them stands on a level,
  * now_tick has not entered its slot there, and then the other one stands in the same slot.
  */
@@ -67,14 +71,27 @@ static void place(struct timer_wheel *w, struct strait_timer *t, struct strait_t
     }
     int level = (63 - __builtin_clzll(tick ^ w->now_tick)) / TIMER_LEVEL_BITS;
     unsigned slot = (tick >> (level * TIMER_LEVEL_BITS)) & (TIMER_SLOTS - 1);
-    append(&w->slots[level][slot], t);
+    struct strait_timer *head = &w->slots[level][slot];
+    if (head->next == head || t->deadline_ns < head->deadline_ns)
+        head->deadline_ns = t->deadline_ns;
+    append(head, t);
     w->occupied[level] |= UINT64_C(1) << slot;
+    w->levels |= 1u << level;
+}
+
+/* The slot has lost its last timer. */
+static void vacate(struct timer_wheel *w, unsigned level, unsigned slot)
+{
+    w->occupied[level] &= ~(UINT64_C(1) << slot);
+    if (w->occupied[level] == 0)
+        w->levels &= ~(1u << level);
 }
 
 void timer_wheel_init(struct timer_wheel *w, uint64_t now_ns, void *owner)
 {
     w->now_tick = now_ns >> TIMER_TICK_SHIFT;
     w->owner = owner;
+    w->levels = 0;
     head_init(&w->due);
     for (int level = 0; level < TIMER_LEVELS; level++) {
         w->occupied[level] = 0;
@@ -105,40 +122,36 @@ void timer_stop(struct timer_wheel *w, struct strait_timer *t)
     size_t offset = (uintptr_t)next - (uintptr_t)w->slots;
     if (offset >= sizeof(w->slots))
         return;
-    size_t slot = offset / sizeof(*next);
-    w->occupied[slot / TIMER_SLOTS] &= ~(UINT64_C(1) << slot % TIMER_SLOTS);
+    unsigned slot = (unsigned)(offset / sizeof(*next));
+    vacate(w, slot / TIMER_SLOTS, slot % TIMER_SLOTS);
 }
 
 /*
  * Finds the first occupied slot of the lowest occupied level, and the tick at which it begins;
  * false if the wheel is empty.
  */
-static bool first_slot(const struct timer_wheel *w, int *level, unsigned *slot, uint64_t *tick)
+static bool first_slot(const struct timer_wheel *w, unsigned *level, unsigned *slot, uint64_t *tick)
 {
-    for (int l = 0; l < TIMER_LEVELS; l++) {
-        if (w->occupied[l] == 0)
-            continue;
-        int shift = l * TIMER_LEVEL_BITS;
-        uint64_t above = ~(((UINT64_C(1) << TIMER_LEVEL_BITS) << shift) - 1);
-        *level = l;
-        *slot = (unsigned)__builtin_ctzll(w->occupied[l]);
-        *tick = (w->now_tick & above) | (uint64_t)*slot << shift;
-        return true;
-    }
-    return false;
+    if (w->levels == 0)
+        return false;
+    *level = (unsigned)__builtin_ctz(w->levels);
+    *slot = (unsigned)__builtin_ctzll(w->occupied[*level]);
+    unsigned shift = *level * TIMER_LEVEL_BITS;
+    uint64_t above = ~(((UINT64_C(1) << TIMER_LEVEL_BITS) << shift) - 1);
+    *tick = (w->now_tick & above) | (uint64_t)*slot << shift;
+    return true;
 }
 
 /* Moves the time to `target_tick`, and every timer whose tick has come onto `due`, in order. */
 static void collect(struct timer_wheel *w, uint64_t target_tick, struct strait_timer *due)
 {
-    int level;
-    unsigned slot;
+    unsigned level, slot;
     uint64_t tick;
     while (first_slot(w, &level, &slot, &tick) && tick <= target_tick) {
         struct strait_timer moving;
         head_init(&moving);
         append_all(&moving, &w->slots[level][slot]);
-        w->occupied[level] &= ~(UINT64_C(1) << slot);
+        vacate(w, level, slot);
         w->now_tick = tick;
         while (moving.next != &moving) {
             struct strait_timer *t = moving.next;
@@ -170,12 +183,11 @@ void timer_wheel_advance(struct timer_wheel *w, uint64_t now_ns)
 
 uint64_t timer_wheel_next(const struct timer_wheel *w)
 {
-    int level;
-    unsigned slot;
+    unsigned level, slot;
     uint64_t tick;
     if (w->due.next != &w->due)
         return w->now_tick << TIMER_TICK_SHIFT;
     if (!first_slot(w, &level, &slot, &tick))
         return STRAIT_NEVER;
-    return tick << TIMER_TICK_SHIFT;
+    return tick_of(w->slots[level][slot].deadline_ns) << TIMER_TICK_SHIFT;
 }

@@ -24,6 +24,7 @@ struct timer_wheel {
     uint64_t now_tick;               /* every tick up to this one has been run */
     void *owner;                     /* passed to `expired` */
     uint64_t occupied[TIMER_LEVELS]; /* a bit for each slot that has timers */
+    unsigned levels;                 /* a bit for each level that has some */
     struct strait_timer due;         /* list head: started with a deadline already past */
     struct strait_timer slots[TIMER_LEVELS][TIMER_SLOTS]; /* list heads */
 };
@@ -55,7 +56,7 @@ void timer_wheel_advance(struct timer_wheel *, uint64_t now_ns);
 
 /*
  * When the wheel next wants to be advanced: the tick boundary at or after the earliest deadline, or
- * an earlier time at which far timers must be moved closer; STRAIT_NEVER when it is empty.
+ * that of a timer near it which has been stopped since; STRAIT_NEVER when it is empty.
  */
 uint64_t timer_wheel_next(const struct timer_wheel *);
 

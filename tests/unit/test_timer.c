@@ -295,13 +295,13 @@ static void deadlines_around_every_level_boundary(void **state)
     }
 }
 
-static void a_near_timer_costs_one_wakeup_a_far_one_at_most_one_a_level(void **state)
+static void a_timer_costs_one_wakeup_however_far_it_is(void **state)
 {
     (void)state;
     struct alarm a = {.timer.expired = note};
     assert_int_equal(wakeups_until_expired(journal_at(0), &a, 60 * TICK_NS), 1);
-    assert_in_range(wakeups_until_expired(journal_at(12345), &a, SECOND_NS), 1, 3);
-    assert_in_range(wakeups_until_expired(journal_at(12345), &a, 400 * DAY_NS), 1, 7);
+    assert_int_equal(wakeups_until_expired(journal_at(12345), &a, SECOND_NS), 1);
+    assert_int_equal(wakeups_until_expired(journal_at(12345), &a, 400 * DAY_NS), 1);
 }
 
 static void deadline_at_the_end_of_time(void **state)
@@ -473,7 +473,7 @@ int main(void)
         cmocka_unit_test(postponed_by_a_callback_of_the_same_advance_waits),
         cmocka_unit_test(a_callback_may_free_its_timer),
         cmocka_unit_test(deadlines_around_every_level_boundary),
-        cmocka_unit_test(a_near_timer_costs_one_wakeup_a_far_one_at_most_one_a_level),
+        cmocka_unit_test(a_timer_costs_one_wakeup_however_far_it_is),
         cmocka_unit_test(deadline_at_the_end_of_time),
         cmocka_unit_test(agrees_with_a_model),
         cmocka_unit_test(never_early_and_less_than_a_tick_late),
