@@ -31,6 +31,7 @@
 #define TCP_HALF_OPEN_MIN    8u  /* half-open records of a listener, however small its backlog */
 #define TCP_ECN_SYNS         2 /* SYNs that ask for ECN, before one that does not: RFC 3168 6.1.1.1 */
 #define TCP_PROBE_MAX_NS     (60 * NS_PER_S)
+#define TCP_TIMER_NEAR_NS    (10 * NS_PER_MS)        /* a tick of the slowest kernels */
 #define TCP_CORK_NS          (200 * NS_PER_MS)       /* for which a short segment is held */
 #define TCP_DUPLICATES_MAX   8                       /* duplicate ACKs of one batch */
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */

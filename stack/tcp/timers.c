@@ -9,8 +9,11 @@
  *   nothing but the peer's FIN, for an orphan    the end of the connection
  *   nothing                                      the keep-alive, if there is to be one
  *
- * One timer serves both. It is let run out when its time has moved back, as with each
- * acknowledgement in a stream: then it finds nothing due, and is started for what comes first.
+ * One timer serves both. It is left alone when its time has moved back, as with each
+ * acknowledgement in a stream, until it is near: then it is started for what comes first, or if it
+ * runs out finds nothing due and is started then. One that is near is moved since who sleeps
+ * between two packets would set a timer of the kernel each time, which is cheap only if others come
+ * before it.
  *
  * Two things end the wait for a peer that takes nothing (RFC 9293 3.8.3, R2): a time, if the user
  * has set one or the connection is an orphan, and otherwise a number of retries. As in Linux no RST
@@ -103,7 +106,8 @@ static void schedule(struct tcp *tcp, struct connection *c)
 
     if (first_ns == STRAIT_NEVER)
         timer_stop(&tcp->timers, &c->timer);
-    else if (!timer_running(&c->timer) || first_ns < c->timer.deadline_ns)
+    else if (!timer_running(&c->timer) || first_ns < c->timer.deadline_ns ||
+             c->timer.deadline_ns < tcp->core->now_ns + TCP_TIMER_NEAR_NS)
         timer_start(&tcp->timers, &c->timer, first_ns);
 }
 

@@ -226,6 +226,25 @@ static void a_long_user_timeout_does_not_outlast_the_syns(void **state)
     app_error(s, ETIMEDOUT);
 }
 
+/* ---- The timer ------------------------------------------------------------------------------ */
+
+/* Who sleeps between two packets of a lively connection need not set a timer of the kernel that is
+ * nearer than its tick. */
+static void an_acknowledgement_moves_a_timer_before_it_is_near(void **state)
+{
+    struct script *s = *state;
+    established(s);
+    app_set(s, IPPROTO_TCP, TCP_NODELAY, 1);
+    send_and_expect(s, 100, 1460, 1);
+    for (unsigned acked = 101; acked <= 10000; acked += 100) { /* something is always in flight */
+        send_and_expect(s, 100, 1460, 1);
+        after(s, 3);
+        recv(s, ". 1:1(0) ack %u", acked);
+        after(s, 0);
+        assert_true(s->next_ns >= s->now_ns + 10 * UINT64_C(1000000));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +261,7 @@ int main(void)
         TEST(opening_the_window_without_taking_anything_is_no_progress),
         TEST(the_user_timeout_holds_for_a_syn_as_well_rfc9293_3_8_3),
         TEST(a_long_user_timeout_does_not_outlast_the_syns),
+        TEST(an_acknowledgement_moves_a_timer_before_it_is_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
