@@ -68,13 +68,16 @@ void tcp_finish(struct tcp *tcp)
 
 struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
 {
-    uint32_t hash = isn_tuple_hash(tcp->core, tuple);
+    /* Segments come in trains: the next one is most often for whom the last one was. */
+    if (tcp->latest && tuple_equal(&tcp->latest->tuple, tuple))
+        return tcp->latest;
 
+    uint32_t hash = isn_tuple_hash(tcp->core, tuple);
     for (struct table_node *n = table_chain(&tcp->entries, hash); n; n = n->next) {
         struct entry *e = container_of(n, struct entry, node);
         entry_ask_for(e); /* before it is known whether it is the one: the wait is for one line */
-        if (n->hash == hash && memcmp(&e->tuple, tuple, sizeof(*tuple)) == 0)
-            return e;
+        if (n->hash == hash && tuple_equal(&e->tuple, tuple))
+            return tcp->latest = e;
     }
     return NULL;
 }
@@ -102,9 +105,17 @@ bool entry_insert(struct tcp *tcp, struct entry *e, enum entry_kind kind, const 
     return true;
 }
 
+/* Takes it out of the table alone. */
+static void take_out(struct tcp *tcp, struct entry *e)
+{
+    if (tcp->latest == e)
+        tcp->latest = NULL;
+    table_remove(&tcp->entries, &e->node);
+}
+
 void entry_remove(struct tcp *tcp, struct entry *e)
 {
-    table_remove(&tcp->entries, &e->node);
+    take_out(tcp, e);
     if (holds_port(e->kind))
         holds_remove(&tcp->holds, &e->tuple.local, e->tuple.local_port, e->sharing);
 }
@@ -112,7 +123,7 @@ void entry_remove(struct tcp *tcp, struct entry *e)
 void entry_replace(struct tcp *tcp, struct entry *old, struct entry *e, enum entry_kind kind)
 {
     CHECK(holds_port(old->kind) && holds_port(kind));
-    table_remove(&tcp->entries, &old->node);
+    take_out(tcp, old);
     e->sharing = old->sharing;
     insert(tcp, e, kind, &old->tuple);
 }

@@ -14,6 +14,12 @@ struct tuple {
     uint16_t local_port, remote_port;
 };
 
+static inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
+{
+    return a->remote_port == b->remote_port && a->local_port == b->local_port &&
+           address_equal(&a->remote, &b->remote) && address_equal(&a->local, &b->local);
+}
+
 /* The initial sequence number: a clock of 4 us plus a hash of the tuple (RFC 9293 3.4.1). */
 uint32_t isn_choose(const struct core *, const struct tuple *);
 

@@ -22,6 +22,7 @@
 #include "tcp/holds.h"
 
 struct connection;
+struct entry;
 struct listener;
 
 #define TCP_LISTENER_BUCKETS 64
@@ -33,6 +34,7 @@ struct tcp {
     struct ports ports;   /* bound sockets and listeners */
     struct holds holds;   /* ports of connections and those in TIME-WAIT */
     struct table entries; /* connections, half-open ones and those in TIME-WAIT, by tuple */
+    struct entry *latest; /* that was found in it; NULL: none, or it is gone */
     struct slab connection_slab, half_open_slab, time_wait_slab;
     struct timer_wheel timers;                   /* its owner is this struct */
     struct list listeners[TCP_LISTENER_BUCKETS]; /* by port */
