@@ -19,8 +19,6 @@
 #include "base/check.h"
 #include "base/pool.h"
 
-#define VIEW_PARTS 16
-
 struct chunk {
     struct chunk *next, *prev;       /* the first one's `prev` is the last, whose `next` is NULL */
     uint64_t start, end;             /* stream positions */
@@ -261,14 +259,13 @@ int buffer_view(struct buffer *b, uint64_t position, size_t length, struct iovec
 void buffer_read(struct buffer *b, uint64_t position, void *bytes, size_t length)
 {
     uint8_t *to = bytes;
-    size_t covered;
-    for (; length > 0; position += covered, length -= covered) {
-        struct iovec parts[VIEW_PARTS];
-        int count = buffer_view(b, position, length, parts, VIEW_PARTS, &covered);
-        for (int i = 0; i < count; i++) {
-            memcpy(to, parts[i].iov_base, parts[i].iov_len);
-            to += parts[i].iov_len;
-        }
+    for (const struct chunk *c = find(b, position); length > 0; c = c->next) {
+        CHECK(c != NULL && position >= c->start && position < c->end);
+        size_t part = smaller(length, c->end - position);
+        memcpy(to, c->bytes + (position - c->start), part);
+        to += part;
+        position += part;
+        length -= part;
     }
 }
 

@@ -30,15 +30,6 @@ static inline uint16_t load_half(const uint8_t *p)
     return half;
 }
 
-uint16_t checksum_fold(uint64_t sum)
-{
-    sum = (sum >> 32) + (sum & 0xffffffff);
-    sum = (sum >> 32) + (sum & 0xffffffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    return (uint16_t)((sum >> 16) + sum);
-}
-
 uint64_t checksum_add(uint64_t sum, const void *bytes, size_t length)
 {
     const uint8_t *p = bytes;

@@ -19,6 +19,11 @@ uint64_t checksum_add(uint64_t sum, const void *bytes, size_t length);
 uint64_t checksum_add_parts(uint64_t sum, const struct iovec *parts, int count, size_t skip);
 
 /* Folds to 16 bits, not complemented; a valid packet with its checksum in place folds to 0xffff. */
-uint16_t checksum_fold(uint64_t sum);
+static inline uint16_t checksum_fold(uint64_t sum)
+{
+    /* Each half is added to the other one; the carry out of the lower sum belongs to the upper. */
+    uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+    return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
+}
 
 #endif

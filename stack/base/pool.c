@@ -21,13 +21,6 @@ void pool_init(struct pool *p, size_t limit_bytes)
     };
 }
 
-size_t pool_class_bytes(enum pool_class kind)
-{
-    static const size_t bytes[POOL_CLASSES] = {POOL_SMALL_BYTES, POOL_MEDIUM_BYTES,
-                                               POOL_LARGE_BYTES};
-    return bytes[kind];
-}
-
 enum pool_class pool_class_for(size_t bytes)
 {
     if (bytes <= POOL_SMALL_BYTES)

@@ -34,7 +34,12 @@ void pool_init(struct pool *, size_t limit_bytes);
 /* Frees the kept blocks; every block has been returned. */
 void pool_finish(struct pool *);
 
-size_t pool_class_bytes(enum pool_class);
+static inline size_t pool_class_bytes(enum pool_class kind)
+{
+    static const size_t bytes[POOL_CLASSES] = {POOL_SMALL_BYTES, POOL_MEDIUM_BYTES,
+                                               POOL_LARGE_BYTES};
+    return bytes[kind];
+}
 
 /* The smallest class that holds `bytes`, or the largest there is. */
 enum pool_class pool_class_for(size_t bytes);

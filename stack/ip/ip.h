@@ -301,6 +301,9 @@ bool ip_is_own(const struct ip *, const struct address *);
 /* Whether this is the limited broadcast address or that of a network the host is on. */
 bool ip_is_broadcast(const struct ip *, const struct address *);
 
+/* Whether this is an address of an interface, the host's own or the network's for broadcasts. */
+bool ip_is_near(const struct ip *, const struct address *);
+
 /*
  * A router has said that a packet of ours was too big for the path, and the transport has found
  * that the quote is of something it has sent. Lowers the MTU of the route and, for ten minutes, of

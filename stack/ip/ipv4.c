@@ -126,9 +126,12 @@ static enum counter examine_addresses(const struct ip *ip, struct ip_packet *pac
         packet->local = true;
         return ACCEPTED;
     }
-    if (!address_is_unicast(&packet->source) || ip_is_broadcast(ip, &packet->source) ||
-        ip_is_local(ip, &packet->source))
+    if (!address_is_unicast(&packet->source) || ip_is_near(ip, &packet->source))
         return COUNTER_ip_source_refused;
+    if (address_equal(&packet->destination, &packet->interface->address)) { /* so it mostly is */
+        packet->local = true;
+        return ACCEPTED;
+    }
     packet->broadcast = ip_is_broadcast(ip, &packet->destination);
     packet->local = packet->broadcast || ip_is_local(ip, &packet->destination);
     return packet->local || goes_on(ip, packet) ? ACCEPTED : COUNTER_ip_not_for_us;
@@ -186,20 +189,18 @@ static bool offload_is_credible(const struct strait_offload *offload,
 static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t length,
                             struct ip_packet *packet)
 {
-    struct reader r = reader_over(bytes, length);
-    size_t header_bytes = (read_u8(&r) & 15u) * 4u;
-    packet->tos = read_u8(&r);
-    size_t total_bytes = read_be16(&r);
-    packet->id = read_be16(&r); /* of use to fragments only (RFC 6864 4.1) */
-    unsigned fragment = read_be16(&r);
-    packet->ttl = read_u8(&r);
-    packet->protocol = read_u8(&r);
-    read_be16(&r); /* the checksum, summed with the rest */
-    packet->source = address_v4(read_be32(&r));
-    packet->destination = address_v4(read_be32(&r));
-
-    if (r.short_of)
+    if (length < IPV4_HEADER_BYTES)
         return COUNTER_ip_header_short;
+    size_t header_bytes = (bytes[0] & 15u) * 4u;
+    size_t total_bytes = load_be16(bytes + IPV4_TOTAL_LENGTH_AT);
+    unsigned fragment = load_be16(bytes + IPV4_FRAGMENT_AT);
+    packet->tos = bytes[IPV4_TOS_AT];
+    packet->id = load_be16(bytes + IPV4_ID_AT); /* of use to fragments only (RFC 6864 4.1) */
+    packet->ttl = bytes[IPV4_TTL_AT];
+    packet->protocol = bytes[IPV4_PROTOCOL_AT];
+    packet->source = address_v4(load_be32(bytes + IPV4_SOURCE_AT));
+    packet->destination = address_v4(load_be32(bytes + IPV4_DESTINATION_AT));
+
     if (header_bytes < IPV4_HEADER_BYTES || header_bytes > length)
         return COUNTER_ip_header_length_wrong;
     if (ipv4_header_sum(bytes, header_bytes) != 0xffff)

@@ -58,6 +58,17 @@ bool ip_is_broadcast(const struct ip *ip, const struct address *address)
     return address_to_v4(address) == INADDR_BROADCAST;
 }
 
+bool ip_is_near(const struct ip *ip, const struct address *address)
+{
+    for (int i = 0; i < ip->interface_count; i++) {
+        const struct interface *interface = &ip->interfaces[i];
+        if (address_equal(&interface->address, address) ||
+            address_equal(&interface->broadcast, address))
+            return true;
+    }
+    return false;
+}
+
 static bool link_is_usable(const struct strait_link *link)
 {
     return link->send != NULL && link->mtu >= MTU_MIN && link->mtu <= MTU_MAX;

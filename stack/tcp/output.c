@@ -333,14 +333,14 @@ static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
     CHECK(c->mss > 0); /* settled by the handshake */
     uint32_t congestion_window = c->congestion.cwnd + c->beyond_cwnd;
     uint32_t length = usable(c, c->snd_wnd < congestion_window ? c->snd_wnd : congestion_window);
-    uint32_t largest = largest_payload(c);
+    uint32_t largest = waiting <= c->mss ? c->mss : largest_payload(c);
 
     if (c->ecn_paused)
         return 0;
     length = length < largest ? length : largest;
     if (length >= waiting) {
         length = waiting;
-        uint32_t tail = length % c->mss;
+        uint32_t tail = length < c->mss ? length : length % c->mss;
         return tail == 0 || tail_may_go(c) ? length : length - tail;
     }
     if (length >= c->mss)

@@ -251,8 +251,9 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
 
     if (taken > 0)
         advance(tcp, c, t->position + taken);
-    if (t->length / pieces > c->rcv_mss)
-        c->rcv_mss = (uint16_t)(t->length / pieces);
+    uint32_t piece_bytes = pieces > 1 ? t->length / pieces : t->length;
+    if (piece_bytes > c->rcv_mss)
+        c->rcv_mss = (uint16_t)piece_bytes;
     c->rcv_unacked_pieces = (uint8_t)lesser(c->rcv_unacked_pieces + pieces, UNACKED_MAX);
     /* RFC 5681 4.2: every second segment, and at once while a hole is being filled. */
     if (hole || taken < t->length || c->rcv_unacked_pieces >= UNACKED_MAX || c->quick_ack)

@@ -127,22 +127,11 @@ static bool parse_options(struct reader r, uint8_t flags, struct tcp_options *op
 
 bool segment_parse(struct core *core, const struct ip_packet *packet, struct segment *s)
 {
-    struct reader r = reader_over(packet->payload, packet->length);
+    const uint8_t *p = packet->payload;
+    size_t header_bytes = packet->length < TCP_HEADER_BYTES ? 0 : (size_t)(p[12] >> 4) * 4;
 
-    s->source_port = read_be16(&r);
-    s->destination_port = read_be16(&r);
-    s->seq = read_be32(&r);
-    s->ack = read_be32(&r);
-    uint8_t offset = read_u8(&r);
-    s->flags = read_u8(&r);
-    s->window = read_be16(&r);
-    read_be16(&r); /* the checksum, verified below */
-    s->urgent = read_be16(&r);
-    s->ecn = packet->tos & IP_ECN_MASK;
-
-    size_t header_bytes = (size_t)(offset >> 4) * 4;
-    if (r.short_of || header_bytes < TCP_HEADER_BYTES || header_bytes > packet->length ||
-        s->source_port == 0 || s->destination_port == 0) {
+    if (header_bytes < TCP_HEADER_BYTES || header_bytes > packet->length || load_be16(p) == 0 ||
+        load_be16(p + 2) == 0) {
         count(core, tcp_header_wrong);
         return false;
     }
@@ -150,9 +139,17 @@ bool segment_parse(struct core *core, const struct ip_packet *packet, struct seg
         count(core, tcp_checksum_wrong);
         return false;
     }
+    s->source_port = load_be16(p);
+    s->destination_port = load_be16(p + 2);
+    s->seq = load_be32(p + 4);
+    s->ack = load_be32(p + 8);
+    s->flags = p[13];
+    s->window = load_be16(p + 14);
+    s->urgent = load_be16(p + 18);
+    s->ecn = packet->tos & IP_ECN_MASK;
 
     s->options = (struct tcp_options){0};
-    struct reader options = reader_over(r.at, header_bytes - TCP_HEADER_BYTES);
+    struct reader options = reader_over(p + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES);
     if (!parse_options(options, s->flags, &s->options))
         count(core, tcp_option_wrong);
 
