@@ -141,7 +141,7 @@ static void receive(struct strait_link *link, const void *packet, size_t length,
 
 static void expect(struct strait_link *link, const struct iovec *packets, int count)
 {
-    const struct strait *s = link->upper;
+    struct strait *s = link->upper;
     struct ip_glance glances[TCP_EXPECTED_MAX];
     int seen = 0;
     for (int i = 0; i < count && seen < TCP_EXPECTED_MAX; i++)

@@ -68,16 +68,24 @@ void tcp_finish(struct tcp *tcp)
 
 struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
 {
-    /* Segments come in trains: the next one is most often for whom the last one was. */
-    if (tcp->latest && tuple_equal(&tcp->latest->tuple, tuple))
-        return tcp->latest;
+    struct likely *l = &tcp->likely;
 
+    if (l->at < l->count && tuple_equal(&l->list[l->at]->tuple, tuple)) {
+        struct entry *found = l->list[l->at];
+        if (l->at + 1 < l->count) /* segments come in trains: the last one stays likely */
+            l->at++;
+        return found;
+    }
     uint32_t hash = isn_tuple_hash(tcp->core, tuple);
     for (struct table_node *n = table_chain(&tcp->entries, hash); n; n = n->next) {
         struct entry *e = container_of(n, struct entry, node);
         entry_ask_for(e); /* before it is known whether it is the one: the wait is for one line */
-        if (n->hash == hash && tuple_equal(&e->tuple, tuple))
-            return tcp->latest = e;
+        if (n->hash == hash && tuple_equal(&e->tuple, tuple)) {
+            l->list[0] = e;
+            l->at = 0;
+            l->count = 1;
+            return e;
+        }
     }
     return NULL;
 }
@@ -108,8 +116,7 @@ bool entry_insert(struct tcp *tcp, struct entry *e, enum entry_kind kind, const 
 /* Takes it out of the table alone. */
 static void take_out(struct tcp *tcp, struct entry *e)
 {
-    if (tcp->latest == e)
-        tcp->latest = NULL;
+    tcp->likely.count = 0; /* it may be among them */
     table_remove(&tcp->entries, &e->node);
 }
 

@@ -6,8 +6,9 @@
  * are known, each of these waits is one for all of them: every step is taken for each of them
  * before the next step is for any.
  *
- * Nothing is changed, and nothing rests on what is found here: a segment whose entry comes, goes or
- * moves before it is taken in costs its wait again.
+ * What is found is kept for entry_find, which then need not compute a hash and walk the chain once
+ * more. But nothing rests on it: a segment whose entry comes, goes or moves before it is taken in
+ * costs its wait again.
  */
 #include "base/bytes.h"
 #include "tcp/connection.h"
@@ -20,8 +21,8 @@
 
 struct expected {
     uint32_t hash;
-    const struct table_node *node; /* of the chain; NULL: it has ended */
-    const struct entry *entry;     /* NULL: not found yet */
+    struct table_node *node; /* of the chain; NULL: it has ended */
+    struct entry *entry;     /* NULL: not found yet */
 };
 
 static uint32_t hash_of(const struct tcp *tcp, const struct ip_glance *glance)
@@ -56,7 +57,7 @@ static void find_entries(struct expected *all, int count)
         if (!e->node || e->entry)
             continue;
         if (e->node->hash == e->hash) {
-            e->entry = container_of(e->node, const struct entry, node);
+            e->entry = container_of(e->node, struct entry, node);
             entry_ask_for(e->entry);
         } else {
             e->node = e->node->next;
@@ -65,15 +66,20 @@ static void find_entries(struct expected *all, int count)
     }
 }
 
-static void find_owners(const struct expected *all, int count)
+/* Asks for the owners of what was found, and keeps it for entry_find. */
+static void keep_entries(struct likely *likely, const struct expected *all, int count)
 {
+    likely->at = likely->count = 0;
     for (const struct expected *e = all; e < all + count; e++) {
-        if (e->entry && e->entry->kind == ENTRY_CONNECTION)
+        if (!e->entry)
+            continue;
+        likely->list[likely->count++] = e->entry;
+        if (e->entry->kind == ENTRY_CONNECTION)
             __builtin_prefetch(container_of(e->entry, const struct connection, entry)->owner);
     }
 }
 
-void tcp_expect(const struct tcp *tcp, const struct ip_glance *glances, int count)
+void tcp_expect(struct tcp *tcp, const struct ip_glance *glances, int count)
 {
     struct expected all[TCP_EXPECTED_MAX];
 
@@ -83,5 +89,5 @@ void tcp_expect(const struct tcp *tcp, const struct ip_glance *glances, int coun
     find_chains(tcp, glances, all, count);
     for (int step = 0; step < CHAIN_STEPS; step++)
         find_entries(all, count);
-    find_owners(all, count);
+    keep_entries(&tcp->likely, all, count);
 }

@@ -28,13 +28,20 @@ struct listener;
 #define TCP_LISTENER_BUCKETS 64
 #define TCP_SEGMENT_UNTOLD   536 /* RFC 9293 3.7.1, MUST-15 */
 
+/* The entries of the table that the next segments are likely for, in their order. */
+#define TCP_EXPECTED_MAX 16
+struct likely {
+    struct entry *list[TCP_EXPECTED_MAX]; /* from `at` to `count` */
+    uint8_t at, count;
+};
+
 struct tcp {
     struct core *core;
     struct ip *ip;
     struct ports ports;   /* bound sockets and listeners */
     struct holds holds;   /* ports of connections and those in TIME-WAIT */
     struct table entries; /* connections, half-open ones and those in TIME-WAIT, by tuple */
-    struct entry *latest; /* that was found in it; NULL: none, or it is gone */
+    struct likely likely;
     struct slab connection_slab, half_open_slab, time_wait_slab;
     struct timer_wheel timers;                   /* its owner is this struct */
     struct list listeners[TCP_LISTENER_BUCKETS]; /* by port */
@@ -69,11 +76,10 @@ extern const struct ip_protocol tcp_protocol;
 
 /*
  * Fetches what segments will need that are expected soon into the caches, all at once: of the
- * payloads (the ports, TCP_GLANCE_BYTES, are there). It changes nothing else.
+ * payloads the ports, TCP_GLANCE_BYTES, are there. It changes nothing but what is likely.
  */
 #define TCP_GLANCE_BYTES 4
-#define TCP_EXPECTED_MAX 16
-void tcp_expect(const struct tcp *, const struct ip_glance *, int count);
+void tcp_expect(struct tcp *, const struct ip_glance *, int count);
 
 /* Runs the timers that are due and sends what may be sent. Returns the next deadline. */
 uint64_t tcp_advance(struct tcp *);
