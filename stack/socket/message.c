@@ -103,12 +103,10 @@ struct name {
     socklen_t length;
 };
 
-/* Offers TCP what is left, or a part of it. */
-static ssize_t stream_send_once(struct sockets *all, struct socket *s, struct progress *p,
-                                int flags)
+/* Offers the parts to TCP, which takes them in part, if need be. */
+static ssize_t stream_send_once(struct sockets *all, struct socket *s, const struct iovec *parts,
+                                int count, int flags)
 {
-    int count;
-    const struct iovec *parts = progress_next(p, &count);
     if (!socket_has_connection(s))
         return fail(EPIPE); /* as Linux, where POSIX has ENOTCONN */
     tcp_set_more(s->connection, flags & MSG_MORE);
@@ -122,17 +120,19 @@ static ssize_t stream_send_once(struct sockets *all, struct socket *s, struct pr
  * A blocking send ends when all is taken, or with the part that was when it cannot go on. An error
  * that comes after a part was taken stays with the connection, for the next call to tell.
  */
-static ssize_t stream_send(struct sockets *all, struct socket *s, const struct msghdr *message,
-                           size_t total, int flags)
+static ssize_t stream_send_all(struct sockets *all, struct socket *s, const struct msghdr *message,
+                               size_t total, int flags)
 {
     int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->send_timeout_ns);
     struct progress p = progress_over(message);
     size_t done = 0;
     for (;; s = socket_find(all, fd)) {
+        int count;
+        const struct iovec *parts = progress_next(&p, &count);
         if (done > 0 && (!s || socket_events(s) & POLLERR))
             return (ssize_t)done;
-        ssize_t sent = s ? stream_send_once(all, s, &p, flags) : -1;
+        ssize_t sent = s ? stream_send_once(all, s, parts, count, flags) : -1;
         bool wait = s && socket_waits(s, flags);
         if (sent >= 0) {
             done += (size_t)sent;
@@ -143,6 +143,14 @@ static ssize_t stream_send(struct sockets *all, struct socket *s, const struct m
             return done > 0 ? (ssize_t)done : -1;
         }
     }
+}
+
+static ssize_t stream_send(struct sockets *all, struct socket *s, const struct msghdr *message,
+                           size_t total, int flags)
+{
+    if (socket_waits(s, flags))
+        return stream_send_all(all, s, message, total, flags);
+    return stream_send_once(all, s, message->msg_iov, (int)message->msg_iovlen, flags);
 }
 
 /* As Linux, a destination may be of the unspecified family, too: some programs leave it out. */
@@ -286,16 +294,23 @@ static int stream_receive_check(const struct socket *s, int flags)
     return socket_has_connection(s) ? 0 : fail(ENOTCONN);
 }
 
-/* Takes what is there: with MSG_TRUNC, as Linux, it is thrown away. */
-static ssize_t stream_receive_once(struct sockets *all, struct socket *s, struct progress *p,
-                                   size_t left, int flags)
+/* Takes what is there, `left` bytes at most: with MSG_TRUNC, as Linux, it is thrown away. */
+static ssize_t stream_receive_once(struct sockets *all, struct socket *s, const struct iovec *parts,
+                                   int count, size_t left, int flags)
 {
     struct iovec nowhere = {.iov_len = left};
-    int count = 1;
-    const struct iovec *parts = flags & MSG_TRUNC ? &nowhere : progress_next(p, &count);
     if (stream_receive_check(s, flags) < 0)
         return -1;
+    if (flags & MSG_TRUNC)
+        return tcp_receive(all->tcp, s->connection, &nowhere, 1, flags & MSG_PEEK);
     return tcp_receive(all->tcp, s->connection, parts, count, flags & MSG_PEEK);
+}
+
+/* A stream tells neither name nor control data: as Linux, getpeername tells who it is. */
+static void stream_receive_tells(struct msghdr *message)
+{
+    message->msg_namelen = 0;
+    message->msg_controllen = 0;
 }
 
 /* Whether a receive that has got less than it wanted ends all the same: it stops at the mark, at
@@ -310,8 +325,8 @@ static bool stream_receive_ends(const struct socket *s)
  * A blocking receive ends with as much as SO_RCVLOWAT says, or with all there is room for if that
  * is asked for. What is only peeked at is there again at the next look.
  */
-static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
-                              size_t room, int flags)
+static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s, struct msghdr *message,
+                                     size_t room, int flags)
 {
     int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->receive_timeout_ns);
@@ -320,14 +335,15 @@ static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msgh
     struct progress p = progress_over(message);
     size_t done = 0;
     for (;; s = socket_find(all, fd)) {
+        int count;
+        const struct iovec *parts = progress_next(&p, &count);
         if (done > 0 && (!s || socket_events(s) & POLLERR))
             return (ssize_t)done;
-        ssize_t got = s ? stream_receive_once(all, s, &p, room - done, flags) : -1;
+        ssize_t got = s ? stream_receive_once(all, s, parts, count, room - done, flags) : -1;
         if (got < 0 && (errno != EAGAIN || !s))
             return done > 0 ? (ssize_t)done : -1;
         if (got >= 0) {
-            message->msg_namelen = 0; /* as Linux: getpeername tells who it is */
-            message->msg_controllen = 0;
+            stream_receive_tells(message);
             done = flags & MSG_PEEK ? (size_t)got : done + (size_t)got;
             if (got == 0 || done >= wanted || !socket_waits(s, flags) || stream_receive_ends(s))
                 return (ssize_t)done;
@@ -339,6 +355,18 @@ static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msgh
         if (sockets_wait(all, deadline_ns) < 0)
             return done > 0 ? (ssize_t)done : -1;
     }
+}
+
+static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+                              size_t room, int flags)
+{
+    if (socket_waits(s, flags))
+        return stream_receive_wanted(all, s, message, room, flags);
+    ssize_t got =
+        stream_receive_once(all, s, message->msg_iov, (int)message->msg_iovlen, room, flags);
+    if (got >= 0)
+        stream_receive_tells(message);
+    return got;
 }
 
 /* Tells by the flags of the message that `length` bytes did not all fit. Returns what did. */
