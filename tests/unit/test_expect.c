@@ -174,6 +174,20 @@ static void what_is_told_of_ahead_is_taken_in_as_if_it_were_not(void **state)
     }
 }
 
+static void what_comes_in_another_order_than_told_is_taken_in(void **state)
+{
+    struct fixture *f = *state;
+    struct iovec packets[BATCH];
+    for (int i = 0; i < BATCH; i++)
+        packets[i] = answer(f, i * 300, SYN | ACK);
+    expect_in_vain(f, packets, BATCH);
+    for (int i = BATCH - 1; i >= 0; i--) {
+        input(f, &packets[i]);
+        assert_ready(f, i * 300, POLLOUT);
+        free(packets[i].iov_base);
+    }
+}
+
 static void more_packets_than_are_looked_for_are_no_harm(void **state)
 {
     struct fixture *f = *state;
@@ -226,6 +240,12 @@ static void what_is_not_a_segment_is_told_of_in_vain(void **state)
     }
 }
 
+static void find_refused(void *context, const char *name, uint64_t value)
+{
+    if (strcmp(name, "tcp_no_connection") == 0)
+        *(uint64_t *)context = value;
+}
+
 static void a_connection_that_ends_after_it_was_looked_for_is_not_missed(void **state)
 {
     struct fixture *f = *state;
@@ -236,6 +256,9 @@ static void a_connection_that_ends_after_it_was_looked_for_is_not_missed(void **
         input(f, &packets[i]);
         free(packets[i].iov_base);
     }
+    uint64_t refused = 0;
+    strait_counters(f->stack, find_refused, &refused);
+    assert_int_equal(refused, 1); /* the segment that came behind the RST */
     assert_int_equal(strait_connections(f->stack), CONNECTIONS - 1);
     assert_ready(f, 7, POLLOUT | POLLERR);
     assert_ready(f, 8, POLLOUT);
@@ -260,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(what_is_told_of_ahead_is_taken_in_as_if_it_were_not),
+        TEST(what_comes_in_another_order_than_told_is_taken_in),
         TEST(more_packets_than_are_looked_for_are_no_harm),
         TEST(a_packet_cut_anywhere_is_not_read_behind_its_end),
         TEST(what_is_not_a_segment_is_told_of_in_vain),
