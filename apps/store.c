@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wal_vfs.h"
+
 #define BUSY_TIMEOUT_MS  5000 /* somebody looks into the database with a lock */
 #define RETRY_NS         UINT64_C(1000000)
 #define CHECKPOINT_PAGES 10000
@@ -28,6 +30,7 @@ STAILQ_HEAD(store_jobs, store_job);
 struct store {
     struct strait_env *env;
     struct store_config config;
+    struct wal_vfs *vfs; /* of `db`, the only one that writes */
     sqlite3 *db, *reader;
     sqlite3_stmt *begin, *commit, *savepoint, *undo, *release;
     bool broken; /* as the thread that runs the batch knows */
@@ -359,11 +362,11 @@ static bool ask(struct store *s, const char *sql, int64_t *number, char *text, s
 }
 
 /* Opens a connection that knows row_sum. */
-static bool open_connection(const struct store *s, int flags, sqlite3 **db)
+static bool open_connection(const struct store *s, int flags, const char *vfs, sqlite3 **db)
 {
     int properties = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
     flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(s->config.path, db, flags, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(s->config.path, db, flags, vfs) != SQLITE_OK)
         return false;
     sqlite3_busy_timeout(*db, BUSY_TIMEOUT_MS);
     return sqlite3_create_function(*db, "row_sum", -1, properties, NULL, row_sum, NULL, NULL) ==
@@ -376,7 +379,7 @@ sqlite3 *store_reader(struct store *s)
                                    "PRAGMA mmap_size=0; PRAGMA cache_size=-16384";
     if (s->reader)
         return NULL;
-    if (open_connection(s, 0, &s->reader) &&
+    if (open_connection(s, 0, NULL, &s->reader) &&
         sqlite3_exec(s->reader, settings, NULL, NULL, NULL) == SQLITE_OK)
         return s->reader;
     sqlite3_close(s->reader);
@@ -388,7 +391,10 @@ sqlite3 *store_reader(struct store *s)
  * wiped, as some builds of SQLite do unless they are told. */
 static bool connect_to(struct store *s)
 {
-    if (!open_connection(s, SQLITE_OPEN_CREATE, &s->db))
+    s->vfs = wal_vfs_new();
+    if (!s->vfs)
+        return fail(s, "no memory");
+    if (!open_connection(s, SQLITE_OPEN_CREATE, wal_vfs_name(s->vfs), &s->db))
         return fail_by_sqlite(s);
     if (sqlite3_db_readonly(s->db, "main") == 1)
         return fail(s, "it may be read, but not be written");
@@ -502,5 +508,6 @@ void store_free(struct store *s)
         return;
     disconnect(s->reader);
     disconnect(s->db);
+    wal_vfs_free(s->vfs);
     free(s);
 }

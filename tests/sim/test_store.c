@@ -17,7 +17,7 @@
 #include "store.h"
 
 #define S         UINT64_C(1000000000)
-#define JOBS      5
+#define JOBS      12
 #define SEEDS     4
 #define ROW_BYTES 9000
 
