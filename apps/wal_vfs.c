@@ -30,7 +30,8 @@ struct wal {
     uint8_t *gathered; /* WAL_VFS_BYTES */
     size_t length;
     sqlite3_int64 at;
-    uint64_t below[]; /* the file of the VFS below, aligned as SQLite aligns this one */
+    sqlite3_int64 size; /* of the file, as far as it is known to reach */
+    uint64_t below[];   /* the file of the VFS below, aligned as SQLite aligns this one */
 };
 
 /* ---- A log ----------------------------------------------------------------------------------- */
@@ -45,10 +46,31 @@ static sqlite3_file *below_of(struct wal *w)
     return (sqlite3_file *)(void *)w->below;
 }
 
+/* Fills up to where the file is to end; nothing is gathered now. No commit needs it to succeed. */
+static void grow(struct wal *w)
+{
+    sqlite3_file *below = below_of(w);
+    sqlite3_int64 end = (w->size + WAL_VFS_GROWTH - 1) / WAL_VFS_GROWTH * WAL_VFS_GROWTH;
+    memset(w->gathered, 0, WAL_VFS_BYTES);
+    while (w->size < end) {
+        sqlite3_int64 left = end - w->size;
+        int length = left < WAL_VFS_BYTES ? (int)left : WAL_VFS_BYTES;
+        if (below->pMethods->xWrite(below, w->gathered, length, w->size) != SQLITE_OK)
+            return;
+        w->size += length;
+    }
+}
+
 static int write_below(struct wal *w, const void *bytes, size_t length, sqlite3_int64 at)
 {
     sqlite3_file *below = below_of(w);
-    return below->pMethods->xWrite(below, bytes, (int)length, at);
+    int result = below->pMethods->xWrite(below, bytes, (int)length, at);
+    sqlite3_int64 end = at + (sqlite3_int64)length;
+    if (result == SQLITE_OK && end > w->size) {
+        w->size = end;
+        grow(w);
+    }
+    return result;
 }
 
 static int flush(struct wal *w)
@@ -86,7 +108,11 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     sqlite3_file *below = below_of(wal_of(file));
     int result = flush(wal_of(file));
-    return result == SQLITE_OK ? below->pMethods->xTruncate(below, size) : result;
+    if (result == SQLITE_OK)
+        result = below->pMethods->xTruncate(below, size);
+    if (result == SQLITE_OK)
+        wal_of(file)->size = size;
+    return result;
 }
 
 static int wal_sync(sqlite3_file *file, int flags)
@@ -163,7 +189,7 @@ static int open_wal(sqlite3_vfs *base, const char *path, struct wal *w, int flag
         w->base.pMethods = &methods;
     else
         free(w->gathered);
-    return result;
+    return result == SQLITE_OK ? wal_size(&w->base, &w->size) : result;
 }
 
 static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *file, int flags,

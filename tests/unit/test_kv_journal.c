@@ -13,6 +13,7 @@
 
 #include "kv_place.h"
 #include "look.h"
+#include "wal_vfs.h"
 
 #define ALWAYS 1000000 /* in a million */
 
@@ -263,7 +264,10 @@ static void failure_is_told_once(struct place *p, const struct disk_faults *faul
     place_settle(p);
     p->told[0] = 0;
     disk_set_faults(world_disk(p->host), faults);
-    place_put(p, 2, "a", "x", 1);
+    char value[WAL_VFS_GROWTH + 1]; /* more than the log has room for */
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = 0;
+    place_put(p, 2, "a", value, 1);
     world_run(p->world, world_now(p->world) + 100 * MS / 1000); /* the batch has begun */
     place_row(p, KV_WORKER_ABORT, true, txid(1, 3), no_mark);
     place_settle(p);

@@ -16,6 +16,7 @@
 #include "look.h"
 #include "sim/world.h"
 #include "store.h"
+#include "wal_vfs.h"
 
 #define MS          UINT64_C(1000000)
 #define S           UINT64_C(1000000000)
@@ -288,7 +289,7 @@ static void failure_ends_it_all(struct place *p, const struct disk_faults *fault
 {
     struct row one = row(p, 1, "one"), two = row(p, 2, "two"), late = row(p, 3, "late");
     struct row large = row(p, 4, NULL);
-    char text[20000];
+    char text[WAL_VFS_GROWTH + 1]; /* more than the log has room for */
     memset(text, 'x', sizeof(text));
     text[sizeof(text) - 1] = 0;
     large.b = text;

@@ -8,12 +8,13 @@
 #include <cmocka.h>
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "wal_vfs.h"
 
-#define FILE_BYTES (4 * WAL_VFS_BYTES)
+#define FILE_BYTES (2 * WAL_VFS_GROWTH)
 #define NOTES_MAX  64
 #define HEADER     24 /* of a frame */
 #define PAGE       4096
@@ -23,11 +24,12 @@
 struct below {
     sqlite3_vfs base, *before;
     uint8_t bytes[FILE_BYTES];
-    char notes[NOTES_MAX]; /* of the calls, in their order: w s t c */
+    char notes[NOTES_MAX]; /* of the calls, in their order: w, z (a write of zeros), s t c */
     size_t count;
     int last_length; /* of a write */
     sqlite3_int64 last_at;
-    int write_result, open_result;
+    sqlite3_int64 size;
+    int write_result, zeros_result, open_result;
 };
 
 struct below_file {
@@ -49,13 +51,18 @@ static void note(struct below *b, char what)
 static int file_write(sqlite3_file *file, const void *bytes, int length, sqlite3_int64 at)
 {
     struct below *b = owner_of(file);
+    bool is_zero = *(const uint8_t *)bytes == 0;
+    int result = is_zero ? b->zeros_result : b->write_result;
     assert_true(at + length <= FILE_BYTES);
-    note(b, 'w');
+    note(b, is_zero ? 'z' : 'w');
     b->last_length = length;
     b->last_at = at;
-    if (b->write_result == SQLITE_OK)
-        memcpy(b->bytes + at, bytes, (size_t)length);
-    return b->write_result;
+    if (result != SQLITE_OK)
+        return result;
+    memcpy(b->bytes + at, bytes, (size_t)length);
+    if (at + length > b->size)
+        b->size = at + length;
+    return SQLITE_OK;
 }
 
 static int file_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64 at)
@@ -66,8 +73,8 @@ static int file_read(sqlite3_file *file, void *bytes, int length, sqlite3_int64 
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    (void)size;
     note(owner_of(file), 't');
+    owner_of(file)->size = size;
     return SQLITE_OK;
 }
 
@@ -80,7 +87,7 @@ static int file_sync(sqlite3_file *file, int flags)
 
 static int file_size(sqlite3_file *file, sqlite3_int64 *size)
 {
-    *size = owner_of(file)->last_at + owner_of(file)->last_length;
+    *size = owner_of(file)->size;
     return SQLITE_OK;
 }
 
@@ -126,7 +133,8 @@ static int open_file(struct place *p, int flags)
     return p->base->xOpen(p->base, "node.db-wal", p->file, flags | SQLITE_OPEN_READWRITE, NULL);
 }
 
-static int setup(void **state)
+/* A log of that size. */
+static void set_up(void **state, sqlite3_int64 size)
 {
     struct place *p = calloc(1, sizeof(*p));
     assert_non_null(p);
@@ -137,6 +145,7 @@ static int setup(void **state)
                                   .zName = "below",
                                   .xOpen = below_open};
     assert_int_equal(sqlite3_vfs_register(&p->below.base, 1), SQLITE_OK);
+    p->below.size = size;
     p->vfs = wal_vfs_new();
     assert_non_null(p->vfs);
     p->base = sqlite3_vfs_find(wal_vfs_name(p->vfs));
@@ -144,6 +153,17 @@ static int setup(void **state)
     assert_int_equal(open_file(p, SQLITE_OPEN_WAL), SQLITE_OK);
     memset(p->page, 'p', sizeof(p->page));
     *state = p;
+}
+
+static int setup(void **state)
+{
+    set_up(state, FILE_BYTES);
+    return 0;
+}
+
+static int setup_new(void **state)
+{
+    set_up(state, 0);
     return 0;
 }
 
@@ -232,10 +252,16 @@ static void a_read_sees_what_was_gathered(void **state)
     put_frames(p, 1, 0);
     assert_int_equal(p->file->pMethods->xRead(p->file, bytes, PAGE, HEADER), SQLITE_OK);
     assert_memory_equal(bytes, p->page, PAGE);
-    put_frames(p, 1, HEADER + PAGE);
+}
+
+static void a_size_counts_what_was_gathered(void **state)
+{
+    struct place *p = *state;
     sqlite3_int64 size = 0;
+    put_frames(p, 1, FILE_BYTES - HEADER - PAGE);
     assert_int_equal(p->file->pMethods->xFileSize(p->file, &size), SQLITE_OK);
-    assert_int_equal(size, 2 * (HEADER + PAGE));
+    assert_string_equal(p->below.notes, "w");
+    assert_int_equal(size, FILE_BYTES);
 }
 
 static void a_truncation_comes_after_what_was_gathered(void **state)
@@ -253,6 +279,43 @@ static void a_write_that_fails_fails_the_sync(void **state)
     put_frames(p, 1, 0);
     assert_int_equal(sync_file(p), SQLITE_FULL);
     assert_string_equal(p->below.notes, "w");
+}
+
+static void a_log_grows_by_zeros_that_later_commits_write_over(void **state)
+{
+    struct place *p = *state;
+    put_frames(p, 1, 0);
+    assert_int_equal(sync_file(p), SQLITE_OK);
+    assert_string_equal(p->below.notes, "wzzzs");
+    assert_int_equal(p->below.size, WAL_VFS_GROWTH);
+    assert_written(p, 0, HEADER + PAGE);
+    for (int i = HEADER + PAGE; i < WAL_VFS_GROWTH; i++)
+        assert_int_equal(p->below.bytes[i], 0);
+    put_frames(p, 1, HEADER + PAGE);
+    assert_int_equal(sync_file(p), SQLITE_OK);
+    assert_string_equal(p->below.notes, "wzzzsws");
+    assert_written(p, 0, 2 * (HEADER + PAGE));
+}
+
+static void a_growth_that_fails_fails_no_commit(void **state)
+{
+    struct place *p = *state;
+    p->below.zeros_result = SQLITE_FULL;
+    put_frames(p, 1, 0);
+    assert_int_equal(sync_file(p), SQLITE_OK);
+    put_frames(p, 1, HEADER + PAGE);
+    assert_int_equal(sync_file(p), SQLITE_OK);
+    assert_string_equal(p->below.notes, "wzswzs");
+    assert_int_equal(p->below.size, 2 * (HEADER + PAGE));
+}
+
+static void a_log_that_was_cut_grows_anew(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(p->file->pMethods->xTruncate(p->file, 0), SQLITE_OK);
+    put_frames(p, 1, 0);
+    assert_int_equal(sync_file(p), SQLITE_OK);
+    assert_string_equal(p->below.notes, "twzzzs");
 }
 
 static void other_files_are_those_of_the_vfs_below(void **state)
@@ -274,7 +337,8 @@ static void a_log_that_cannot_be_opened_is_none(void **state)
     assert_null(p->file->pMethods);
 }
 
-#define WAL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define WAL_TEST(f)     cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define NEW_WAL_TEST(f) cmocka_unit_test_setup_teardown(f, setup_new, teardown)
 
 int main(void)
 {
@@ -283,8 +347,12 @@ int main(void)
         WAL_TEST(no_write_is_longer_than_the_vfs_for_unix_takes),
         WAL_TEST(what_does_not_follow_comes_after_what_was_gathered),
         WAL_TEST(a_read_sees_what_was_gathered),
+        WAL_TEST(a_size_counts_what_was_gathered),
         WAL_TEST(a_truncation_comes_after_what_was_gathered),
         WAL_TEST(a_write_that_fails_fails_the_sync),
+        NEW_WAL_TEST(a_log_grows_by_zeros_that_later_commits_write_over),
+        NEW_WAL_TEST(a_growth_that_fails_fails_no_commit),
+        WAL_TEST(a_log_that_was_cut_grows_anew),
         WAL_TEST(other_files_are_those_of_the_vfs_below),
         WAL_TEST(a_log_that_cannot_be_opened_is_none),
     };
