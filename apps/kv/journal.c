@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows wait in a queue. A batch of them is one job of the store, and one runs at a time: the next
- * is submitted when it is done, before what was in it is told, so that the disk is kept busy.
+ * Rows wait in a queue. A batch of them is one job of the store, and one runs at a time. If enough
+ * wait when it is done, the next is submitted before what was in it is told, so that the disk is
+ * kept busy.
  *
- *     driving thread   turn: rows a, b     rows c, d       done: submit c, d; tell a, b
- *     executor                        [ a, b, sync ......... ][ c, d, sync ...
+ *     driving thread   turn: rows a, b    rows c, d ...       done: submit c, d ...; tell a, b
+ *     executor                        [ a, b, sync ......... ][ c, d ..., sync ...
  *
- * While none runs, a forced row starts one at the end of the turn, by a timer that is due at once:
- * what else comes in this turn shares the sync. Rows that are not forced wait for one that is, or
- * for IDLE_NS. Marks do not stand in the queue: their number is not bounded by what the machines
- * have under way, so the highest of each coordinator goes with whoever is last.
+ * Otherwise a forced row starts one at the end of the turn, by a timer that is due at once: what
+ * else comes in this turn, such as the rows that follow from those that are told, shares the sync.
+ * With few rows in a batch a sync costs more than the time in which the disk has none. Rows that
+ * are not forced wait for one that is, or for IDLE_NS. Marks do not stand in the queue: their
+ * number is not bounded by what the machines have under way, so the highest of each coordinator
+ * goes with whoever is last.
  *
  * While a job runs, `batch`, `tables` and `keys` belong to the executor's thread. References are
  * counted on the driving thread alone: the other one reads what a row refers to.
@@ -30,6 +33,7 @@
 #define OWNER_BYTES     256
 #define BATCH_ROWS_MAX  1024
 #define BATCH_BYTES_MAX (16u << 20) /* of keys and values, but for the last row of a batch */
+#define ENOUGH_ROWS     32          /* forced ones that share a sync well */
 #define IDLE_ROWS_MAX   256         /* that wait although none is forced */
 #define IDLE_NS         UINT64_C(10000000)
 #define MS_NS           1000000
@@ -183,16 +187,12 @@ static void start_batch(struct kv_journal *j)
         fail(j);
 }
 
-/* Starts a batch at once, or the timer that does. */
-static void plan(struct kv_journal *j, bool at_once)
+/* Starts the timer that starts a batch. */
+static void plan(struct kv_journal *j)
 {
     if (j->running || j->queued_count == 0)
         return;
     enum plan next = j->forced_count > 0 || j->queued_count >= IDLE_ROWS_MAX ? NOW : LATER;
-    if (next == NOW && at_once) {
-        start_batch(j);
-        return;
-    }
     if (j->plan >= next)
         return;
     j->plan = next;
@@ -288,8 +288,10 @@ static void batch_done(struct store_job *job, enum store_outcome outcome)
     j->counters.batches++;
     note_commits(j, &rows);
     note_clients(j);
-    plan(j, true);
+    if (j->forced_count >= ENOUGH_ROWS)
+        start_batch(j);
     tell(j, &rows);
+    plan(j);
 }
 
 /* How long the node has run, in this life and those before. */
@@ -325,7 +327,7 @@ int kv_journal_write(struct kv_journal *j, const struct kv_row *row)
     q->time_ms = j->env->wall_clock(j->env) / MS_NS;
     q->lease_ms = lease_ms(j);
     enqueue(j, q);
-    plan(j, false);
+    plan(j);
     return 0;
 }
 
