@@ -33,17 +33,6 @@ static int set_linger(const struct posix *p, int fd, int seconds)
     return p->setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
-/* Sends until there is no more room. */
-static void fill(const struct posix *p, int fd)
-{
-    static char bytes[65536];
-    int rounds = 0;
-
-    while (p->send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-        assert_true(++rounds < 10000);
-    assert_int_equal(errno, EAGAIN);
-}
-
 /* ---- SO_RCVTIMEO and SO_SNDTIMEO ---- */
 
 static void timeouts_are_read_back(const struct posix *p)

@@ -69,6 +69,22 @@ struct streams streams(const struct posix *p, int flags)
     return s;
 }
 
+int fill(const struct posix *p, int fd)
+{
+    static char bytes[65536];
+    int all = 0, before;
+
+    do {
+        before = all;
+        for (ssize_t sent; (sent = p->send(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0;)
+            all += (int)sent;
+        assert_int_equal(errno, EAGAIN);
+        assert_true(all < 256 << 20);
+        p->wait(50);
+    } while (all > before);
+    return all;
+}
+
 struct streams datagrams(const struct posix *p, int flags)
 {
     struct streams s = {.client = udp_socket(p, flags), .server = udp_socket(p, flags)};

@@ -122,6 +122,9 @@ struct streams {
 };
 struct streams streams(const struct posix *, int flags);
 
+/* Sends until there is no more room, nor comes any by what the peer takes. Returns the bytes. */
+int fill(const struct posix *, int fd);
+
 /* Two datagram sockets, each connected to the other. */
 struct streams datagrams(const struct posix *, int flags);
 
