@@ -259,6 +259,19 @@ static void who_waits_to_continue_is_told_rfc9110_10_1_1(void **state)
     desk_free(d);
 }
 
+/* The answer to a message that is too long, which ends the connection. */
+static void hear_too_long(struct talker *t)
+{
+    talker_hear_end(t);
+    assert_memory_equal(t->received, "HTTP/1.1 429 ", 13);
+    assert_non_null(strstr(t->received, "Content-Type: application/json\r\n"));
+    assert_non_null(strstr(t->received, "Connection: close\r\n"));
+    assert_string_equal(
+        strstr(t->received, "\r\n\r\n") + 4,
+        "{\"code\":\"resource_exhausted\",\"message\":\"the message is too long\"}");
+    talker_close(t);
+}
+
 static void a_message_that_is_too_long_is_refused_at_once(void **state)
 {
     (void)state;
@@ -267,14 +280,7 @@ static void a_message_that_is_too_long_is_refused_at_once(void **state)
     static const char head[] = "POST " ITH_PRIME " HTTP/1.1\r\nHost: x\r\n"
                                "Content-Type: application/json\r\nContent-Length: 4194305\r\n\r\n";
     talker_say(t, head, sizeof(head) - 1);
-    talker_hear_end(t);
-    assert_non_null(strstr(t->received, "HTTP/1.1 429 "));
-    assert_non_null(strstr(t->received, "Content-Type: application/json\r\n"));
-    assert_non_null(strstr(t->received, "Connection: close\r\n"));
-    assert_string_equal(
-        strstr(t->received, "\r\n\r\n") + 4,
-        "{\"code\":\"resource_exhausted\",\"message\":\"the message is too long\"}");
-    talker_close(t);
+    hear_too_long(t);
     desk_free(d);
 }
 
@@ -295,13 +301,7 @@ static void a_message_in_chunks_that_becomes_too_long_is_refused_rfc9112_9_6(voi
     memset(end, ' ', second);
     struct talker *t = talker_connect(d->pair, 0, PORT);
     talker_say(t, all, length + first + second);
-    talker_hear_end(t);
-    assert_memory_equal(t->received, "HTTP/1.1 429 ", 13);
-    assert_non_null(strstr(t->received, "Connection: close\r\n"));
-    assert_string_equal(
-        strstr(t->received, "\r\n\r\n") + 4,
-        "{\"code\":\"resource_exhausted\",\"message\":\"the message is too long\"}");
-    talker_close(t);
+    hear_too_long(t);
     free(all);
     desk_free(d);
 }
