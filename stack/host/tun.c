@@ -19,9 +19,10 @@
 
 /*
  * Where packets come one at a time, each waiting for the answer to the one before, the read that
- * finds nothing more costs about a tenth of an exchange. So after one such drain a short packet is
- * taken to be alone, as many times; then it is looked again. Under load that is soon found out, and
- * what waits longest until then is a batch cut into pieces.
+ * finds nothing more costs about a tenth of an exchange. So a short packet is taken to be alone if
+ * the drain before it was in vain; and after a drain that has found one alone, as many times, then
+ * it is looked again. Under load that is soon found out, and what waits longest until then is a
+ * batch cut into pieces.
  */
 #define ALONE_ROUNDS    8
 #define SHORT_BYTES_MAX 512 /* with its virtio-net header; a longer one is of a stream */
@@ -48,6 +49,7 @@ struct tun {
     struct strait_link link;
     struct device device;
     unsigned alone; /* rounds to come in which a short packet is taken to be the only one */
+    bool idle;      /* the last drain was in vain */
 #define DECLARE(name) uint64_t name;
     TUN_COUNTERS(DECLARE)
 #undef DECLARE
@@ -197,10 +199,14 @@ static int tun_drain(struct strait_link *link, uint64_t now_ns, size_t budget_by
     struct batch batch;
     int packets = 0;
     batch.count = 0;
+    bool alone = tun->idle || tun->alone > 0;
     ssize_t n = take(tun, &batch);
-    if (n <= SHORT_BYTES_MAX && tun->alone > 0) {
+    tun->idle = n <= 0;
+    if (tun->idle)
+        return (int)n;
+    if (n <= SHORT_BYTES_MAX && alone) {
         packets = deliver_all(tun, &batch, now_ns);
-        tun->alone -= packets > 0;
+        tun->alone -= tun->alone > 0;
         if (packets > 0)
             return packets;
     }
