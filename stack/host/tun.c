@@ -141,8 +141,8 @@ static bool deliver(struct tun *tun, const struct iovec *packet, uint64_t now_ns
 {
     struct virtio_net_hdr header = {0};
     struct strait_offload offload;
-    memcpy(&header, (const uint8_t *)packet->iov_base - tun_header_bytes(tun),
-           tun_header_bytes(tun));
+    if (tun->device.header)
+        memcpy(&header, (const uint8_t *)packet->iov_base - sizeof(header), sizeof(header));
     if (!tun_header_parse(&header, packet->iov_base, packet->iov_len, &offload)) {
         tun->header_wrong++;
         return false;
@@ -235,50 +235,49 @@ static int send_failed(struct tun *tun)
     return -1;
 }
 
-static size_t bytes_of(const struct iovec *parts, int count)
+/* Puts a packet together, if it is a short one. Returns its length, or 0. */
+static size_t gather(uint8_t *whole, const struct iovec *parts, int count)
 {
     size_t bytes = 0;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        if (parts[i].iov_len > GATHER_BYTES_MAX - bytes)
+            return 0;
+        if (parts[i].iov_len > 0) /* else its pointer may be NULL */
+            memcpy(whole + bytes, parts[i].iov_base, parts[i].iov_len);
         bytes += parts[i].iov_len;
+    }
     return bytes;
 }
 
-/* Writes a packet. A short one is put together first: the kernel takes longer over its parts. */
-static ssize_t write_parts(int fd, const struct iovec *parts, int count)
+/* Writes a packet; a short one in one piece, since the kernel takes longer over parts. */
+static ssize_t write_parts(struct tun *tun, const struct iovec *parts, int count,
+                           const struct virtio_net_hdr *header)
 {
-    uint8_t whole[GATHER_BYTES_MAX];
-    size_t bytes = 0;
-    if (bytes_of(parts, count) > sizeof(whole))
-        return writev(fd, parts, count);
-    for (int i = 0; i < count; i++) {
-        if (parts[i].iov_len == 0) /* its pointer may be NULL */
-            continue;
-        memcpy(whole + bytes, parts[i].iov_base, parts[i].iov_len);
-        bytes += parts[i].iov_len;
+    uint8_t whole[sizeof(*header) + GATHER_BYTES_MAX];
+    struct iovec all[1 + TUN_PARTS_MAX];
+    size_t header_bytes = tun_header_bytes(tun);
+    size_t bytes = gather(whole + sizeof(*header), parts, count);
+    if (bytes > 0) {
+        memcpy(whole, header, sizeof(*header));
+        return write(tun->link.fd, whole + sizeof(*header) - header_bytes, header_bytes + bytes);
     }
-    return write(fd, whole, bytes);
+    all[0] = (struct iovec){(void *)header, header_bytes};
+    memcpy(all + 1, parts, (size_t)count * sizeof(*parts));
+    return writev(tun->link.fd, all, 1 + count);
 }
 
 static int tun_send(struct strait_link *link, const struct iovec *parts, int count,
                     const struct strait_offload *offload)
 {
     struct tun *tun = tun_of(link);
-    struct iovec all[1 + TUN_PARTS_MAX];
-    struct virtio_net_hdr header;
+    const struct virtio_net_hdr header = tun_header_make(offload);
     if (count > TUN_PARTS_MAX) {
         errno = EMSGSIZE;
         return send_failed(tun);
     }
-    if (tun->device.header) {
-        header = tun_header_make(offload);
-        all[0] = (struct iovec){&header, sizeof(header)};
-        memcpy(all + 1, parts, (size_t)count * sizeof(*parts));
-        parts = all;
-        count++;
-    }
     ssize_t n;
     do
-        n = write_parts(link->fd, parts, count);
+        n = write_parts(tun, parts, count, &header);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return send_failed(tun);
