@@ -15,9 +15,10 @@
 
 void output_queue(struct tcp *tcp, struct connection *c)
 {
+    if (!list_empty(&c->output_node))
+        return;
     CHECK(connection_is_open(c));
-    if (list_empty(&c->output_node))
-        list_append(&tcp->output, &c->output_node);
+    list_append(&tcp->output, &c->output_node);
 }
 
 /* ---- Segments ---- */
@@ -485,12 +486,13 @@ static void feed(struct tcp *tcp, struct connection *c)
  */
 static bool feed_starved(struct tcp *tcp)
 {
-    size_t room = pool_room(&tcp->core->pool, 0);
-
     if (list_empty(&tcp->fed)) {
+        if (list_empty(&tcp->starved))
+            return false;
+        size_t room = pool_room(&tcp->core->pool, 0);
         if (room < tcp->starved_room)
             tcp->starved_room = room;
-        if (list_empty(&tcp->starved) || room - tcp->starved_room < POOL_SMALL_BYTES)
+        if (room - tcp->starved_room < POOL_SMALL_BYTES)
             return false;
         list_take(&tcp->fed, &tcp->starved);
         tcp->starved_room = room;
@@ -503,18 +505,14 @@ static bool feed_starved(struct tcp *tcp)
     return !list_empty(&tcp->fed);
 }
 
+/* Those with more to send than their turn allows come again behind all that wait. */
 static void output_all(struct tcp *tcp)
 {
-    struct list batch;
-
     while (!list_empty(&tcp->output)) {
-        list_take(&batch, &tcp->output);
-        while (!list_empty(&batch)) {
-            struct connection *c = container_of(batch.next, struct connection, output_node);
-            list_remove(&c->output_node);
-            if (output_run(tcp, c))
-                output_queue(tcp, c);
-        }
+        struct connection *c = container_of(tcp->output.next, struct connection, output_node);
+        list_remove(&c->output_node);
+        if (output_run(tcp, c))
+            output_queue(tcp, c);
     }
 }
 
