@@ -502,8 +502,19 @@ void output_challenge_ack(struct tcp *, struct connection *);
 /* A RST for this connection. */
 void output_reset(struct tcp *, struct connection *);
 
+/* The sequence number of send.start. */
+static inline uint32_t output_first_seq(const struct connection *c)
+{
+    bool opening = c->state == STATE_SYN_SENT || c->state == STATE_SYN_RECEIVED;
+
+    return opening ? c->iss + 1 : c->snd_una;
+}
+
 /* The number after the last byte that the user has queued: that of our FIN. */
-uint32_t output_end_seq(const struct connection *);
+static inline uint32_t output_end_seq(const struct connection *c)
+{
+    return output_first_seq(c) + (uint32_t)(c->send.end - c->send.start);
+}
 
 /* Sends a segment without payload that belongs to no connection. The route is found anew, and is
  * the host's own choice if the settings are NULL. */

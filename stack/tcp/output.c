@@ -23,22 +23,6 @@ void output_queue(struct tcp *tcp, struct connection *c)
 
 /* ---- Segments ---- */
 
-static bool is_synchronized(const struct connection *c)
-{
-    return c->state != STATE_SYN_SENT && c->state != STATE_SYN_RECEIVED;
-}
-
-/* The sequence number of send.start. */
-static uint32_t first_seq(const struct connection *c)
-{
-    return is_synchronized(c) ? c->snd_una : c->iss + 1;
-}
-
-uint32_t output_end_seq(const struct connection *c)
-{
-    return first_seq(c) + (uint32_t)(c->send.end - c->send.start);
-}
-
 /* RFC 9293 3.8.5: all segments in front of the urgent pointer carry it, or lead towards it. */
 static void tell_urgent(const struct connection *c, struct segment *s)
 {
@@ -54,35 +38,34 @@ static void tell_urgent(const struct connection *c, struct segment *s)
  * The fields that all segments of a connection share, one with `length` bytes of text to come;
  * settles that what was received is acked.
  */
-static struct segment next_segment(struct tcp *tcp, struct connection *c, uint32_t seq,
-                                   uint32_t length, uint8_t flags)
+static void next_segment(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
+                         uint8_t flags, struct segment *s)
 {
-    struct segment s = {
-        .source_port = c->entry.tuple.local_port,
-        .destination_port = c->entry.tuple.remote_port,
-        .seq = seq,
-        .flags = flags,
-    };
-    if (flags & TCP_ACK)
-        s.ack = c->rcv_nxt;
+    s->source_port = c->entry.tuple.local_port;
+    s->destination_port = c->entry.tuple.remote_port;
+    s->seq = seq;
+    s->ack = flags & TCP_ACK ? c->rcv_nxt : 0;
+    s->flags = flags;
+    s->urgent = 0;
+    s->ecn = IP_ECN_NOT_ECT;
+    s->options = (struct tcp_options){0};
     if (flags & TCP_SYN)
-        s.window = receive_window_of_syn(c->receive_limit_bytes);
+        s->window = receive_window_of_syn(c->receive_limit_bytes);
     else
-        s.window = receive_window(tcp, c);
+        s->window = receive_window(tcp, c);
     if (c->timestamps) {
-        s.options.has_timestamps = true;
-        s.options.timestamp = timestamp_now(tcp->core, c->ts_offset);
-        s.options.echo = c->ts_recent;
+        s->options.has_timestamps = true;
+        s->options.timestamp = timestamp_now(tcp->core, c->ts_offset);
+        s->options.echo = c->ts_recent;
     }
     if (c->ecn_echo && !(flags & TCP_RST))
-        s.flags |= TCP_ECE; /* RFC 3168 6.1.3 */
+        s->flags |= TCP_ECE; /* RFC 3168 6.1.3 */
     if (c->urgent && !(flags & TCP_RST))
-        tell_urgent(c, &s);
-    if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) || sack_report(tcp, c, length, &s.options))
+        tell_urgent(c, s);
+    if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) || sack_report(tcp, c, length, &s->options))
         c->ack_due = ACK_NOT_DUE;
     c->rcv_unacked_pieces = 0;
     c->rcv_acked = c->rcv_nxt;
-    return s;
 }
 
 static void send_packet(struct tcp *tcp, const struct route *route, struct ip_outgoing *out,
@@ -127,7 +110,7 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
                           bool fin)
 {
     struct ip_outgoing out;
-    uint64_t position = c->send.start + (seq - first_seq(c));
+    uint64_t position = c->send.start + (seq - output_first_seq(c));
     size_t covered = 0;
     int parts = 0;
 
@@ -145,10 +128,11 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
     uint8_t flags = TCP_ACK;
     if (fin)
         flags |= TCP_FIN;
-    if (length && seq + length == output_end_seq(c)) /* RFC 9293 3.9.1.2: nothing more waits */
+    if (length && position + length == c->send.end) /* RFC 9293 3.9.1.2: nothing more waits */
         flags |= TCP_PSH;
 
-    struct segment s = next_segment(tcp, c, seq, length, flags);
+    struct segment s;
+    next_segment(tcp, c, seq, length, flags, &s);
     if (c->ecn_capable && length)
         ecn_mark_text(c, &s, length);
     segment_write(&out, &s);
@@ -180,7 +164,8 @@ void output_syn(struct tcp *tcp, struct connection *c)
     uint8_t flags = c->state == STATE_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
     if (c->ecn && c->retries < TCP_ECN_SYNS)
         flags |= TCP_ECE | TCP_CWR;
-    struct segment s = next_segment(tcp, c, c->iss, 0, flags);
+    struct segment s;
+    next_segment(tcp, c, c->iss, 0, flags, &s);
 
     s.options.mss = connection_mss_offer(c->interface, c->network_header_bytes, c->max_segment);
     s.options.has_scale = c->scaling;
@@ -205,12 +190,13 @@ void output_syn(struct tcp *tcp, struct connection *c)
  */
 static uint32_t bare_seq(const struct connection *c)
 {
-    return seq_min(c->snd_nxt, first_seq(c) + c->snd_wnd);
+    return seq_min(c->snd_nxt, output_first_seq(c) + c->snd_wnd);
 }
 
 void output_ack(struct tcp *tcp, struct connection *c)
 {
-    struct segment s = next_segment(tcp, c, bare_seq(c), 0, TCP_ACK);
+    struct segment s;
+    next_segment(tcp, c, bare_seq(c), 0, TCP_ACK, &s);
 
     send_control(tcp, c, &s);
 }
@@ -242,7 +228,8 @@ void output_reset(struct tcp *tcp, struct connection *c)
     /* RFC 9293 3.10.5: there is nobody to tell, or nothing that both FINs have not told. */
     if (!connection_is_open(c) || c->state == STATE_SYN_SENT || (both_closed && fin_sent))
         return;
-    struct segment s = next_segment(tcp, c, bare_seq(c), 0, TCP_RST | TCP_ACK);
+    struct segment s;
+    next_segment(tcp, c, bare_seq(c), 0, TCP_RST | TCP_ACK, &s);
     count(tcp->core, tcp_resets_out);
     send_control(tcp, c, &s);
 }
@@ -449,7 +436,8 @@ void output_keepalive(struct tcp *tcp, struct connection *c)
 {
     bool owed = c->ack_due != ACK_NOT_DUE;
     /* SHLD-12: no text. The number lies below the peer's window, which it has to answer. */
-    struct segment s = next_segment(tcp, c, c->snd_una - 1, 0, TCP_ACK);
+    struct segment s;
+    next_segment(tcp, c, c->snd_una - 1, 0, TCP_ACK, &s);
 
     count(tcp->core, tcp_keepalive_probes);
     send_control(tcp, c, &s);
