@@ -62,7 +62,8 @@ static void next_segment(struct tcp *tcp, struct connection *c, uint32_t seq, ui
         s->flags |= TCP_ECE; /* RFC 3168 6.1.3 */
     if (c->urgent && !(flags & TCP_RST))
         tell_urgent(c, s);
-    if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) || sack_report(tcp, c, length, &s->options))
+    if (!sack_is_due(c) || (flags & (TCP_SYN | TCP_RST)) ||
+        sack_report(tcp, c, length, &s->options))
         c->ack_due = ACK_NOT_DUE;
     c->rcv_unacked_pieces = 0;
     c->rcv_acked = c->rcv_nxt;
@@ -282,6 +283,13 @@ static bool goes_alone(const struct connection *c)
     return c->urgent || (c->ecn_cwr_due && c->snd_resend == c->snd_nxt);
 }
 
+/* What `length` bytes of text have behind the last full segment. Most are less than one, and need
+ * no division, the dearest of all instructions here. */
+static uint32_t tail_bytes(const struct connection *c, uint32_t length)
+{
+    return length < c->mss ? length : length % c->mss;
+}
+
 /* The most payload that goes out at once: a super-packet where the link cuts them. */
 static uint32_t largest_payload(const struct connection *c)
 {
@@ -328,7 +336,7 @@ static uint32_t data_to_send(const struct connection *c, uint32_t waiting)
     length = length < largest ? length : largest;
     if (length >= waiting) {
         length = waiting;
-        uint32_t tail = length < c->mss ? length : length % c->mss;
+        uint32_t tail = tail_bytes(c, length);
         return tail == 0 || tail_may_go(c) ? length : length - tail;
     }
     if (length >= c->mss)
@@ -347,19 +355,20 @@ bool output_is_corked(const struct connection *c)
 
 static bool sends_data(const struct connection *c)
 {
-    return c->state == STATE_ESTABLISHED || c->state == STATE_CLOSE_WAIT ||
-           c->state == STATE_FIN_WAIT_1 || c->state == STATE_CLOSING || c->state == STATE_LAST_ACK;
+    const unsigned states = 1u << STATE_ESTABLISHED | 1u << STATE_CLOSE_WAIT |
+                            1u << STATE_FIN_WAIT_1 | 1u << STATE_CLOSING | 1u << STATE_LAST_ACK;
+    return states >> c->state & 1;
 }
 
 /* Decides on the next segment. Returns false if nothing is to be sent now. */
 static bool next_to_send(struct connection *c, struct plan *plan)
 {
-    if (!sends_data(c))
-        return false;
     uint32_t most = c->after_timeout ? loss_pass_over(c) : UINT32_MAX;
     uint32_t end = output_end_seq(c);
     uint32_t waiting = seq_lt(c->snd_resend, end) ? end - c->snd_resend : 0;
 
+    if (waiting == 0 && !c->fin_queued)
+        return false;
     waiting = waiting < most ? waiting : most;
     plan->length = waiting ? data_to_send(c, waiting) : 0;
     plan->fin = c->fin_queued && c->snd_resend + plan->length == end &&
@@ -367,12 +376,29 @@ static bool next_to_send(struct connection *c, struct plan *plan)
     return plan->length > 0 || plan->fin;
 }
 
-bool output_run(struct tcp *tcp, struct connection *c)
+/* Sends of the queue what may be sent now. Returns true if that is more than OUTPUT_QUANTUM. */
+static bool send_queued(struct tcp *tcp, struct connection *c)
 {
     struct plan plan;
     uint32_t sent = 0;
     bool more;
 
+    if (!sends_data(c))
+        return false;
+    while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
+        uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
+        c->snd_resend += span;
+        if (tail_bytes(c, span) > 0)
+            c->snd_small_end = seq_max(c->snd_small_end, c->snd_resend);
+        sent += span;
+    }
+    if (sent > 0 && c->unsent_low > 0)
+        connection_wake(tcp, c); /* less waits that was never sent */
+    return more;
+}
+
+bool output_run(struct tcp *tcp, struct connection *c)
+{
     if (c->state == STATE_SYN_SENT) {
         if (c->snd_nxt == c->iss)
             output_syn(tcp, c);
@@ -380,16 +406,9 @@ bool output_run(struct tcp *tcp, struct connection *c)
     }
     if (c->in_recovery)
         loss_fill_holes(tcp, c);
-    while ((more = next_to_send(c, &plan)) && sent < OUTPUT_QUANTUM) {
-        uint32_t span = send_data(tcp, c, c->snd_resend, plan.length, plan.fin);
-        c->snd_resend += span;
-        if (span % c->mss != 0)
-            c->snd_small_end = seq_max(c->snd_small_end, c->snd_resend);
-        sent += span;
-    }
-    if (sent > 0 && c->unsent_low > 0)
-        connection_wake(tcp, c); /* less waits that was never sent */
-    c->push = c->push && more;   /* it holds for what was queued, however many turns that takes */
+    bool more = send_queued(tcp, c);
+    if (!more) /* it holds for what was queued, however many turns that takes */
+        c->push = false;
     /* What carried data counts as no duplicate (RFC 5681 2), so those that are owed go bare. */
     for (; c->duplicate_acks_owed > 0; c->duplicate_acks_owed--)
         output_ack(tcp, c);
