@@ -6,31 +6,38 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+/* A word goes in one access, at whatever address: memcpy of a fixed size is a move. Byte by byte
+ * the compiler would find that out for some, and not for others. */
 static inline uint16_t load_be16(const uint8_t *p)
 {
-    return (uint16_t)((unsigned)p[0] << 8 | p[1]);
+    uint16_t word;
+    memcpy(&word, p, sizeof(word));
+    return be16toh(word);
 }
 
 static inline uint32_t load_be32(const uint8_t *p)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    uint32_t word;
+    memcpy(&word, p, sizeof(word));
+    return be32toh(word);
 }
 
 static inline void store_be16(uint8_t *p, uint16_t value)
 {
-    p[0] = (uint8_t)(value >> 8);
-    p[1] = (uint8_t)value;
+    uint16_t word = htobe16(value);
+    memcpy(p, &word, sizeof(word));
 }
 
 static inline void store_be32(uint8_t *p, uint32_t value)
 {
-    store_be16(p, (uint16_t)(value >> 16));
-    store_be16(p + 2, (uint16_t)value);
+    uint32_t word = htobe32(value);
+    memcpy(p, &word, sizeof(word));
 }
 
 /*
