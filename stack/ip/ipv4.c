@@ -304,21 +304,28 @@ bool ip_checksum_right(const struct ip_packet *packet)
 
 /* ---- Out ------------------------------------------------------------------------------------ */
 
-/* `fragment` is the field of flags and offset. */
-static void write_header(uint8_t header[IPV4_HEADER_BYTES], const struct route *route,
-                         uint8_t protocol, uint8_t ecn, size_t total_bytes, uint16_t id,
-                         uint16_t fragment)
+/*
+ * The header by its words of 32 bits (RFC 791 3.1), which are summed as they are written: who would
+ * read them back at once had to wait for the stores. `fragment` is the field of flags and offset.
+ */
+static inline void write_header(uint8_t header[IPV4_HEADER_BYTES], const struct route *route,
+                                uint8_t protocol, uint8_t ecn, size_t total_bytes, uint16_t id,
+                                uint16_t fragment)
 {
-    header[0] = 4 << 4 | IPV4_HEADER_BYTES / 4;
-    header[IPV4_TOS_AT] = route->tos | ecn;
-    store_be16(header + IPV4_TOTAL_LENGTH_AT, (uint16_t)total_bytes);
-    store_be16(header + IPV4_ID_AT, id);
-    store_be16(header + IPV4_FRAGMENT_AT, fragment);
-    header[IPV4_TTL_AT] = route->ttl;
-    header[IPV4_PROTOCOL_AT] = protocol;
-    store_be32(header + IPV4_SOURCE_AT, address_to_v4(&route->source));
-    store_be32(header + IPV4_DESTINATION_AT, address_to_v4(&route->destination));
-    ipv4_write_checksum(header, IPV4_HEADER_BYTES);
+    uint32_t tos = route->tos | ecn;
+    uint32_t length_word =
+        4u << 28 | IPV4_HEADER_BYTES / 4u << 24 | tos << 16 | (uint16_t)total_bytes;
+    uint32_t fragment_word = (uint32_t)id << 16 | fragment;
+    uint32_t protocol_word = (uint32_t)route->ttl << 24 | (uint32_t)protocol << 16;
+    uint32_t source = address_to_v4(&route->source);
+    uint32_t destination = address_to_v4(&route->destination);
+    uint64_t sum = (uint64_t)length_word + fragment_word + protocol_word + source + destination;
+
+    store_be32(header, length_word);
+    store_be32(header + IPV4_ID_AT, fragment_word);
+    store_be32(header + IPV4_TTL_AT, protocol_word | (uint16_t)~checksum_fold(sum));
+    store_be32(header + IPV4_SOURCE_AT, source);
+    store_be32(header + IPV4_DESTINATION_AT, destination);
 }
 
 static uint64_t outgoing_pseudo_sum(const struct route *route, uint8_t protocol,
@@ -355,8 +362,8 @@ static void write_checksum(const struct route *route, uint8_t protocol, struct i
     offload->checksum_offset = (uint16_t)out->checksum_at;
 }
 
-static void log_outgoing(const struct ip *ip, const struct route *route, uint8_t protocol,
-                         const struct ip_outgoing *out)
+static inline void log_outgoing(const struct ip *ip, const struct route *route, uint8_t protocol,
+                                const struct ip_outgoing *out)
 {
     log_to(ip->core, STRAIT_LOG_IP,
            ADDRESS_FORMAT " > " ADDRESS_FORMAT ": protocol %u, %zu bytes out",
@@ -394,25 +401,44 @@ static int output_fragments(struct ip *ip, const struct route *route, uint8_t pr
                        payload_bytes);
 }
 
+/* Whether the link has to make more than one packet of it. */
+static bool is_super_packet(const struct ip_outgoing *out)
+{
+    return out->gso_size > 0 && out->payload_bytes > out->gso_size;
+}
+
+/* Whether a packet goes to its link as it is. No MTU is above the largest packet. */
+static bool fits(const struct route *route, const struct ip_outgoing *out, size_t total_bytes)
+{
+    if (!is_super_packet(out))
+        return total_bytes <= route->mtu;
+    return IPV4_HEADER_BYTES + out->header_bytes + out->gso_size <= route->mtu &&
+           total_bytes <= IPV4_PACKET_MAX_BYTES &&
+           (route->interface->link->features & STRAIT_LINK_TSO4);
+}
+
+/* Fragments are made of a packet that may be cut, and that is one: not of a super-packet. */
+static int output_too_long(struct ip *ip, const struct route *route, uint8_t protocol,
+                           struct ip_outgoing *out, size_t total_bytes)
+{
+    if (out->too_long != OUTGOING_WHOLE && !is_super_packet(out) &&
+        total_bytes <= IPV4_PACKET_MAX_BYTES)
+        return output_fragments(ip, route, protocol, out);
+    count(ip->core, ip_too_big);
+    errno = EMSGSIZE;
+    return -1;
+}
+
 int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct ip_outgoing *out)
 {
-    struct strait_link *link = route->interface->link;
     size_t headers_bytes = IPV4_HEADER_BYTES + out->header_bytes;
     size_t total_bytes = headers_bytes + out->payload_bytes;
-    bool super = out->gso_size > 0 && out->payload_bytes > out->gso_size;
-    size_t segment_bytes = super ? headers_bytes + out->gso_size : total_bytes;
 
-    if (segment_bytes > route->mtu || total_bytes > IPV4_PACKET_MAX_BYTES ||
-        (super && !(link->features & STRAIT_LINK_TSO4))) {
-        if (out->too_long != OUTGOING_WHOLE && !super && total_bytes <= IPV4_PACKET_MAX_BYTES)
-            return output_fragments(ip, route, protocol, out);
-        count(ip->core, ip_too_big);
-        errno = EMSGSIZE;
-        return -1;
-    }
+    if (!fits(route, out, total_bytes))
+        return output_too_long(ip, route, protocol, out, total_bytes);
 
     struct strait_offload offload = {.header_bytes = (uint16_t)headers_bytes};
-    if (super) {
+    if (is_super_packet(out)) {
         offload.gso = STRAIT_GSO_TCP4;
         offload.gso_size = out->gso_size;
     }
@@ -426,5 +452,5 @@ int ip_output(struct ip *ip, const struct route *route, uint8_t protocol, struct
     if (out->checksum_at != OUTGOING_NO_CHECKSUM)
         write_checksum(route, protocol, out, &offload);
     log_outgoing(ip, route, protocol, out);
-    return ip_transmit(ip, link, out->parts, out->count, total_bytes, &offload);
+    return ip_transmit(ip, route->interface->link, out->parts, out->count, total_bytes, &offload);
 }
