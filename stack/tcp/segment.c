@@ -18,6 +18,11 @@ enum option_kind {
 #define SACK_PERMITTED_BYTES 2
 #define TIMESTAMPS_BYTES     10
 
+/* The first word of an option that ends with whole words, behind its padding. */
+#define PADDED_OPTION(kind, bytes)                                                                 \
+    ((uint32_t)OPTION_NOP << 24 | (uint32_t)OPTION_NOP << 16 | (uint32_t)(kind) << 8 |             \
+     (uint32_t)(bytes))
+
 /* RFC 2018 3: pairs of edges; what they mean is for the sender of the data to check. */
 static bool parse_sack(struct reader *body, struct tcp_options *options)
 {
@@ -91,8 +96,7 @@ static bool parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_
 static bool are_timestamps_alone(const struct reader *r)
 {
     return r->left == TCP_TIMESTAMPS_BYTES &&
-           load_be32(r->at) ==
-               (OPTION_NOP << 24 | OPTION_NOP << 16 | OPTION_TIMESTAMPS << 8 | TIMESTAMPS_BYTES);
+           load_be32(r->at) == PADDED_OPTION(OPTION_TIMESTAMPS, TIMESTAMPS_BYTES);
 }
 
 /*
@@ -161,85 +165,56 @@ bool segment_parse(struct core *core, const struct ip_packet *packet, struct seg
     return true;
 }
 
-size_t segment_header_bytes(uint8_t flags, const struct tcp_options *options)
+static uint8_t *write_word(uint8_t *p, uint32_t word)
 {
-    size_t bytes = TCP_HEADER_BYTES;
-
-    if (options->has_timestamps)
-        bytes += TCP_TIMESTAMPS_BYTES;
-    if (flags & TCP_SYN) {
-        bytes += options->mss ? MSS_BYTES : 0;
-        bytes += options->has_scale ? SCALE_BYTES + 1 : 0;
-        bytes += options->sack_permitted ? SACK_PERMITTED_BYTES + 2 : 0;
-    } else if (options->sack_count > 0) {
-        bytes += TCP_SACK_HEAD_BYTES + (size_t)options->sack_count * TCP_SACK_BLOCK_BYTES;
-    }
-    return bytes;
+    store_be32(p, word);
+    return p + sizeof(word);
 }
 
-static void write_sack(uint8_t *p, const struct tcp_options *options)
+static uint8_t *write_sack(uint8_t *p, const struct tcp_options *options)
 {
-    p[0] = OPTION_NOP;
-    p[1] = OPTION_NOP;
-    p[2] = OPTION_SACK;
-    p[3] = (uint8_t)(2 + options->sack_count * TCP_SACK_BLOCK_BYTES);
-    p += TCP_SACK_HEAD_BYTES;
-    for (int i = 0; i < options->sack_count; i++, p += TCP_SACK_BLOCK_BYTES) {
-        store_be32(p, options->sack[i].left);
-        store_be32(p + 4, options->sack[i].right);
+    p = write_word(p, PADDED_OPTION(OPTION_SACK, 2 + options->sack_count * TCP_SACK_BLOCK_BYTES));
+    for (int i = 0; i < options->sack_count; i++) {
+        p = write_word(p, options->sack[i].left);
+        p = write_word(p, options->sack[i].right);
     }
+    return p;
 }
 
-/* Every option is padded in front to a multiple of four bytes, as RFC 7323 appendix A advises. */
-static void write_options(uint8_t *p, uint8_t flags, const struct tcp_options *options)
+/* Every option is padded in front to a multiple of four bytes, as RFC 7323 appendix A advises.
+ * Returns where they end. */
+static uint8_t *write_options(uint8_t *p, uint8_t flags, const struct tcp_options *options)
 {
-    if ((flags & TCP_SYN) && options->mss) {
-        p[0] = OPTION_MSS;
-        p[1] = MSS_BYTES;
-        store_be16(p + 2, options->mss);
-        p += MSS_BYTES;
-    }
+    bool syn = flags & TCP_SYN;
+
+    if (syn && options->mss)
+        p = write_word(p, OPTION_MSS << 24 | MSS_BYTES << 16 | options->mss);
     if (options->has_timestamps) {
-        p[0] = OPTION_NOP;
-        p[1] = OPTION_NOP;
-        p[2] = OPTION_TIMESTAMPS;
-        p[3] = TIMESTAMPS_BYTES;
-        store_be32(p + 4, options->timestamp);
-        store_be32(p + 8, options->echo);
-        p += TCP_TIMESTAMPS_BYTES;
+        p = write_word(p, PADDED_OPTION(OPTION_TIMESTAMPS, TIMESTAMPS_BYTES));
+        p = write_word(p, options->timestamp);
+        p = write_word(p, options->echo);
     }
-    if ((flags & TCP_SYN) && options->has_scale) {
-        p[0] = OPTION_NOP;
-        p[1] = OPTION_SCALE;
-        p[2] = SCALE_BYTES;
-        p[3] = options->scale;
-        p += SCALE_BYTES + 1;
-    }
-    if ((flags & TCP_SYN) && options->sack_permitted) {
-        p[0] = OPTION_NOP;
-        p[1] = OPTION_NOP;
-        p[2] = OPTION_SACK_PERMITTED;
-        p[3] = SACK_PERMITTED_BYTES;
-    }
-    if (!(flags & TCP_SYN) && options->sack_count > 0)
-        write_sack(p, options);
+    if (syn && options->has_scale)
+        p = write_word(p,
+                       OPTION_NOP << 24 | OPTION_SCALE << 16 | SCALE_BYTES << 8 | options->scale);
+    if (syn && options->sack_permitted)
+        p = write_word(p, PADDED_OPTION(OPTION_SACK_PERMITTED, SACK_PERMITTED_BYTES));
+    if (!syn && options->sack_count > 0)
+        p = write_sack(p, options);
+    return p;
 }
 
 void segment_write(struct ip_outgoing *out, const struct segment *s)
 {
-    size_t header_bytes = segment_header_bytes(s->flags, &s->options);
+    uint8_t *p = outgoing_transport(out);
+    size_t header_bytes = (size_t)(write_options(p + TCP_HEADER_BYTES, s->flags, &s->options) - p);
 
     outgoing_init(out, header_bytes, TCP_CHECKSUM_AT, true);
     out->ecn = s->ecn;
-    uint8_t *p = outgoing_transport(out);
-    store_be16(p, s->source_port);
-    store_be16(p + 2, s->destination_port);
-    store_be32(p + 4, s->seq);
-    store_be32(p + 8, s->ack);
-    p[12] = (uint8_t)(header_bytes / 4 << 4);
-    p[13] = s->flags;
-    store_be16(p + 14, s->window);
-    store_be16(p + TCP_CHECKSUM_AT, 0);
-    store_be16(p + 18, s->urgent);
-    write_options(p + TCP_HEADER_BYTES, s->flags, &s->options);
+    /* By words of 32 bits (RFC 9293 3.1); that of the checksum has nothing but the pointer yet. */
+    p = write_word(p, (uint32_t)s->source_port << 16 | s->destination_port);
+    p = write_word(p, s->seq);
+    p = write_word(p, s->ack);
+    p = write_word(p, (uint32_t)header_bytes / 4 << 28 | (uint32_t)s->flags << 16 | s->window);
+    write_word(p, s->urgent);
 }

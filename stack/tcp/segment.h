@@ -65,9 +65,6 @@ static inline uint32_t segment_span(const struct segment *s)
 /* Parses and verifies a segment. Returns false, and counts why, if it is to be dropped. */
 bool segment_parse(struct core *, const struct ip_packet *, struct segment *);
 
-/* Bytes of the header that segment_write makes for these options. */
-size_t segment_header_bytes(uint8_t flags, const struct tcp_options *);
-
 /* Writes all but the payload as the transport's header, and the packet's ECN field. */
 void segment_write(struct ip_outgoing *, const struct segment *);
 
