@@ -51,8 +51,9 @@ void ip_finish(struct ip *ip)
 
 uint64_t ip_advance(struct ip *ip)
 {
-    loopback_deliver(ip);
-    return reassembly_advance(ip);
+    if (loopback_waits(ip))
+        loopback_deliver(ip);
+    return reassembly_waits(&ip->reassembly) ? reassembly_advance(ip) : STRAIT_NEVER;
 }
 
 void ip_register(struct ip *ip, uint8_t number, const struct ip_protocol *protocol, void *self)

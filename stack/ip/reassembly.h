@@ -8,6 +8,7 @@
 #ifndef IP_REASSEMBLY_H
 #define IP_REASSEMBLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,12 @@ void reassembly_finish(struct ip *);
  * through ipv4_input.
  */
 void reassembly_input(struct ip *, const struct ip_packet *);
+
+/* Whether there is a packet that is not whole. */
+static inline bool reassembly_waits(const struct reassembly *r)
+{
+    return !list_empty(&r->packets);
+}
 
 /* Drops what has waited too long. Returns when the next will have, or STRAIT_NEVER. */
 uint64_t reassembly_advance(struct ip *);
