@@ -79,7 +79,7 @@ static void send_packet(struct tcp *tcp, const struct route *route, struct ip_ou
 }
 
 /* Keeps the books on a transmission of [seq, seq + length), and of the FIN behind it. */
-static void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
+static inline void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
                       bool fin, uint32_t pieces)
 {
     uint32_t end = seq + length + fin;
