@@ -80,7 +80,7 @@ static void send_packet(struct tcp *tcp, const struct route *route, struct ip_ou
 
 /* Keeps the books on a transmission of [seq, seq + length), and of the FIN behind it. */
 static inline void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
-                      bool fin, uint32_t pieces)
+                             bool fin, uint32_t pieces)
 {
     uint32_t end = seq + length + fin;
 
@@ -103,6 +103,12 @@ static inline void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq
     }
 }
 
+/* The position in the stream of the text that `seq` begins. */
+static uint64_t text_position(const struct connection *c, uint32_t seq)
+{
+    return c->send.start + (seq - output_first_seq(c));
+}
+
 /*
  * Sends queued bytes [seq, seq + length) as one segment or super-packet, with a FIN behind them if
  * `fin`. Returns the sequence space that went out: less if the bytes lie in too many pieces.
@@ -111,39 +117,36 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
                           bool fin)
 {
     struct ip_outgoing out;
-    uint64_t position = c->send.start + (seq - output_first_seq(c));
-    size_t covered = 0;
-    int parts = 0;
+    struct segment s;
+    uint64_t position = text_position(c, seq);
+    size_t covered;
+    int parts =
+        buffer_view(&c->send, position, length, out.parts + 1, OUTGOING_PARTS_MAX, &covered);
 
-    if (length)
-        parts =
-            buffer_view(&c->send, position, length, out.parts + 1, OUTGOING_PARTS_MAX, &covered);
     if (covered < length) {
         fin = false;
         length = (uint32_t)(covered > c->mss ? covered - covered % c->mss : covered);
         parts =
             buffer_view(&c->send, position, length, out.parts + 1, OUTGOING_PARTS_MAX, &covered);
     }
-
-    uint32_t pieces = length > c->mss ? (length + c->mss - 1) / c->mss : 1;
-    uint8_t flags = TCP_ACK;
-    if (fin)
-        flags |= TCP_FIN;
-    if (length && position + length == c->send.end) /* RFC 9293 3.9.1.2: nothing more waits */
+    uint8_t flags = fin ? TCP_ACK | TCP_FIN : TCP_ACK;
+    if (length > 0 && position + length == c->send.end) /* RFC 9293 3.9.1.2: nothing more waits */
         flags |= TCP_PSH;
-
-    struct segment s;
     next_segment(tcp, c, seq, length, flags, &s);
-    if (c->ecn_capable && length)
+    if (c->ecn_capable && length > 0)
         ecn_mark_text(c, &s, length);
     segment_write(&out, &s);
     out.count += parts;
     out.payload_bytes = length;
-    if (length > c->mss)
-        out.gso_size = (uint16_t)c->mss;
+    uint32_t pieces = 1;
+    if (length > c->mss) {
+        pieces = (length + c->mss - 1) / c->mss;
+        out.gso_size = c->mss;
+    }
     bool again = seq_lt(seq, c->snd_nxt);
     note_sent(tcp, c, seq, length, fin, pieces);
-    trace(tcp, c, again ? STRAIT_TRACE_RESENT : STRAIT_TRACE_SENT, position, length + fin);
+    trace(tcp, c, again ? STRAIT_TRACE_RESENT : STRAIT_TRACE_SENT, text_position(c, seq),
+          length + fin);
     struct route route = connection_route(c);
     send_packet(tcp, &route, &out, pieces);
     return length + fin;
