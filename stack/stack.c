@@ -179,7 +179,7 @@ int strait_route(struct strait *s, struct in_addr network, int prefix_bits,
 static void set_now(struct core *core, uint64_t now_ns)
 {
     if (now_ns > core->now_ns)
-        core->now_ns = now_ns;
+        core_set_now(core, now_ns);
 }
 
 void strait_input(struct strait *s, struct strait_link *link, const void *packet, size_t length,

@@ -18,7 +18,8 @@
 #define NS_PER_S  UINT64_C(1000000000)
 
 struct core {
-    uint64_t now_ns; /* of the last strait_input or strait_advance */
+    uint64_t now_ns; /* of the last strait_input or strait_advance; see core_set_now */
+    uint32_t now_ms, now_us;
     struct strait_config config;
     struct pool pool;
     struct prng prng; /* seeded from the secret; for choices, not for secrets */
@@ -27,15 +28,23 @@ struct core {
     void *trace_context;
 };
 
+/* Sets the time, in all the units that it is asked for in: far more often than it is set. */
+static inline void core_set_now(struct core *core, uint64_t now_ns)
+{
+    core->now_ns = now_ns;
+    core->now_ms = (uint32_t)(now_ns / NS_PER_MS);
+    core->now_us = (uint32_t)(now_ns / NS_PER_US);
+}
+
 /* The time in 32 bits, for differences below 49 days, and below 71 minutes. */
 static inline uint32_t core_ms(const struct core *core)
 {
-    return (uint32_t)(core->now_ns / NS_PER_MS);
+    return core->now_ms;
 }
 
 static inline uint32_t core_us(const struct core *core)
 {
-    return (uint32_t)(core->now_ns / NS_PER_US);
+    return core->now_us;
 }
 
 /* Counts one (or `amount`) in the counter of that name. */

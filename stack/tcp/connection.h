@@ -412,7 +412,7 @@ static inline bool connection_writable(const struct connection *c)
 /* Our timestamp clock: milliseconds. */
 static inline uint32_t timestamp_now(const struct core *core, uint32_t offset)
 {
-    return (uint32_t)(core->now_ns / NS_PER_MS) + offset;
+    return core_ms(core) + offset;
 }
 
 /* ---- input.c ---- */

@@ -59,7 +59,7 @@ struct lan *lan_new(uint32_t mtu, uint32_t features)
     config->fragments_max_bytes = 1 << 20;
     config->memory_max_bytes = 1 << 20;
     config->receive_buffer_bytes = config->udp_receive_buffer_bytes = 1 << 16;
-    lan->core.now_ns = 1000 * NS_PER_S;
+    core_set_now(&lan->core, 1000 * NS_PER_S);
     pool_init(&lan->core.pool, lan->core.config.memory_max_bytes);
     prng_seed(&lan->core.prng, 1);
     ip_init(&lan->ip, &lan->core);
