@@ -36,10 +36,12 @@ static void tell_urgent(const struct connection *c, struct segment *s)
 
 /*
  * The fields that all segments of a connection share, one with `length` bytes of text to come;
- * settles that what was received is acked.
+ * settles that what was received is acked. In line: its callers know most of the flags.
  */
-static void next_segment(struct tcp *tcp, struct connection *c, uint32_t seq, uint32_t length,
-                         uint8_t flags, struct segment *s)
+__attribute__((always_inline)) static inline void next_segment(struct tcp *tcp,
+                                                               struct connection *c, uint32_t seq,
+                                                               uint32_t length, uint8_t flags,
+                                                               struct segment *s)
 {
     s->source_port = c->entry.tuple.local_port;
     s->destination_port = c->entry.tuple.remote_port;
@@ -103,12 +105,6 @@ static inline void note_sent(struct tcp *tcp, struct connection *c, uint32_t seq
     }
 }
 
-/* The position in the stream of the text that `seq` begins. */
-static uint64_t text_position(const struct connection *c, uint32_t seq)
-{
-    return c->send.start + (seq - output_first_seq(c));
-}
-
 /*
  * Sends queued bytes [seq, seq + length) as one segment or super-packet, with a FIN behind them if
  * `fin`. Returns the sequence space that went out: less if the bytes lie in too many pieces.
@@ -118,7 +114,7 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
 {
     struct ip_outgoing out;
     struct segment s;
-    uint64_t position = text_position(c, seq);
+    uint64_t position = c->send.start + (seq - output_first_seq(c));
     size_t covered;
     int parts =
         buffer_view(&c->send, position, length, out.parts + 1, OUTGOING_PARTS_MAX, &covered);
@@ -145,8 +141,7 @@ static uint32_t send_data(struct tcp *tcp, struct connection *c, uint32_t seq, u
     }
     bool again = seq_lt(seq, c->snd_nxt);
     note_sent(tcp, c, seq, length, fin, pieces);
-    trace(tcp, c, again ? STRAIT_TRACE_RESENT : STRAIT_TRACE_SENT, text_position(c, seq),
-          length + fin);
+    trace(tcp, c, again ? STRAIT_TRACE_RESENT : STRAIT_TRACE_SENT, position, length + fin);
     struct route route = connection_route(c);
     send_packet(tcp, &route, &out, pieces);
     return length + fin;
@@ -197,12 +192,18 @@ static uint32_t bare_seq(const struct connection *c)
     return seq_min(c->snd_nxt, output_first_seq(c) + c->snd_wnd);
 }
 
-void output_ack(struct tcp *tcp, struct connection *c)
+/* Sends a segment without text and without options of its own. */
+static void send_bare(struct tcp *tcp, struct connection *c, uint32_t seq, uint8_t flags)
 {
     struct segment s;
-    next_segment(tcp, c, bare_seq(c), 0, TCP_ACK, &s);
 
+    next_segment(tcp, c, seq, 0, flags, &s);
     send_control(tcp, c, &s);
+}
+
+void output_ack(struct tcp *tcp, struct connection *c)
+{
+    send_bare(tcp, c, bare_seq(c), TCP_ACK);
 }
 
 bool output_may_challenge(struct core *core, uint32_t *challenged_ms)
@@ -232,10 +233,8 @@ void output_reset(struct tcp *tcp, struct connection *c)
     /* RFC 9293 3.10.5: there is nobody to tell, or nothing that both FINs have not told. */
     if (!connection_is_open(c) || c->state == STATE_SYN_SENT || (both_closed && fin_sent))
         return;
-    struct segment s;
-    next_segment(tcp, c, bare_seq(c), 0, TCP_RST | TCP_ACK, &s);
     count(tcp->core, tcp_resets_out);
-    send_control(tcp, c, &s);
+    send_bare(tcp, c, bare_seq(c), TCP_RST | TCP_ACK);
 }
 
 void output_stateless(struct tcp *tcp, const struct tuple *tuple,
@@ -457,12 +456,10 @@ void output_probe(struct tcp *tcp, struct connection *c)
 void output_keepalive(struct tcp *tcp, struct connection *c)
 {
     bool owed = c->ack_due != ACK_NOT_DUE;
-    /* SHLD-12: no text. The number lies below the peer's window, which it has to answer. */
-    struct segment s;
-    next_segment(tcp, c, c->snd_una - 1, 0, TCP_ACK, &s);
 
     count(tcp->core, tcp_keepalive_probes);
-    send_control(tcp, c, &s);
+    /* SHLD-12: no text. The number lies below the peer's window, which it has to answer. */
+    send_bare(tcp, c, c->snd_una - 1, TCP_ACK);
     if (owed) /* the peer takes no acknowledgement from a segment outside its window */
         c->ack_due = ACK_NOW;
     output_queue(tcp, c);
