@@ -28,23 +28,32 @@ static uint32_t window_max(const struct connection *c)
     return (uint32_t)UINT16_MAX << c->receive_scale;
 }
 
-/* The right edge that the buffer allows, and the window field can say. */
-static uint32_t edge_allowed(const struct tcp *tcp, const struct connection *c)
+/* What is left of the window that was advertised. */
+static uint32_t window_promised(const struct connection *c)
+{
+    return c->rcv_edge - c->rcv_nxt;
+}
+
+/* The window that the buffer allows, and the field can say. */
+static uint32_t window_allowed(const struct tcp *tcp, const struct connection *c)
 {
     uint64_t unread = connection_readable(c);
     uint64_t room = c->receive_limit_bytes > unread ? c->receive_limit_bytes - unread : 0;
     uint64_t memory = pool_room(&tcp->core->pool, 0);
 
     room = room < memory ? room : memory;
-    return c->rcv_nxt + (room < window_max(c) ? (uint32_t)room : window_max(c));
+    return room < window_max(c) ? (uint32_t)room : window_max(c);
 }
 
-/* By how much the right edge may move: 0 if it would have to move left. */
-static uint32_t edge_growth(const struct tcp *tcp, const struct connection *c)
+/* By how much the right edge may move, if that is `least` or more; else 0. */
+static uint32_t edge_growth(const struct tcp *tcp, const struct connection *c, uint32_t least)
 {
-    int32_t growth = seq_distance(c->rcv_edge, edge_allowed(tcp, c));
+    uint32_t promised = window_promised(c);
 
-    return growth > 0 ? (uint32_t)growth : 0;
+    if (promised + least > c->receive_limit_bytes) /* so it mostly is: the rest need not be known */
+        return 0;
+    uint32_t allowed = window_allowed(tcp, c);
+    return allowed >= promised + least ? allowed - promised : 0;
 }
 
 static uint32_t lesser(uint32_t a, uint32_t b)
@@ -75,17 +84,15 @@ static void starve_if_short(struct tcp *tcp, struct connection *c)
 
 uint16_t receive_window(struct tcp *tcp, struct connection *c)
 {
-    uint32_t growth = edge_growth(tcp, c);
-    uint32_t edge = c->rcv_edge;
+    uint32_t promised = window_promised(c), window = promised;
+    uint32_t growth = edge_growth(tcp, c, least_growth(tcp, c, 1));
 
-    if (growth >= least_growth(tcp, c, 1))
-        edge += growth;
-    else
+    window += growth;
+    if (growth == 0)
         starve_if_short(tcp, c);
 
     uint32_t unit = UINT32_C(1) << c->receive_scale;
-    uint32_t field = lesser((edge - c->rcv_nxt) >> c->receive_scale, UINT16_MAX);
-    uint32_t promised = c->rcv_edge - c->rcv_nxt;
+    uint32_t field = lesser(window >> c->receive_scale, UINT16_MAX);
     if (field * unit < promised && field < UINT16_MAX &&
         connection_readable(c) + (field + 1) * unit <= c->receive_limit_bytes + EDGE_SLACK_BYTES)
         field++;
@@ -99,8 +106,8 @@ void receive_consumed(struct tcp *tcp, struct connection *c)
     if (!connection_is_open(c) || receive_fin_taken(c))
         return;
     /* What is left of the window keeps the peer busy: it need not hear of less than twice that. */
-    uint32_t growth = edge_growth(tcp, c);
-    if (growth < least_growth(tcp, c, 2) || growth < c->rcv_edge - c->rcv_nxt) {
+    uint32_t growth = edge_growth(tcp, c, window_promised(c));
+    if (growth == 0 || growth < least_growth(tcp, c, 2)) {
         starve_if_short(tcp, c);
         return;
     }
@@ -147,7 +154,7 @@ static struct text trim(struct tcp *tcp, const struct connection *c, const struc
         t.length -= known;
         offset = 0;
     }
-    uint32_t window = c->rcv_edge - c->rcv_nxt;
+    uint32_t window = window_promised(c);
     uint32_t room = window > (uint32_t)offset ? window - (uint32_t)offset : 0;
     t.position = c->receive_position + (uint32_t)offset;
     if (c->fin_seen && t.position + room > c->fin_position) /* nothing comes behind a FIN */
