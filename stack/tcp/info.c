@@ -93,7 +93,7 @@ static void tell_windows(const struct connection *c, struct tcp_info *info)
     info->tcpi_rcv_ssthresh = c->rcv_edge - c->rcv_nxt;
     info->tcpi_rcv_space = c->receive_limit_bytes;
     info->tcpi_reordering = REORDERING;
-    info->tcpi_delivery_rate = c->rate.bytes_per_s;
+    info->tcpi_delivery_rate = rate_bytes_per_s(c);
     info->tcpi_delivery_rate_app_limited = c->rate.limited;
     info->tcpi_pacing_rate = info->tcpi_max_pacing_rate = UINT64_MAX; /* nothing is paced */
 }

@@ -18,7 +18,10 @@
 /* Bytes that the peer has, if it has all up to the position. */
 static uint32_t delivered(const struct connection *c, uint64_t position)
 {
-    return (uint32_t)(position + ranges_overlap(&c->disorder->sacked, position, UINT64_MAX));
+    const struct ranges *sacked = &c->disorder->sacked;
+    uint64_t above = sacked->count > 0 ? ranges_overlap(sacked, position, UINT64_MAX) : 0;
+
+    return (uint32_t)(position + above);
 }
 
 void rate_start(const struct tcp *tcp, struct connection *c, uint32_t end)
@@ -51,11 +54,19 @@ void rate_sample(const struct tcp *tcp, struct connection *c, uint32_t ack)
     uint32_t bytes = delivered(c, position) - r->delivered;
     if (bytes == 0 || elapsed_us == 0)
         return;
-    uint64_t bytes_per_s = bytes * UINT64_C(1000000) / elapsed_us;
-    if (r->idle && bytes_per_s < r->bytes_per_s) /* the path is known to carry more */
+    bool slower = (uint64_t)bytes * r->sample_us < (uint64_t)r->sample_bytes * elapsed_us;
+    if (r->idle && slower) /* the path is known to carry more */
         return;
-    r->bytes_per_s = bytes_per_s;
+    r->sample_bytes = bytes;
+    r->sample_us = elapsed_us;
     r->limited = r->idle;
+}
+
+uint64_t rate_bytes_per_s(const struct connection *c)
+{
+    const struct rate *r = &c->rate;
+
+    return r->sample_us > 0 ? r->sample_bytes * UINT64_C(1000000) / r->sample_us : 0;
 }
 
 void rate_stop(const struct tcp *tcp, struct connection *c)
@@ -89,13 +100,12 @@ static bool ends_round(const struct connection *c, const struct segment *s)
 }
 
 /* Returns whether the text tells the time since what it echoes. */
-static bool take_echo(struct rate *r, const struct connection *c, const struct segment *s,
-                      uint32_t now)
+static bool take_echo(struct rate *r, const struct segment *s, uint32_t now)
 {
     uint32_t elapsed_ms = now - s->options.echo;
 
-    if (s->length < c->rcv_mss || elapsed_ms >= RTT_MAX_US / 1000)
-        return false; /* a short one may have waited for its user */
+    if (elapsed_ms >= RTT_MAX_US / 1000)
+        return false;
     uint32_t sample_us = elapsed_ms > 0 ? elapsed_ms * 1000 : 1000;
     if (r->received_rtt_us == 0)
         r->received_rtt_us = sample_us;
@@ -118,11 +128,13 @@ void rate_note_text(const struct tcp *tcp, struct connection *c, const struct se
 {
     struct rate *r = &c->rate;
 
+    if (c->timestamps && s->length < c->rcv_mss)
+        return; /* a short one may have waited for its user: its echo tells nothing */
     if (r->round_known && !ends_round(c, s))
         return;
     uint32_t now = c->timestamps ? timestamp_now(tcp->core, c->ts_offset) : core_us(tcp->core);
     uint32_t read_bytes = (uint32_t)c->receive.start - r->round_read;
-    if (c->timestamps && !take_echo(r, c, s, now))
+    if (c->timestamps && !take_echo(r, s, now))
         return;
     if (r->round_known && !c->timestamps)
         read_bytes = take_window(r, now - r->round_start, read_bytes);

@@ -30,7 +30,7 @@ struct rate {
     uint32_t received_rtt_us; /* 0: not known yet */
     uint32_t round_start;     /* by the timestamps' clock; without them, in microseconds */
     uint32_t round_read;      /* the position up to which the user had read then, the low bits */
-    uint64_t bytes_per_s;     /* delivered; 0: not known yet */
+    uint32_t sample_bytes, sample_us; /* delivered, in what time; 0: not known yet */
 
     uint64_t busy_ns;       /* with something sent or queued that is not acknowledged */
     uint64_t busy_since_ns; /* since then more; 0: nothing is outstanding */
@@ -41,6 +41,9 @@ void rate_start(const struct tcp *, struct connection *, uint32_t end);
 
 /* `ack`, which is about to become SND.UNA, acknowledges the timed segment. */
 void rate_sample(const struct tcp *, struct connection *, uint32_t ack);
+
+/* How fast text was delivered; 0: not known yet. */
+uint64_t rate_bytes_per_s(const struct connection *);
 
 /* All that was queued is acknowledged. */
 void rate_stop(const struct tcp *, struct connection *);
