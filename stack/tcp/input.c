@@ -167,23 +167,23 @@ static bool acceptable(struct tcp *tcp, struct connection *c, const struct segme
 
 /* ---- The acknowledgement, fifth ---- */
 
-static void sample(struct tcp *tcp, struct connection *c, uint64_t sample_ns)
+static void sample(struct tcp *tcp, struct connection *c, uint32_t sample_us)
 {
-    rtt_sample(&c->rtt, &tcp->core->config, sample_ns);
+    rtt_sample(&c->rtt, &tcp->core->config, sample_us);
     c->backoff = 0; /* RFC 6298 5 and 3: only a measurement ends the backed-off timeout */
 }
 
 static void measure(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     if (c->rtt_timing && seq_ge(s->ack, c->rtt_seq)) {
-        sample(tcp, c, (core_us(tcp->core) - c->rtt_started_us) * NS_PER_US);
+        sample(tcp, c, core_us(tcp->core) - c->rtt_started_us);
         rate_sample(tcp, c, s->ack);
         c->rtt_timing = false;
     } else if (c->retries > 0 && c->timestamps && s->options.has_timestamps) {
         /* RFC 7323 4.1: tells which transmission was acknowledged, if only to the millisecond */
         uint32_t elapsed_ms = timestamp_now(tcp->core, c->ts_offset) - s->options.echo;
         if (elapsed_ms < tcp->core->config.rto_max_us / 1000)
-            sample(tcp, c, elapsed_ms * NS_PER_MS);
+            sample(tcp, c, elapsed_ms * 1000);
     }
 }
 

@@ -6,12 +6,13 @@ void rtt_init(struct rtt *r, const struct strait_config *config)
     *r = (struct rtt){.rto_us = config->rto_initial_us};
 }
 
-void rtt_sample(struct rtt *r, const struct strait_config *config, uint64_t sample_ns)
+void rtt_sample(struct rtt *r, const struct strait_config *config, uint32_t sample_us)
 {
     uint32_t min_us = config->rto_min_us, max_us = config->rto_max_us;
-    uint64_t limited_us = sample_ns / 1000 < max_us ? sample_ns / 1000 : max_us;
-    uint32_t sample_us = limited_us ? (uint32_t)limited_us : 1;
 
+    sample_us = sample_us < max_us ? sample_us : max_us;
+    if (sample_us == 0)
+        sample_us = 1;
     if (r->min_us == 0 || sample_us < r->min_us)
         r->min_us = sample_us;
     if (r->srtt_us == 0) { /* RFC 6298 2.2 */
@@ -35,11 +36,4 @@ void rtt_syn_lost(struct rtt *r)
 {
     if (r->srtt_us == 0)
         r->rto_us = RTT_RTO_SYN_LOST_US;
-}
-
-uint64_t rtt_timeout_ns(const struct rtt *r, const struct strait_config *config, unsigned backoff)
-{
-    uint64_t timeout_us = (uint64_t)r->rto_us << (backoff < 16 ? backoff : 16);
-
-    return (timeout_us < config->rto_max_us ? timeout_us : config->rto_max_us) * 1000;
 }

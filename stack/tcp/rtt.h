@@ -19,13 +19,19 @@ struct rtt {
 /* The configuration's bounds on the timeout (rto_*_us) hold from the next call on. */
 void rtt_init(struct rtt *, const struct strait_config *);
 
-/* Takes a measurement of a segment that was sent once (Karn: RFC 6298 3). */
-void rtt_sample(struct rtt *, const struct strait_config *, uint64_t sample_ns);
+/* Takes a measurement of a segment that was sent once (Karn: RFC 6298 3); 0 is less than 1. */
+void rtt_sample(struct rtt *, const struct strait_config *, uint32_t sample_us);
 
 /* The SYN was lost, and nothing was measured: a cautious timeout (RFC 6298 5.7). */
 void rtt_syn_lost(struct rtt *);
 
 /* The timeout after `backoff` expiries in a row, in nanoseconds (RFC 6298 5.5). */
-uint64_t rtt_timeout_ns(const struct rtt *, const struct strait_config *, unsigned backoff);
+static inline uint64_t rtt_timeout_ns(const struct rtt *r, const struct strait_config *config,
+                                      unsigned backoff)
+{
+    uint64_t timeout_us = (uint64_t)r->rto_us << (backoff < 16 ? backoff : 16);
+
+    return (timeout_us < config->rto_max_us ? timeout_us : config->rto_max_us) * 1000;
+}
 
 #endif
