@@ -43,6 +43,8 @@ static uint64_t user_timeout_ns(const struct connection *c)
 /* When the peer has had its time to take something; STRAIT_NEVER if the retries decide. */
 static uint64_t patience_end_ns(const struct tcp *tcp, const struct connection *c)
 {
+    if (c->user_timeout_ms == 0 && !c->orphan)
+        return STRAIT_NEVER;
     uint64_t patience_ns = user_timeout_ns(c);
     uint64_t orphan_ns = tcp->core->config.orphan_timeout_ms * NS_PER_MS;
 
@@ -51,7 +53,7 @@ static uint64_t patience_end_ns(const struct tcp *tcp, const struct connection *
     /* Nobody can end an orphan, and a window that stays shut must not hold its memory for ever. */
     if (c->orphan && (patience_ns == 0 || patience_ns > orphan_ns))
         patience_ns = orphan_ns;
-    return patience_ns ? c->waiting_since_ns + patience_ns : STRAIT_NEVER;
+    return c->waiting_since_ns + patience_ns;
 }
 
 static bool patience_is_over(const struct tcp *tcp, const struct connection *c)
@@ -307,9 +309,9 @@ void timers_arm(struct tcp *tcp, struct connection *c)
     c->timer_restart = false;
     if (purpose == before && !restart && (purpose == TIMER_NONE || c->due_ns != STRAIT_NEVER))
         return;
-    if ((purpose == TIMER_PROBE) != (before == TIMER_PROBE))
+    if (purpose != before && (purpose == TIMER_PROBE || before == TIMER_PROBE))
         c->backoff = 0; /* of probes that were answered, or of a loss before them */
-    if ((purpose == TIMER_KEEPALIVE) != (before == TIMER_KEEPALIVE))
+    if (purpose != before && (purpose == TIMER_KEEPALIVE || before == TIMER_KEEPALIVE))
         c->retries = 0; /* each counts its own */
     if (waits_for_peer(purpose) && (restart || !waits_for_peer(before)))
         c->waiting_since_ns = now_ns;
