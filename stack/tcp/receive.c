@@ -193,23 +193,15 @@ void receive_forget_out_of_order(struct tcp *tcp, struct connection *c)
     disorder_settle(c);
 }
 
-/* Writes the text; out-of-order data gives way to text in order. Returns what was taken. */
-static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *t)
+/* Writes text in order, to which out-of-order data gives way. Returns what was taken. */
+static uint32_t store_in_order(struct tcp *tcp, struct connection *c, const struct text *t)
 {
     struct pool *pool = &tcp->core->pool;
-    bool in_order = t->position == c->receive_position;
-    size_t spare = in_order ? 0 : spare_of_out_of_order(tcp);
-    size_t held = in_order ? 0 : buffer_memory(&c->receive);
-    size_t taken = buffer_write(&c->receive, pool, spare, t->position, t->bytes, t->length);
+    size_t taken = buffer_write(&c->receive, pool, 0, t->position, t->bytes, t->length);
 
-    if (!in_order) {
-        held = buffer_memory(&c->receive) - held;
-        disorder_of(c)->out_of_order_bytes += held;
-        tcp->out_of_order_bytes += held;
-    }
     if (taken == t->length)
         return t->length;
-    if (in_order && c->disorder->out_of_order.count > 0) {
+    if (c->disorder->out_of_order.count > 0) {
         count(tcp->core, tcp_out_of_order_pruned);
         sack_forget_arrivals(c); /* RFC 2018 8 allows it: the sender keeps what is only SACKed */
         receive_forget_out_of_order(tcp, c);
@@ -217,6 +209,22 @@ static uint32_t store(struct tcp *tcp, struct connection *c, const struct text *
         taken += buffer_write(&c->receive, pool, 0, t->position + taken, t->bytes + taken,
                               t->length - taken);
     }
+    if (taken < t->length)
+        count(tcp->core, tcp_memory_short);
+    return (uint32_t)taken;
+}
+
+/* Writes other text, as far as there is memory for it. Returns what was taken. */
+static uint32_t store_out_of_order(struct tcp *tcp, struct connection *c, const struct text *t)
+{
+    size_t spare = spare_of_out_of_order(tcp);
+    size_t before = buffer_memory(&c->receive);
+    size_t taken =
+        buffer_write(&c->receive, &tcp->core->pool, spare, t->position, t->bytes, t->length);
+    size_t held = buffer_memory(&c->receive) - before;
+
+    disorder_of(c)->out_of_order_bytes += held;
+    tcp->out_of_order_bytes += held;
     if (taken < t->length)
         count(tcp->core, tcp_memory_short);
     return (uint32_t)taken;
@@ -254,7 +262,7 @@ static void take_in_order(struct tcp *tcp, struct connection *c, const struct te
                           uint32_t pieces)
 {
     bool hole = c->disorder->out_of_order.count > 0;
-    uint32_t taken = store(tcp, c, t);
+    uint32_t taken = store_in_order(tcp, c, t);
 
     if (taken > 0)
         advance(tcp, c, t->position + taken);
@@ -296,7 +304,7 @@ static void take_out_of_order(struct tcp *tcp, struct connection *c, const struc
         count(tcp->core, tcp_memory_short);
         return;
     }
-    uint32_t taken = store(tcp, c, t);
+    uint32_t taken = store_out_of_order(tcp, c, t);
     if (taken == 0) {
         disorder_settle(c);
         return;
