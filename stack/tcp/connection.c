@@ -276,12 +276,6 @@ void connection_starve(struct tcp *tcp, struct connection *c)
         list_append(&tcp->starved, &c->starved_node);
 }
 
-void connection_wake(struct tcp *tcp, struct connection *c)
-{
-    if (!c->queued && c->owner)
-        tcp->wake(tcp->wake_context, c->owner);
-}
-
 /* What has arrived in order may still be read by the owner; all else is over. */
 static void release(struct tcp *tcp, struct connection *c)
 {

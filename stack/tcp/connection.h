@@ -388,7 +388,11 @@ void connection_time_wait(struct tcp *, struct connection *);
 void connection_starve(struct tcp *, struct connection *);
 
 /* Tells the owner that its events may have changed. */
-void connection_wake(struct tcp *, struct connection *);
+static inline void connection_wake(const struct tcp *tcp, const struct connection *c)
+{
+    if (!c->queued && c->owner)
+        tcp->wake(tcp->wake_context, c->owner);
+}
 
 /* Whether it stands in the table, and segments still reach it. */
 static inline bool connection_is_open(const struct connection *c)

@@ -46,11 +46,12 @@
 
 bool sequence_acceptable(const struct segment *s, uint32_t rcv_nxt, uint32_t window)
 {
+    if (s->seq == rcv_nxt) /* so it mostly is */
+        return true;
+    if (window == 0) /* text is trimmed off later, so that the ACK, RST or FIN still counts */
+        return false;
     uint32_t span = segment_span(s);
     uint32_t last = s->seq + span - 1;
-
-    if (window == 0) /* text is trimmed off later, so that the ACK, RST or FIN still counts */
-        return s->seq == rcv_nxt;
     bool starts_inside = seq_ge(s->seq, rcv_nxt) && seq_lt(s->seq, rcv_nxt + window);
     if (span == 0) /* a peer that has filled the window stands at the edge with its bare ACK */
         return starts_inside || (s->seq == rcv_nxt + window && !(s->flags & TCP_RST));
@@ -316,7 +317,7 @@ static bool take_ack(struct tcp *tcp, struct connection *c, const struct segment
 /* ---- Urgent pointer, text and FIN, sixth to eighth ---- */
 
 /* Returns false if the connection has ended by it. */
-static bool take_text(struct tcp *tcp, struct connection *c, const struct segment *s)
+static inline bool take_text(struct tcp *tcp, struct connection *c, const struct segment *s)
 {
     bool wanted = c->state == STATE_ESTABLISHED || c->state == STATE_FIN_WAIT_1 ||
                   c->state == STATE_FIN_WAIT_2;
