@@ -86,17 +86,13 @@ static inline bool address_is_link_local(const struct address *a)
     return address_to_v4(a) >> 16 == 0xa9fe;
 }
 
-/* 240.0.0.0/4, the limited broadcast address included (RFC 1112 4). */
-static inline bool address_is_reserved(const struct address *a)
-{
-    return address_to_v4(a) >> 28 == 0xf;
-}
-
-/* Whether a packet may come from or go to this address as a single host (RFC 1122 3.2.1.3). */
+/* Whether a packet may come from or go to this address as a single host (RFC 1122 3.2.1.3): so it
+ * may to none of 0.0.0.0/8 and 127.0.0.0/8, nor from 224.0.0.0 on (multicast and reserved). */
 static inline bool address_is_unicast(const struct address *a)
 {
-    return address_to_v4(a) >> 24 != 0 && !address_is_multicast(a) && !address_is_loopback(a) &&
-           !address_is_reserved(a);
+    uint32_t first = address_to_v4(a) >> 24;
+
+    return first != 0 && first < 224 && first != IN_LOOPBACKNET;
 }
 
 #endif

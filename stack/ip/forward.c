@@ -98,7 +98,7 @@ void ip_forward(struct ip *ip, const struct ip_packet *packet)
     /* The MTU is that of the next hop, whatever the router knows about the path behind it. */
     struct strait_link *link = route.interface->link;
     bool fits = largest_piece(packet, total_bytes) <= link->mtu;
-    if (!fits && packet->dont_fragment) { /* RFC 1191 4 */
+    if (!fits && (packet->fragment & IPV4_DONT_FRAGMENT)) { /* RFC 1191 4 */
         count(ip->core, ip_too_big);
         icmp_error_with(ip, packet, ICMP_TYPE_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
                         link->mtu);

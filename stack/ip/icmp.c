@@ -291,7 +291,7 @@ void icmp_error_with(struct ip *ip, const struct ip_packet *packet, uint8_t type
     struct route route;
 
     /* RFC 1122 3.2.2; that the source is a single host, ipv4_input has seen to. */
-    if (packet->broadcast || packet->fragment_offset > 0 || is_icmp_error(packet))
+    if (packet->broadcast || ip_fragment_offset(packet) > 0 || is_icmp_error(packet))
         return;
     /* As a host from the address that was asked; as a router from that of the interface that the
      * error leaves by (RFC 1812 4.3.2.4). */

@@ -63,6 +63,12 @@ struct route {
     bool may_be_cut; /* by routers on the way: DF is not set, as it is otherwise where it can be */
 };
 
+/* The field of fragments in a header (RFC 791 3.1): flags, and the offset in units of 8 bytes. */
+#define IPV4_DONT_FRAGMENT  0x4000
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_OFFSET_MASK    0x1fff
+#define IPV4_OFFSET_UNIT    8
+
 /* A packet that has arrived, parsed and checked. All pointers are borrowed for the call. */
 struct ip_packet {
     struct interface *interface;
@@ -70,11 +76,10 @@ struct ip_packet {
     uint8_t protocol;
     uint8_t ttl;
     uint8_t tos;
-    bool local;     /* for this host, or for everyone near */
-    bool broadcast; /* sent to a broadcast or multicast address */
-    bool dont_fragment, more_fragments;
-    uint16_t fragment_offset; /* where its payload stands in that of the whole packet, bytes */
-    uint16_t id;              /* of the whole packet */
+    bool local;        /* for this host, or for everyone near */
+    bool broadcast;    /* sent to a broadcast or multicast address */
+    uint16_t fragment; /* the field of that name, in host order */
+    uint16_t id;       /* of the whole packet */
     const uint8_t *header;
     size_t header_bytes;
     const uint8_t *payload; /* what follows the IP header */
@@ -84,7 +89,19 @@ struct ip_packet {
 
 static inline bool ip_is_fragment(const struct ip_packet *packet)
 {
-    return packet->more_fragments || packet->fragment_offset > 0;
+    return packet->fragment & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK);
+}
+
+/* Whether it is a fragment that others follow. */
+static inline bool ip_more_follow(const struct ip_packet *packet)
+{
+    return packet->fragment & IPV4_MORE_FRAGMENTS;
+}
+
+/* Where its payload stands in that of the whole packet, in bytes. */
+static inline size_t ip_fragment_offset(const struct ip_packet *packet)
+{
+    return (packet->fragment & IPV4_OFFSET_MASK) * (size_t)IPV4_OFFSET_UNIT;
 }
 
 /* What becomes of a packet that is longer than a link of its path carries. */

@@ -5,11 +5,11 @@
  *     strait_input -> ipv4_input -> tcp_input, udp_input or icmp_input, by the protocol's number
  *     tcp, udp, icmp -> ip_output -> link->send
  *
- * A packet that comes in passes one gate, `examine`, which reads the header, checks all that can be
- * checked, and makes the struct ip_packet; behind it nobody looks at an IP header again. The gate
- * answers with the counter that names the reason for a refusal. Refused packets are dropped without
- * a word, but for an unknown protocol and for options that cannot be read. A fragment waits in
- * reassembly.c until its packet is whole, which then passes the gate in its turn.
+ * A packet that comes in passes one gate: its header is checked and read into a struct ip_packet,
+ * and that is examined for all that is wrong with it; behind the gate nobody looks at an IP header
+ * again. It answers with the counter that names the reason for a refusal. Refused packets are
+ * dropped without a word, but for an unknown protocol and for options that cannot be read. A
+ * fragment waits in reassembly.c until its packet is whole, which then passes the gate in its turn.
  *
  * A packet that goes out gets its header right in front of the transport's, and goes to the link in
  * the same call: nothing is allocated, nothing is queued, the payload is read once at most (by the
@@ -186,58 +186,77 @@ static bool offload_is_credible(const struct strait_offload *offload,
     }
 }
 
-/* Reads and checks the header, and makes the packet of it. */
-static enum counter examine(const struct ip *ip, const uint8_t *bytes, size_t length,
-                            struct ip_packet *packet)
+/* Whether the header, which may be anything, is whole and right. */
+static enum counter examine_header(const uint8_t *bytes, size_t length)
 {
     if (length < IPV4_HEADER_BYTES)
         return COUNTER_ip_header_short;
-    size_t header_bytes = (bytes[0] & 15u) * 4u;
-    size_t total_bytes = load_be16(bytes + IPV4_TOTAL_LENGTH_AT);
-    unsigned fragment = load_be16(bytes + IPV4_FRAGMENT_AT);
-    packet->tos = bytes[IPV4_TOS_AT];
-    packet->id = load_be16(bytes + IPV4_ID_AT); /* of use to fragments only (RFC 6864 4.1) */
-    packet->ttl = bytes[IPV4_TTL_AT];
-    packet->protocol = bytes[IPV4_PROTOCOL_AT];
-    packet->source = address_v4(load_be32(bytes + IPV4_SOURCE_AT));
-    packet->destination = address_v4(load_be32(bytes + IPV4_DESTINATION_AT));
-
+    size_t header_bytes = ipv4_header_bytes(bytes);
     if (header_bytes < IPV4_HEADER_BYTES || header_bytes > length)
         return COUNTER_ip_header_length_wrong;
     if (ipv4_header_sum(bytes, header_bytes) != 0xffff)
         return COUNTER_ip_checksum_wrong;
+    size_t total_bytes = load_be16(bytes + IPV4_TOTAL_LENGTH_AT);
     if (total_bytes < header_bytes || total_bytes > length)
         return COUNTER_ip_total_length_wrong;
+    return ACCEPTED;
+}
 
-    /* What lies behind the total length is padding of the link. */
-    packet->header = bytes;
-    packet->header_bytes = header_bytes;
-    packet->payload = bytes + header_bytes;
-    packet->length = total_bytes - header_bytes;
+/* Reads the header, which is right. What lies behind the total length is padding of the link. */
+static inline struct ip_packet packet_of(struct interface *interface, const uint8_t *bytes,
+                                         const struct strait_offload *offload)
+{
+    size_t header_bytes = ipv4_header_bytes(bytes);
 
-    packet->dont_fragment = fragment & IPV4_DONT_FRAGMENT;
-    packet->more_fragments = fragment & IPV4_MORE_FRAGMENTS;
-    packet->fragment_offset = (uint16_t)((fragment & IPV4_OFFSET_MASK) * IPV4_OFFSET_UNIT);
+    return (struct ip_packet){
+        .interface = interface,
+        .source = address_v4(load_be32(bytes + IPV4_SOURCE_AT)),
+        .destination = address_v4(load_be32(bytes + IPV4_DESTINATION_AT)),
+        .protocol = bytes[IPV4_PROTOCOL_AT],
+        .ttl = bytes[IPV4_TTL_AT],
+        .tos = bytes[IPV4_TOS_AT],
+        .fragment = load_be16(bytes + IPV4_FRAGMENT_AT),
+        .id = load_be16(bytes + IPV4_ID_AT), /* of use to fragments only (RFC 6864 4.1) */
+        .header = bytes,
+        .header_bytes = header_bytes,
+        .payload = bytes + header_bytes,
+        .length = load_be16(bytes + IPV4_TOTAL_LENGTH_AT) - header_bytes,
+        .offload = offload,
+    };
+}
 
+/* What stands in the header, and beside the packet. */
+static enum counter examine(const struct ip *ip, struct ip_packet *packet, size_t *option_at)
+{
     enum counter refusal = examine_addresses(ip, packet);
-    if (refusal != ACCEPTED)
-        return refusal;
-    return offload_is_credible(packet->offload, packet) ? ACCEPTED : COUNTER_link_offload_wrong;
+
+    if (refusal == ACCEPTED && !offload_is_credible(packet->offload, packet))
+        refusal = COUNTER_link_offload_wrong;
+    if (refusal == ACCEPTED && packet->header_bytes > IPV4_HEADER_BYTES)
+        refusal = examine_options(packet, option_at);
+    return refusal;
+}
+
+static void note_refusal(const struct ip *ip, size_t length, enum counter refusal)
+{
+    ip->core->counters[refusal]++;
+    log_to(ip->core, STRAIT_LOG_IP, "%zu bytes refused: %s", length, counter_name(refusal));
 }
 
 /* `reassembled`: here, out of fragments. */
 static void input(struct ip *ip, struct interface *interface, const void *packet, size_t length,
                   const struct strait_offload *offload, bool reassembled)
 {
-    struct ip_packet in = {.interface = interface, .offload = offload};
-
-    size_t option_at = 0;
-    enum counter refusal = examine(ip, packet, length, &in);
-    if (refusal == ACCEPTED && in.header_bytes > IPV4_HEADER_BYTES)
-        refusal = examine_options(&in, &option_at);
+    enum counter refusal = examine_header(packet, length);
     if (refusal != ACCEPTED) {
-        ip->core->counters[refusal]++;
-        log_to(ip->core, STRAIT_LOG_IP, "%zu bytes refused: %s", length, counter_name(refusal));
+        note_refusal(ip, length, refusal);
+        return;
+    }
+    struct ip_packet in = packet_of(interface, packet, offload);
+    size_t option_at = 0;
+    refusal = examine(ip, &in, &option_at);
+    if (refusal != ACCEPTED) {
+        note_refusal(ip, length, refusal);
         if (refusal == COUNTER_ip_options_wrong) /* RFC 1122 3.2.2.5 */
             icmp_error_with(ip, &in, ICMP_TYPE_PARAMETER_PROBLEM, 0, (uint32_t)option_at << 24);
         return;

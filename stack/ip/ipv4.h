@@ -25,12 +25,6 @@
 #define IPV4_SOURCE_AT       12
 #define IPV4_DESTINATION_AT  16
 
-/* The field of fragments: flags, and the offset in units of 8 bytes. */
-#define IPV4_DONT_FRAGMENT  0x4000
-#define IPV4_MORE_FRAGMENTS 0x2000
-#define IPV4_OFFSET_MASK    0x1fff
-#define IPV4_OFFSET_UNIT    8
-
 enum ipv4_option {
     IPV4_OPTION_END = 0,
     IPV4_OPTION_NOP = 1,
@@ -38,6 +32,11 @@ enum ipv4_option {
     IPV4_OPTION_STRICT_SOURCE_ROUTE = 137,
 };
 #define IPV4_OPTION_COPIED 0x80 /* the bit of those that stand in every fragment */
+
+static inline size_t ipv4_header_bytes(const uint8_t *header)
+{
+    return (header[0] & 15u) * 4u;
+}
 
 /* The sum over the header, folded. Hardly one has options, and every packet waits for it twice. */
 static inline uint16_t ipv4_header_sum(const uint8_t *header, size_t header_bytes)

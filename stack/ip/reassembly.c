@@ -197,18 +197,17 @@ static struct incomplete *begin(struct ip *ip, struct reassembly_share *share,
 /* What can be told of a fragment alone. */
 static enum counter examine(const struct ip_packet *packet)
 {
-    size_t end = packet->fragment_offset + packet->length;
+    size_t start = ip_fragment_offset(packet), end = start + packet->length;
 
     if (packet->length == 0)
         return COUNTER_ip_fragment_wrong;
-    if (packet->more_fragments && packet->length % IPV4_OFFSET_UNIT != 0)
+    if (ip_more_follow(packet) && packet->length % IPV4_OFFSET_UNIT != 0)
         return COUNTER_ip_fragment_wrong;
     if (packet->header_bytes + end > IPV4_PACKET_MAX_BYTES)
         return COUNTER_ip_fragment_oversize;
     /* RFC 1858 3.2.2, RFC 3128 3: the ports and flags of a segment stand in its first fragment. */
     if (packet->protocol == IPPROTO_TCP &&
-        (packet->fragment_offset == 0 ? packet->length < TCP_FIRST_BYTES
-                                      : packet->fragment_offset < TCP_FIRST_BYTES))
+        (start == 0 ? packet->length < TCP_FIRST_BYTES : start < TCP_FIRST_BYTES))
         return COUNTER_ip_fragment_tiny;
     return ACCEPTED;
 }
@@ -231,7 +230,7 @@ static uint32_t place_of(const struct incomplete *i, size_t start)
 static enum counter compare(const struct incomplete *i, const struct ip_packet *packet,
                             uint32_t place)
 {
-    size_t start = packet->fragment_offset, end = start + packet->length;
+    size_t start = ip_fragment_offset(packet), end = start + packet->length;
     const struct fragment *next = place < i->count ? i->fragments[place] : NULL;
 
     if (next != NULL && next->start == start && next->end == end)
@@ -241,7 +240,7 @@ static enum counter compare(const struct incomplete *i, const struct ip_packet *
     if (place > 0 && i->fragments[place - 1]->end > start)
         return COUNTER_ip_fragment_overlap;
     /* The last is the last: nothing lies behind its end, and there is but one. */
-    if (packet->more_fragments ? i->end != 0 && end >= i->end : i->end != 0 || next != NULL)
+    if (ip_more_follow(packet) ? i->end != 0 && end >= i->end : i->end != 0 || next != NULL)
         return COUNTER_ip_fragment_wrong;
     return i->count < FRAGMENTS_MAX ? ACCEPTED : COUNTER_ip_fragments_limited;
 }
@@ -268,7 +267,7 @@ static enum counter insert(struct ip *ip, struct incomplete *i, const struct ip_
 
     if (fragment == NULL)
         return COUNTER_ip_fragments_limited;
-    fragment->start = packet->fragment_offset;
+    fragment->start = ip_fragment_offset(packet);
     fragment->end = fragment->start + packet->length;
     fragment->header_bytes = packet->header_bytes;
     memcpy(fragment->bytes, packet->header, bytes);
@@ -279,7 +278,7 @@ static enum counter insert(struct ip *ip, struct incomplete *i, const struct ip_
     i->count++;
     i->payload_bytes += packet->length;
     i->ecn_seen |= (uint8_t)(1u << (packet->tos & IP_ECN_MASK));
-    if (!packet->more_fragments)
+    if (!ip_more_follow(packet))
         i->end = fragment->end;
     hold(ip, i, fragment_cost(packet));
     return ACCEPTED;
@@ -354,7 +353,7 @@ static struct incomplete *find_or_begin(struct ip *ip, const struct ip_packet *p
 
 static enum counter take(struct ip *ip, struct incomplete *i, const struct ip_packet *packet)
 {
-    uint32_t place = place_of(i, packet->fragment_offset);
+    uint32_t place = place_of(i, ip_fragment_offset(packet));
     enum counter outcome = compare(i, packet, place);
     return outcome == ACCEPTED ? insert(ip, i, packet, place) : outcome;
 }
@@ -394,7 +393,7 @@ static void time_out(struct ip *ip, struct incomplete *i)
             .protocol = i->protocol,
             .local = true,
             .broadcast = i->broadcast,
-            .more_fragments = true,
+            .fragment = IPV4_MORE_FRAGMENTS,
             .header = first->bytes,
             .header_bytes = first->header_bytes,
             .payload = first->bytes + first->header_bytes,

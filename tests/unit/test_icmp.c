@@ -436,7 +436,7 @@ static void no_error_about_a_later_fragment_rfc1122_3_2_2(void **state)
         .source = address_v4(LAN_PEER),
         .destination = address_v4(LAN_HOST),
         .protocol = IPPROTO_UDP,
-        .fragment_offset = 8,
+        .fragment = 1, /* 8 bytes */
         .header = bytes,
         .header_bytes = 20,
         .payload = bytes + 20,
@@ -446,8 +446,7 @@ static void no_error_about_a_later_fragment_rfc1122_3_2_2(void **state)
 
     icmp_error(&f->lan->ip, &packet, ICMP_TYPE_TIME_EXCEEDED, ICMP_CODE_IN_TRANSIT);
     lan_expect_nothing(f->lan);
-    packet.fragment_offset = 0;
-    packet.more_fragments = true;
+    packet.fragment = IPV4_MORE_FRAGMENTS;
     icmp_error(&f->lan->ip, &packet, ICMP_TYPE_TIME_EXCEEDED, ICMP_CODE_IN_TRANSIT);
     assert_int_equal(f->lan->sent, 1);
 }
