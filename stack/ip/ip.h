@@ -382,9 +382,14 @@ int ip_output(struct ip *, const struct route *, uint8_t protocol, struct ip_out
 int ip_transmit(struct ip *, struct strait_link *, const struct iovec *parts, int count,
                 size_t bytes, const struct strait_offload *);
 
-/* Whether the checksum that stands in the payload, pseudo-header included, is right or vouched for.
- */
-bool ip_checksum_right(const struct ip_packet *);
+/* Whether the checksum that stands in the payload is right, pseudo-header included. */
+bool ip_checksum_adds_up(const struct ip_packet *);
+
+/* The same, or the link vouches for the packet. */
+static inline bool ip_checksum_right(const struct ip_packet *packet)
+{
+    return packet->offload->checksum != STRAIT_CHECKSUM_COMPLETE || ip_checksum_adds_up(packet);
+}
 
 /* ---- handover.c ---- */
 

@@ -313,10 +313,8 @@ bool ipv4_glance(const void *packet, size_t length, uint8_t protocol, size_t lea
     return true;
 }
 
-bool ip_checksum_right(const struct ip_packet *packet)
+bool ip_checksum_adds_up(const struct ip_packet *packet)
 {
-    if (packet->offload->checksum != STRAIT_CHECKSUM_COMPLETE)
-        return true;
     uint64_t sum =
         pseudo_header_sum(&packet->source, &packet->destination, packet->protocol, packet->length);
     return checksum_fold(checksum_add(sum, packet->payload, packet->length)) == 0xffff;

@@ -46,10 +46,11 @@ static void parse_scale(struct reader *body, struct tcp_options *options)
     options->has_scale = true;
 }
 
-static void parse_timestamps(struct reader *body, struct tcp_options *options)
+/* `body` is of the size that they have. */
+static void take_timestamps(const uint8_t *body, struct tcp_options *options)
 {
-    options->timestamp = read_be32(body);
-    options->echo = read_be32(body);
+    options->timestamp = load_be32(body);
+    options->echo = load_be32(body + 4);
     options->has_timestamps = true;
 }
 
@@ -83,7 +84,7 @@ static bool parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_
     case OPTION_TIMESTAMPS:
         right = size == TIMESTAMPS_BYTES;
         if (right)
-            parse_timestamps(body, options);
+            take_timestamps(body->at, options);
         break;
     default:
         break;
@@ -91,27 +92,17 @@ static bool parse_option(uint8_t kind, uint8_t size, struct reader *body, uint8_
     return right;
 }
 
-/* Whether they are nothing but timestamps, in the layout that RFC 7323 appendix A recommends: so it
- * is in nearly all segments. */
-static bool are_timestamps_alone(const struct reader *r)
-{
-    return r->left == TCP_TIMESTAMPS_BYTES &&
-           load_be32(r->at) == PADDED_OPTION(OPTION_TIMESTAMPS, TIMESTAMPS_BYTES);
-}
-
 /*
  * Returns false if an option's length is wrong (RFC 9293 3.1, MUST-7). One that is not of its kind
- * is passed over; one that cannot be is the last to be read.
+ * is passed over; one that cannot be is the last to be read. Hardly a segment needs it: it stands
+ * by itself, lest all save the registers that it uses.
  */
-static bool parse_options(struct reader r, uint8_t flags, struct tcp_options *options)
+static __attribute__((noinline)) bool parse_list(const uint8_t *list, size_t length, uint8_t flags,
+                                                 struct tcp_options *options)
 {
+    struct reader r = reader_over(list, length);
     bool right = true;
 
-    if (are_timestamps_alone(&r)) {
-        read_be32(&r);
-        parse_timestamps(&r, options);
-        return true;
-    }
     while (r.left > 0) {
         uint8_t kind = read_u8(&r);
         if (kind == OPTION_END)
@@ -127,6 +118,32 @@ static bool parse_options(struct reader r, uint8_t flags, struct tcp_options *op
         read_bytes(&r, (size_t)(size - 2));
     }
     return right;
+}
+
+/* Whether they are nothing but timestamps, in the layout that RFC 7323 appendix A recommends: so it
+ * is in nearly all segments. */
+static bool are_timestamps_alone(const uint8_t *list, size_t length)
+{
+    return length == TCP_TIMESTAMPS_BYTES &&
+           load_be32(list) == PADDED_OPTION(OPTION_TIMESTAMPS, TIMESTAMPS_BYTES);
+}
+
+/* Returns as parse_list. */
+static inline bool parse_options(const uint8_t *list, size_t length, struct segment *s)
+{
+    s->options = (struct tcp_options){0};
+    if (length == 0)
+        return true;
+    if (!are_timestamps_alone(list, length))
+        return parse_list(list, length, s->flags, &s->options);
+    take_timestamps(list + TCP_TIMESTAMPS_BYTES - TIMESTAMPS_BYTES + 2, &s->options);
+    return true;
+}
+
+/* How many segments the link has put together. */
+static uint32_t pieces_of(uint32_t length, uint16_t gso_size)
+{
+    return gso_size > 0 && length > gso_size ? (length + gso_size - 1) / gso_size : 1;
 }
 
 bool segment_parse(struct core *core, const struct ip_packet *packet, struct segment *s)
@@ -151,16 +168,11 @@ bool segment_parse(struct core *core, const struct ip_packet *packet, struct seg
     s->window = load_be16(p + 14);
     s->urgent = load_be16(p + 18);
     s->ecn = packet->tos & IP_ECN_MASK;
-
-    s->options = (struct tcp_options){0};
-    struct reader options = reader_over(p + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES);
-    if (!parse_options(options, s->flags, &s->options))
-        count(core, tcp_option_wrong);
-
-    s->payload = packet->payload + header_bytes;
+    s->payload = p + header_bytes;
     s->length = (uint32_t)(packet->length - header_bytes);
-    uint16_t gso_size = packet->offload->gso_size;
-    s->pieces = gso_size && s->length > gso_size ? (s->length + gso_size - 1) / gso_size : 1;
+    s->pieces = pieces_of(s->length, packet->offload->gso_size);
+    if (!parse_options(p + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES, s))
+        count(core, tcp_option_wrong);
     count_by(core, tcp_segments_in, s->pieces);
     return true;
 }
