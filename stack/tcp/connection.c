@@ -69,13 +69,6 @@ void tcp_finish(struct tcp *tcp)
 struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
 {
     struct likely *l = &tcp->likely;
-
-    if (l->at < l->count && tuple_equal(&l->list[l->at]->tuple, tuple)) {
-        struct entry *found = l->list[l->at];
-        if (l->at + 1 < l->count) /* segments come in trains: the last one stays likely */
-            l->at++;
-        return found;
-    }
     uint32_t hash = isn_tuple_hash(tcp->core, tuple);
     for (struct table_node *n = table_chain(&tcp->entries, hash); n; n = n->next) {
         struct entry *e = container_of(n, struct entry, node);

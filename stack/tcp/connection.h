@@ -312,7 +312,25 @@ static inline void entry_ask_for(const struct entry *e)
     __builtin_prefetch((const char *)e + last);
 }
 
-/* The entry of a tuple, or NULL. */
+/* The entry that a segment was likely for, or NULL if it is for another. */
+static inline struct entry *entry_likely(struct tcp *tcp, const struct ip_packet *packet,
+                                         const struct segment *s)
+{
+    struct likely *l = &tcp->likely;
+
+    if (l->at >= l->count)
+        return NULL;
+    struct entry *e = l->list[l->at];
+    if (s->source_port != e->tuple.remote_port || s->destination_port != e->tuple.local_port ||
+        !address_equal(&packet->source, &e->tuple.remote) ||
+        !address_equal(&packet->destination, &e->tuple.local))
+        return NULL;
+    if (l->at + 1 < l->count) /* segments come in trains: the last one stays likely */
+        l->at++;
+    return e;
+}
+
+/* The entry of a tuple, or NULL. It is likely that of the next segment, too. */
 struct entry *entry_find(struct tcp *, const struct tuple *);
 
 /* Puts the entry of a tuple into the table; all but half-open ones hold the local port from now on.

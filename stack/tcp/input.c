@@ -479,6 +479,41 @@ void connection_input(struct tcp *tcp, struct connection *c, const struct segmen
 
 /* ---- From IP ---- */
 
+/* A segment that is for a record, a listener, nobody, or a connection that it was not likely for;
+ * `e` is what it was likely for, or NULL. By itself, lest every segment make the tuple. */
+static __attribute__((noinline)) void input_of_tuple(struct tcp *tcp,
+                                                     const struct ip_packet *packet,
+                                                     const struct segment *s, struct entry *e)
+{
+    struct tuple tuple = {
+        .local = packet->destination,
+        .remote = packet->source,
+        .local_port = s->destination_port,
+        .remote_port = s->source_port,
+    };
+    if (!e)
+        e = entry_find(tcp, &tuple);
+    if (e && e->kind == ENTRY_CONNECTION) {
+        connection_input(tcp, container_of(e, struct connection, entry), s);
+        return;
+    }
+    if (e && e->kind == ENTRY_HALF_OPEN) {
+        half_open_input(tcp, container_of(e, struct half_open, entry), s);
+        return;
+    }
+    struct listener *l = listener_find(tcp, &tuple);
+    uint32_t iss_above;
+    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), s,
+                              l && listener_has_room(tcp, l), &iss_above))
+        return;
+    if (l) {
+        listener_input(tcp, l, &tuple, s, e ? &iss_above : NULL);
+    } else {
+        count(tcp->core, tcp_no_connection);
+        output_reset_reply(tcp, &tuple, s);
+    }
+}
+
 static void tcp_input(void *self, const struct ip_packet *packet)
 {
     struct tcp *tcp = self;
@@ -490,33 +525,11 @@ static void tcp_input(void *self, const struct ip_packet *packet)
     }
     if (!segment_parse(tcp->core, packet, &s))
         return;
-
-    struct tuple tuple = {
-        .local = packet->destination,
-        .remote = packet->source,
-        .local_port = s.destination_port,
-        .remote_port = s.source_port,
-    };
-    struct entry *e = entry_find(tcp, &tuple);
-    if (e && e->kind == ENTRY_CONNECTION) {
+    struct entry *e = entry_likely(tcp, packet, &s);
+    if (e && e->kind == ENTRY_CONNECTION)
         connection_input(tcp, container_of(e, struct connection, entry), &s);
-        return;
-    }
-    if (e && e->kind == ENTRY_HALF_OPEN) {
-        half_open_input(tcp, container_of(e, struct half_open, entry), &s);
-        return;
-    }
-    struct listener *l = listener_find(tcp, &tuple);
-    uint32_t iss_above;
-    if (e && !time_wait_input(tcp, container_of(e, struct time_wait, entry), &s,
-                              l && listener_has_room(tcp, l), &iss_above))
-        return;
-    if (l) {
-        listener_input(tcp, l, &tuple, &s, e ? &iss_above : NULL);
-    } else {
-        count(tcp->core, tcp_no_connection);
-        output_reset_reply(tcp, &tuple, &s);
-    }
+    else
+        input_of_tuple(tcp, packet, &s, e);
 }
 
 const struct ip_protocol tcp_protocol = {.input = tcp_input, .error = tcp_error};
