@@ -133,10 +133,40 @@ void strait_free(struct strait *s)
 
 /* ---- Links and routes ----------------------------------------------------------------------- */
 
+/* Time never goes back, whatever the driver says. */
+static void set_now(struct core *core, uint64_t now_ns)
+{
+    if (now_ns > core->now_ns)
+        core_set_now(core, now_ns);
+}
+
+static inline void input(struct strait *s, struct strait_link *link, const void *packet,
+                         size_t length, const struct strait_offload *offload, uint64_t now_ns)
+{
+    static const struct strait_offload ordinary = {0};
+
+    set_now(&s->core, now_ns);
+    struct interface *interface = ip_interface(&s->ip, link);
+    if (interface == NULL) {
+        count(&s->core, link_unknown);
+        return;
+    }
+    count(&s->core, link_packets_in);
+    count_by(&s->core, link_bytes_in, length);
+    log_to(&s->core, STRAIT_LOG_LINK, "%s: %zu bytes in", link->name, length);
+
+    unsigned version = length > 0 ? *(const uint8_t *)packet >> 4 : 0;
+    if (version != 4) {
+        count(&s->core, ip_version_unknown);
+        return;
+    }
+    ipv4_input(&s->ip, interface, packet, length, offload != NULL ? offload : &ordinary);
+}
+
 static void receive(struct strait_link *link, const void *packet, size_t length,
                     const struct strait_offload *offload, uint64_t now_ns)
 {
-    strait_input(link->upper, link, packet, length, offload, now_ns);
+    input(link->upper, link, packet, length, offload, now_ns);
 }
 
 static void expect(struct strait_link *link, const struct iovec *packets, int count)
@@ -175,34 +205,10 @@ int strait_route(struct strait *s, struct in_addr network, int prefix_bits,
 
 /* ---- A driver's turn ------------------------------------------------------------------------ */
 
-/* Time never goes back, whatever the driver says. */
-static void set_now(struct core *core, uint64_t now_ns)
-{
-    if (now_ns > core->now_ns)
-        core_set_now(core, now_ns);
-}
-
 void strait_input(struct strait *s, struct strait_link *link, const void *packet, size_t length,
                   const struct strait_offload *offload, uint64_t now_ns)
 {
-    static const struct strait_offload ordinary = {0};
-
-    set_now(&s->core, now_ns);
-    struct interface *interface = ip_interface(&s->ip, link);
-    if (interface == NULL) {
-        count(&s->core, link_unknown);
-        return;
-    }
-    count(&s->core, link_packets_in);
-    count_by(&s->core, link_bytes_in, length);
-    log_to(&s->core, STRAIT_LOG_LINK, "%s: %zu bytes in", link->name, length);
-
-    unsigned version = length > 0 ? *(const uint8_t *)packet >> 4 : 0;
-    if (version != 4) {
-        count(&s->core, ip_version_unknown);
-        return;
-    }
-    ipv4_input(&s->ip, interface, packet, length, offload != NULL ? offload : &ordinary);
+    input(s, link, packet, length, offload, now_ns);
 }
 
 uint64_t strait_advance(struct strait *s, uint64_t now_ns)

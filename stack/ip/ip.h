@@ -280,7 +280,14 @@ void ip_register_echo(struct ip *, const struct ip_protocol *protocol, void *sel
 struct interface *ip_attach(struct ip *, struct strait_link *, struct address, int prefix_bits);
 
 /* The interface of an attached link, or NULL. */
-struct interface *ip_interface(struct ip *, const struct strait_link *);
+static inline struct interface *ip_interface(struct ip *ip, const struct strait_link *link)
+{
+    for (int i = 0; i < ip->interface_count; i++) {
+        if (ip->interfaces[i].link == link)
+            return &ip->interfaces[i];
+    }
+    return NULL;
+}
 
 /* ---- route.c ---- */
 

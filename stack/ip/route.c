@@ -19,15 +19,6 @@ static uint32_t mask_of(int prefix_bits)
 
 /* ---- Interfaces ----------------------------------------------------------------------------- */
 
-struct interface *ip_interface(struct ip *ip, const struct strait_link *link)
-{
-    for (int i = 0; i < ip->interface_count; i++) {
-        if (ip->interfaces[i].link == link)
-            return &ip->interfaces[i];
-    }
-    return NULL;
-}
-
 unsigned ip_interface_number(const struct ip *ip, const struct interface *interface)
 {
     if (interface == &ip->loopback.interface)
