@@ -443,7 +443,14 @@ static inline uint32_t timestamp_now(const struct core *core, uint32_t offset)
 void connection_input(struct tcp *, struct connection *, const struct segment *);
 
 /* What the clauses on acceptability say of a segment, for connections and for records. */
-bool sequence_acceptable(const struct segment *, uint32_t rcv_nxt, uint32_t window);
+bool sequence_is_inside(const struct segment *, uint32_t rcv_nxt, uint32_t window);
+
+/* What is next is acceptable even where the window is shut: its text is trimmed off later, so that
+ * the ACK, RST or FIN still counts. */
+static inline bool sequence_acceptable(const struct segment *s, uint32_t rcv_nxt, uint32_t window)
+{
+    return s->seq == rcv_nxt || sequence_is_inside(s, rcv_nxt, window);
+}
 
 /* Whether the timestamp is older than the last one (PAWS, RFC 7323 5.3). */
 bool timestamp_is_old(const struct segment *, uint32_t ts_recent);

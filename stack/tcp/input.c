@@ -44,14 +44,13 @@
 
 /* ---- Acceptability, RFC 9293 3.10.7.4, first ---- */
 
-bool sequence_acceptable(const struct segment *s, uint32_t rcv_nxt, uint32_t window)
+bool sequence_is_inside(const struct segment *s, uint32_t rcv_nxt, uint32_t window)
 {
-    if (s->seq == rcv_nxt) /* so it mostly is */
-        return true;
-    if (window == 0) /* text is trimmed off later, so that the ACK, RST or FIN still counts */
-        return false;
     uint32_t span = segment_span(s);
     uint32_t last = s->seq + span - 1;
+
+    if (window == 0)
+        return false;
     bool starts_inside = seq_ge(s->seq, rcv_nxt) && seq_lt(s->seq, rcv_nxt + window);
     if (span == 0) /* a peer that has filled the window stands at the edge with its bare ACK */
         return starts_inside || (s->seq == rcv_nxt + window && !(s->flags & TCP_RST));
