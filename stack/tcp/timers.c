@@ -41,7 +41,7 @@ static uint64_t user_timeout_ns(const struct connection *c)
 }
 
 /* When the peer has had its time to take something; STRAIT_NEVER if the retries decide. */
-static uint64_t patience_end_ns(const struct tcp *tcp, const struct connection *c)
+static inline uint64_t patience_end_ns(const struct tcp *tcp, const struct connection *c)
 {
     if (c->user_timeout_ms == 0 && !c->orphan)
         return STRAIT_NEVER;
