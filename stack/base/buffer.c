@@ -55,17 +55,19 @@ static void lead(struct buffer *b, struct chunk *c, const struct chunk *before)
     c->memory = before->memory;
 }
 
-/* Puts the chunk behind `prev`, or at the front. */
+/* Puts a new chunk behind `prev`, or at the front. */
 static void link_chunk(struct buffer *b, struct chunk *prev, struct chunk *c)
 {
-    static const struct chunk nothing;
     struct chunk *first = b->first;
 
+    if (first == NULL) {
+        b->first = c->prev = c;
+        return;
+    }
     if (prev == NULL) {
         c->next = first;
-        lead(b, c, first ? first : &nothing);
-        if (first != NULL)
-            first->prev = c;
+        lead(b, c, first);
+        first->prev = c;
         return;
     }
     c->next = prev->next;
@@ -81,53 +83,66 @@ static void unlink_chunk(struct buffer *b, struct chunk *c)
 {
     struct chunk *first = b->first;
 
+    if (first->next == NULL) {
+        b->first = NULL;
+        return;
+    }
     if (first->near == c)
         first->near = c == first ? NULL : c->prev;
     if (c->release == NULL)
         first->memory -= pool_class_bytes(c->kind);
-    if (c != first) {
-        c->prev->next = c->next;
-        (c->next ? c->next : first)->prev = c->prev;
-    } else if (c->next != NULL) {
+    if (c == first) {
         lead(b, c->next, c);
-    } else {
-        b->first = NULL;
-    }
-}
-
-static void free_chunk(struct buffer *b, struct pool *pool, struct chunk *c)
-{
-    unlink_chunk(b, c);
-    if (c->release == NULL) {
-        pool_return(pool, c->kind, c);
         return;
     }
+    c->prev->next = c->next;
+    (c->next ? c->next : first)->prev = c->prev;
+}
+
+/* Frees an external chunk, and tells whose bytes it held. */
+static void release_external(struct chunk *c)
+{
     void (*release)(void *argument) = c->release;
     void *argument = c->argument;
     free(c);
     release(argument);
 }
 
-/*
- * The last chunk that starts at or before `position`; NULL if there is none. Appending and dropping
- * work at the ends and leave `near` to whoever walks through the middle, as a sender's output does.
- */
-static struct chunk *find(struct buffer *b, uint64_t position)
+static inline void free_chunk(struct buffer *b, struct pool *pool, struct chunk *c)
 {
-    if (b->first == NULL || position < b->first->start)
-        return NULL;
-    if (position >= last_chunk(b)->start)
-        return last_chunk(b);
-    if (position < b->first->end)
-        return b->first;
+    unlink_chunk(b, c);
+    if (c->release == NULL)
+        pool_return(pool, c->kind, c);
+    else
+        release_external(c);
+}
 
-    struct chunk *c = b->first->near ? b->first->near : b->first;
+/* As find, for a position between the start of the first chunk and that of the last. */
+static struct chunk *find_between(struct chunk *first, uint64_t position)
+{
+    if (position < first->end)
+        return first;
+
+    struct chunk *c = first->near ? first->near : first;
     while (c->start > position)
         c = c->prev;
     while (c->next->start <= position)
         c = c->next;
-    b->first->near = c;
+    first->near = c;
     return c;
+}
+
+/*
+ * The last chunk that starts at or before `position`; NULL if there is none. Appending and dropping
+ * work at the ends and leave `near` to whoever walks through the middle, as a sender's output does.
+ */
+static inline struct chunk *find(const struct buffer *b, uint64_t position)
+{
+    struct chunk *first = b->first;
+
+    if (first == NULL || position < first->start)
+        return NULL;
+    return position >= first->prev->start ? first->prev : find_between(first, position);
 }
 
 /*
@@ -150,16 +165,14 @@ static struct chunk *make_chunk(struct buffer *b, struct pool *pool, size_t spar
                                 struct chunk *prev, uint64_t position, size_t length)
 {
     const struct chunk *next = prev ? prev->next : b->first;
+    uint64_t from = prev ? prev->end : 0, to = next ? next->start : UINT64_MAX;
     enum pool_class kind = wanted_kind(b, prev, position, length);
     uint64_t start, end;
     for (;; kind--) {
         size_t bytes = pool_class_bytes(kind);
-        start = position & ~(uint64_t)(bytes - 1);
-        end = start + bytes;
-        if (prev != NULL && prev->end > start)
-            start = prev->end;
-        if (next != NULL && next->start < end)
-            end = next->start;
+        uint64_t cell = position & ~(uint64_t)(bytes - 1);
+        start = cell > from ? cell : from;
+        end = cell + bytes < to ? cell + bytes : to;
         if (kind == POOL_SMALL)
             break;
         /* A smaller block will do where the neighbours leave no more, or the budget. */
@@ -191,29 +204,39 @@ void buffer_clear(struct buffer *b, struct pool *pool)
     buffer_drop_below(b, pool, b->end);
 }
 
+/* The chunk for `position` behind `prev`: the next one, or a new one in the hole before that; NULL
+ * if the pool has none. */
+static struct chunk *chunk_behind(struct buffer *b, struct pool *pool, size_t spare_bytes,
+                                  struct chunk *prev, uint64_t position, size_t length)
+{
+    struct chunk *next = prev ? prev->next : b->first;
+    if (next != NULL && next->start == position)
+        return next;
+    return make_chunk(b, pool, spare_bytes, prev, position, length);
+}
+
 size_t buffer_write(struct buffer *b, struct pool *pool, size_t spare_bytes, uint64_t position,
                     const void *bytes, size_t length)
 {
     CHECK(position >= b->start);
     struct chunk *c = find(b, position);
-    size_t taken = 0;
-    while (taken < length) {
-        uint64_t at = position + taken;
-        if (c == NULL || at >= c->end) {
-            struct chunk *next = c ? c->next : b->first;
-            bool starts_here = next != NULL && next->start == at;
-            c = starts_here ? next : make_chunk(b, pool, spare_bytes, c, at, length - taken);
-        }
+    const uint8_t *from = bytes;
+    size_t left = length;
+    while (left > 0) {
+        if (c == NULL || position >= c->end)
+            c = chunk_behind(b, pool, spare_bytes, c, position, left);
         if (c == NULL)
             break;
         CHECK(c->release == NULL);
-        size_t part = smaller(length - taken, c->end - at);
-        memcpy(c->bytes + (at - c->start), (const uint8_t *)bytes + taken, part);
-        taken += part;
-        if (at + part > b->end)
-            b->end = at + part;
+        size_t part = smaller(left, c->end - position);
+        memcpy(c->bytes + (position - c->start), from, part);
+        from += part;
+        position += part;
+        left -= part;
+        if (position > b->end)
+            b->end = position;
     }
-    return taken;
+    return length - left;
 }
 
 int buffer_append_external(struct buffer *b, const void *bytes, size_t length,
