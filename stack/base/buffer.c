@@ -281,15 +281,21 @@ int buffer_view(struct buffer *b, uint64_t position, size_t length, struct iovec
 
 void buffer_read(struct buffer *b, uint64_t position, void *bytes, size_t length)
 {
+    if (length == 0)
+        return;
     uint8_t *to = bytes;
-    for (const struct chunk *c = find(b, position); length > 0; c = c->next) {
-        CHECK(c != NULL && position >= c->start && position < c->end);
-        size_t part = smaller(length, c->end - position);
+    const struct chunk *c = find(b, position);
+    CHECK(c != NULL && position < c->end);
+    while (length > c->end - position) {
+        size_t part = (size_t)(c->end - position);
         memcpy(to, c->bytes + (position - c->start), part);
         to += part;
         position += part;
         length -= part;
+        c = c->next;
+        CHECK(c != NULL && position == c->start);
     }
+    memcpy(to, c->bytes + (position - c->start), length);
 }
 
 void buffer_drop_below(struct buffer *b, struct pool *pool, uint64_t position)
