@@ -463,9 +463,6 @@ void receive_text(struct tcp *, struct connection *, const struct segment *);
 /* Takes the urgent pointer of a segment with URG, and tells the user if it leads further. */
 void receive_urgent(struct tcp *, struct connection *, const struct segment *);
 
-/* Whether more urgent data is to be read, or is to come (RFC 9293 3.8.5, MUST-33). */
-bool receive_is_urgent(const struct connection *);
-
 /* Drops the books on out-of-order data, but not the data: it goes with the buffer. */
 void receive_forget_out_of_order(struct tcp *, struct connection *);
 

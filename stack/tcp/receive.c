@@ -336,16 +336,6 @@ void receive_urgent(struct tcp *tcp, struct connection *c, const struct segment 
     connection_wake(tcp, c);
 }
 
-bool receive_is_urgent(const struct connection *c)
-{
-    if (!c->urgent_told)
-        return false;
-    bool ended = receive_fin_taken(c) || !connection_is_open(c);
-    uint64_t comes = ended ? c->receive_position : UINT64_MAX;
-
-    return c->receive.start < c->urgent_end && c->receive.start < comes;
-}
-
 /* ---- Text and FIN ---- */
 
 /* RFC 9293 3.10.7.4, eighth: the FIN's turn has come. */

@@ -387,27 +387,33 @@ static bool is_worth_reading(const struct connection *c)
     return readable > 0 && (readable >= c->receive_low || c->rcv_edge - c->rcv_nxt <= c->rcv_mss);
 }
 
+/* Whether more urgent data is to be read, or is to come (RFC 9293 3.8.5, MUST-33). */
+static bool is_urgent(const struct connection *c)
+{
+    if (!c->urgent_told)
+        return false;
+    bool ended = receive_fin_taken(c) || !connection_is_open(c);
+    uint64_t comes = ended ? c->receive_position : UINT64_MAX;
+
+    return c->receive.start < c->urgent_end && c->receive.start < comes;
+}
+
 short tcp_events(const struct connection *c)
 {
     bool over = !connection_is_open(c);
-    bool peer_closed = receive_fin_taken(c) || c->receive_shut || over;
-
-    int events = 0;
+    bool closed = over || c->fin_queued;
+    int events = c->error ? POLLERR : 0;
 
     if (tcp_is_opening(c))
         return 0;
-    if (is_worth_reading(c) || peer_closed)
+    if (over || c->receive_shut || receive_fin_taken(c))
+        events |= closed ? POLLIN | POLLRDHUP | POLLHUP : POLLIN | POLLRDHUP;
+    else if (is_worth_reading(c))
         events |= POLLIN;
-    if (receive_is_urgent(c))
+    if (is_urgent(c))
         events |= POLLPRI;
-    if (peer_closed)
-        events |= POLLRDHUP;
-    if (over || c->fin_queued || (connection_writable(c) && !c->send_starved))
+    if (closed || (!c->send_starved && connection_writable(c)))
         events |= POLLOUT;
-    if (over || (c->fin_queued && peer_closed))
-        events |= POLLHUP;
-    if (c->error)
-        events |= POLLERR;
     return (short)events;
 }
 
