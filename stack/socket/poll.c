@@ -124,11 +124,6 @@ void sockets_wake(void *sockets, void *owner)
     socket_queue(sockets, owner);
 }
 
-bool sockets_pending(const struct sockets *all)
-{
-    return !list_empty(&all->ready) || !list_empty(&all->released);
-}
-
 int strait_watch(struct strait *stack, int fd, short events,
                  void (*ready)(void *argument, int fd, short revents), void *argument)
 {
@@ -157,38 +152,38 @@ static short watch_events(const struct socket *s)
 }
 
 /*
- * The socket goes back to the list before its callback runs: a callback that closes it or ends the
- * watch takes it off again, and one that has served it leaves it not ready, for which it is asked
- * once more through its descriptor, since the socket may be gone.
+ * Tells the watch of a socket what holds, if anything does. It is asked again behind the callback,
+ * which has often served it: only one that is still ready goes back to the list. The callback may
+ * close it, too, and all of it is gone then. Returns whether there was something to tell.
  */
-int sockets_dispatch(struct sockets *all)
+static bool tell(struct sockets *all, struct socket *s)
 {
-    struct list round;
-    int told = 0;
-    if (all->dispatching)
-        return 0;
-    all->dispatching = true;
-    told += sockets_release(all);
-    list_take(&round, &all->ready);
-    while (!list_empty(&round)) {
-        struct socket *s = container_of(round.next, struct socket, ready);
-        short events = watch_events(s);
+    short events = watch_events(s);
+    if (!events) {
         list_remove(&s->ready);
-        if (!events)
-            continue;
-        int fd = s->fd;
-        list_append(&all->ready, &s->ready);
-        s->watch(s->watch_argument, fd, events);
-        told++;
-        s = socket_find(all, fd);
-        if (s && !watch_events(s))
-            list_remove(&s->ready);
+        return false;
     }
-    all->dispatching = false;
-    return told;
+    all->told = s;
+    s->watch(s->watch_argument, s->fd, events);
+    if (!all->told)
+        return true;
+    list_remove(&s->ready);
+    if (watch_events(s))
+        list_append(&all->ready, &s->ready);
+    return true;
 }
 
 int strait_dispatch(struct strait *stack)
 {
-    return sockets_dispatch(&stack->sockets);
+    struct sockets *all = &stack->sockets;
+    if (all->dispatching || !sockets_pending(all))
+        return 0;
+    struct list round;
+    all->dispatching = true;
+    int told = list_empty(&all->released) ? 0 : sockets_release(all);
+    list_take(&round, &all->ready);
+    while (!list_empty(&round))
+        told += tell(all, container_of(round.next, struct socket, ready));
+    all->dispatching = false;
+    return told;
 }

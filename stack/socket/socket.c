@@ -78,6 +78,7 @@ bool sockets_init(struct sockets *all, struct core *core, struct udp *udp, struc
     all->free_first = SLOT_NONE;
     while (all->index_bits < INDEX_BITS_MAX && UINT32_C(1) << all->index_bits < config->sockets_max)
         all->index_bits++;
+    all->index_mask = (UINT32_C(1) << all->index_bits) - 1;
     if (config->descriptor_base >= 0)
         all->generations = ((uint32_t)(INT_MAX - config->descriptor_base) + 1) >> all->index_bits;
     if (all->generations < GENERATIONS_MIN || config->sockets_max == 0) {
@@ -85,18 +86,6 @@ bool sockets_init(struct sockets *all, struct core *core, struct udp *udp, struc
         return false;
     }
     return table_grow(all, config->sockets_max < SLOTS_FIRST ? config->sockets_max : SLOTS_FIRST);
-}
-
-struct socket *socket_find(const struct sockets *all, int fd)
-{
-    uint32_t index = slot_index(all, fd);
-    if (index < all->slot_count) {
-        struct socket *s = slot_socket(all->slots[index]);
-        if (s && s->fd == fd)
-            return s;
-    }
-    errno = EBADF;
-    return NULL;
 }
 
 /* Makes room for a socket. Returns false with errno EMFILE or ENOMEM. */
@@ -203,6 +192,8 @@ static void socket_retire(struct sockets *all, struct socket *s)
     slot_free(all, slot_index(all, s->fd), ((number >> all->index_bits) + 1) % all->generations);
     list_remove(&s->ready);
     s->watch = NULL;
+    if (all->told == s)
+        all->told = NULL;
 }
 
 /* Frees what the socket itself has, once its number is retired. */

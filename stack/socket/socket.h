@@ -8,6 +8,7 @@
 #ifndef SOCKET_SOCKET_H
 #define SOCKET_SOCKET_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -101,18 +102,20 @@ struct sockets {
     uint32_t slot_room;             /* for so many there is memory */
     uint32_t free_first, free_last; /* a queue, so that a slot rests as long as it can */
     uint32_t index_bits;            /* of a descriptor, the low ones; a generation is above */
-    uint32_t generations;           /* how many fit into an int */
+    uint32_t index_mask;
+    uint32_t generations; /* how many fit into an int */
 
     struct list ready;    /* sockets whose watch may have something to be told, oldest first */
     struct list released; /* references that their owners are to be told of, oldest first */
     bool dispatching;     /* a callback runs */
+    struct socket *told;  /* whose callback runs; NULL once it is closed */
 };
 
 /* Which slot a descriptor leads to; it may be beyond the table. */
 static inline uint32_t slot_index(const struct sockets *all, int fd)
 {
     uint32_t number = (uint32_t)fd - (uint32_t)all->core->config.descriptor_base;
-    return number & ((UINT32_C(1) << all->index_bits) - 1);
+    return number & all->index_mask;
 }
 
 /* Whether a stream holds a local port by itself. */
@@ -139,16 +142,26 @@ int sockets_release(struct sockets *);
 /* For tcp.wake and udp.wake: `sockets` is the table, `owner` the socket. Runs no callback. */
 void sockets_wake(void *sockets, void *owner);
 
-/* Whether sockets_dispatch has something to look at. */
-bool sockets_pending(const struct sockets *);
-
-/* Tells every watch that is due, once. Returns how many; 0 inside a callback. */
-int sockets_dispatch(struct sockets *);
+/* Whether strait_dispatch has something to look at. */
+static inline bool sockets_pending(const struct sockets *all)
+{
+    return !list_empty(&all->ready) || !list_empty(&all->released);
+}
 
 /* ---- socket.c ---- */
 
 /* The socket of a descriptor, or NULL with errno EBADF. */
-struct socket *socket_find(const struct sockets *, int fd);
+static inline struct socket *socket_find(const struct sockets *all, int fd)
+{
+    uint32_t index = slot_index(all, fd);
+    if (index < all->slot_count) {
+        struct socket *s = slot_socket(all->slots[index]);
+        if (s && s->fd == fd)
+            return s;
+    }
+    errno = EBADF;
+    return NULL;
+}
 
 /*
  * A socket with a number and the options of another, or if that is NULL those of the stack. NULL
