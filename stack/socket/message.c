@@ -55,10 +55,10 @@ static int message_check(const struct msghdr *message, bool touched, size_t *tot
     return parts_total(message->msg_iov, message->msg_iovlen, touched, total);
 }
 
-/* A buffer that no memory can hold: as Linux, it is nowhere. */
-static bool length_is_absurd(size_t length)
+/* Whether a buffer is nowhere: as Linux, so is one that no memory can hold. */
+static bool is_nowhere(const void *bytes, size_t length)
 {
-    return length > SSIZE_MAX;
+    return length > SSIZE_MAX || (!bytes && length > 0);
 }
 
 /* Where a call that goes on in pieces has come to. */
@@ -104,13 +104,12 @@ struct name {
 };
 
 /* Offers the parts to TCP, which takes them in part, if need be. */
-static ssize_t stream_send_once(struct sockets *all, struct socket *s, const struct iovec *parts,
-                                int count, int flags)
+static inline ssize_t stream_send_once(struct sockets *all, struct socket *s,
+                                       const struct iovec *parts, int count, int flags)
 {
     if (!socket_has_connection(s))
         return fail(EPIPE); /* as Linux, where POSIX has ENOTCONN */
-    tcp_set_more(s->connection, flags & MSG_MORE);
-    ssize_t sent = tcp_send(all->tcp, s->connection, parts, count);
+    ssize_t sent = tcp_send(all->tcp, s->connection, parts, count, flags & MSG_MORE);
     if (sent > 0 && flags & MSG_OOB)
         tcp_mark_urgent(all->tcp, s->connection);
     return sent;
@@ -187,15 +186,13 @@ static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct
     return result < 0 ? -1 : (ssize_t)total;
 }
 
-/* Sends the parts and the control data of a message to `name`, whatever the message's own is. */
-static ssize_t send_message(struct strait *stack, int fd, const struct msghdr *message,
-                            const struct name *name, int flags)
+/*
+ * Sends the parts, which are `total` bytes, and the control data of a message to `name`, whatever
+ * the message's own is.
+ */
+static ssize_t send_message(struct sockets *all, struct socket *s, const struct msghdr *message,
+                            const struct name *name, size_t total, int flags)
 {
-    struct sockets *all = &stack->sockets;
-    struct socket *s = socket_find(all, fd);
-    size_t total;
-    if (!s || message_check(message, true, &total) < 0)
-        return -1;
     if (name->length > sizeof(struct sockaddr_storage))
         return fail(EINVAL);
     if (flags & ~(s->kind == SOCKET_DATAGRAM ? SEND_FLAGS : STREAM_FLAGS))
@@ -217,12 +214,15 @@ static struct msghdr message_of(const struct iovec *parts, size_t count)
 ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t length, int flags,
                       const struct sockaddr *name, socklen_t name_length)
 {
+    struct socket *s = socket_find(&stack->sockets, fd);
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
     struct msghdr message = message_of(&part, 1);
     struct name to = {name, name ? name_length : 0};
-    if (length_is_absurd(length) && socket_find(&stack->sockets, fd))
+    if (!s)
+        return -1;
+    if (is_nowhere(bytes, length))
         return fail(EFAULT);
-    return send_message(stack, fd, &message, &to, flags);
+    return send_message(&stack->sockets, s, &message, &to, length, flags);
 }
 
 ssize_t strait_send(struct strait *stack, int fd, const void *bytes, size_t length, int flags)
@@ -238,46 +238,49 @@ ssize_t strait_write(struct strait *stack, int fd, const void *bytes, size_t len
 /* As Linux, a name of no length is none, and what is too long is cut. */
 ssize_t strait_sendmsg(struct strait *stack, int fd, const struct msghdr *message, int flags)
 {
+    struct socket *s = socket_find(&stack->sockets, fd);
     struct name to = {0};
+    size_t total;
+    if (!s)
+        return -1;
     if (!message)
-        return socket_find(&stack->sockets, fd) ? fail(EFAULT) : -1;
+        return fail(EFAULT);
+    if (message_check(message, true, &total) < 0)
+        return -1;
     if (message->msg_name && message->msg_namelen > 0) {
         to.at = message->msg_name;
         to.length = message->msg_namelen;
         if (to.length > sizeof(struct sockaddr_storage))
             to.length = sizeof(struct sockaddr_storage);
     }
-    return send_message(stack, fd, message, &to, flags);
+    return send_message(&stack->sockets, s, message, &to, total, flags);
 }
 
-/*
- * Checks the arguments of readv and writev. Returns whether there is something to move; if not,
- * *result is what to return: 0 for no bytes, as Linux, or -1 with errno.
- */
-static bool vector_check(struct strait *stack, int fd, const struct iovec *parts, int count,
-                         ssize_t *result)
+/* The socket that readv or writev is for, and the bytes of the parts; NULL with errno if the
+ * arguments are none. */
+static struct socket *vector_check(struct strait *stack, int fd, const struct iovec *parts,
+                                   int count, size_t *total)
 {
-    size_t total = 0;
-    *result = -1;
-    if (!socket_find(&stack->sockets, fd))
-        return false;
+    struct socket *s = socket_find(&stack->sockets, fd);
+    if (!s)
+        return NULL;
     if (count < 0 || count > PARTS_MAX) {
         errno = EINVAL;
-        return false;
+        return NULL;
     }
-    if (parts_total(parts, (size_t)count, true, &total) < 0)
-        return false;
-    *result = 0;
-    return total > 0;
+    return parts_total(parts, (size_t)count, true, total) < 0 ? NULL : s;
 }
 
 ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, int count)
 {
-    ssize_t result;
-    if (!vector_check(stack, fd, parts, count, &result))
-        return result;
+    size_t total;
+    struct socket *s = vector_check(stack, fd, parts, count, &total);
+    if (!s)
+        return -1;
+    if (total == 0)
+        return 0; /* as Linux, even where sending is over */
     struct msghdr message = message_of(parts, (size_t)count);
-    return send_message(stack, fd, &message, &(struct name){0}, 0);
+    return send_message(&stack->sockets, s, &message, &(struct name){0}, total, 0);
 }
 
 /* ---- Receiving ---- */
@@ -295,8 +298,9 @@ static int stream_receive_check(const struct socket *s, int flags)
 }
 
 /* Takes what is there, `left` bytes at most: with MSG_TRUNC, as Linux, it is thrown away. */
-static ssize_t stream_receive_once(struct sockets *all, struct socket *s, const struct iovec *parts,
-                                   int count, size_t left, int flags)
+static inline ssize_t stream_receive_once(struct sockets *all, struct socket *s,
+                                          const struct iovec *parts, int count, size_t left,
+                                          int flags)
 {
     struct iovec nowhere = {.iov_len = left};
     if (stream_receive_check(s, flags) < 0)
@@ -422,10 +426,10 @@ static ssize_t datagram_receive_once(struct sockets *all, struct socket *s, stru
     return flags & MSG_TRUNC ? got : taken;
 }
 
-static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *message, size_t room,
-                                int flags)
+static ssize_t datagram_receive(struct sockets *all, struct socket *s, struct msghdr *message,
+                                size_t room, int flags)
 {
-    struct socket *s = socket_find(all, fd);
+    int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->receive_timeout_ns);
     if (flags & ~DATAGRAM_FLAGS)
         return fail(EOPNOTSUPP);
@@ -441,36 +445,37 @@ static ssize_t datagram_receive(struct sockets *all, int fd, struct msghdr *mess
     return -1;
 }
 
-static ssize_t receive_message(struct strait *stack, int fd, struct msghdr *message, int flags)
+/* Whether a receive writes to the parts: what MSG_TRUNC takes of a stream is thrown away. */
+static bool parts_are_touched(const struct socket *s, int flags)
 {
-    struct sockets *all = &stack->sockets;
-    struct socket *s = socket_find(all, fd);
-    size_t room;
-    if (!s)
-        return -1;
-    if (!message)
-        return fail(EFAULT);
-    bool datagram = s->kind == SOCKET_DATAGRAM;
+    return !(flags & MSG_TRUNC) || s->kind == SOCKET_DATAGRAM;
+}
+
+/* Fills the parts, which have `room` bytes, and tells the rest in the message. */
+static ssize_t receive_message(struct sockets *all, struct socket *s, struct msghdr *message,
+                               size_t room, int flags)
+{
     message->msg_flags = 0;
-    if (message_check(message, datagram || !(flags & MSG_TRUNC), &room) < 0)
-        return -1;
-    return datagram ? datagram_receive(all, fd, message, room, flags)
-                    : stream_receive(all, s, message, room, flags);
+    return s->kind == SOCKET_DATAGRAM ? datagram_receive(all, s, message, room, flags)
+                                      : stream_receive(all, s, message, room, flags);
 }
 
 ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,
                         struct sockaddr *name, socklen_t *name_length)
 {
-    struct iovec part = {.iov_base = bytes,
-                         .iov_len = length_is_absurd(length) ? SSIZE_MAX : length};
+    struct socket *s = socket_find(&stack->sockets, fd);
+    size_t room = length > SSIZE_MAX ? SSIZE_MAX : length;
+    struct iovec part = {.iov_base = bytes, .iov_len = room};
     struct msghdr message = message_of(&part, 1);
+    if (!s || (name && !socket_address_fits(name, name_length)))
+        return -1;
+    if (is_nowhere(bytes, room) && parts_are_touched(s, flags))
+        return fail(EFAULT);
     if (name) {
-        if (!socket_find(&stack->sockets, fd) || !socket_address_fits(name, name_length))
-            return -1;
         message.msg_name = name;
         message.msg_namelen = *name_length;
     }
-    ssize_t got = receive_message(stack, fd, &message, flags);
+    ssize_t got = receive_message(&stack->sockets, s, &message, room, flags);
     if (got >= 0 && name)
         *name_length = message.msg_namelen;
     return got;
@@ -483,22 +488,33 @@ ssize_t strait_recv(struct strait *stack, int fd, void *bytes, size_t length, in
 
 ssize_t strait_recvmsg(struct strait *stack, int fd, struct msghdr *message, int flags)
 {
-    return receive_message(stack, fd, message, flags);
+    struct socket *s = socket_find(&stack->sockets, fd);
+    size_t room;
+    if (!s)
+        return -1;
+    if (!message)
+        return fail(EFAULT);
+    if (message_check(message, parts_are_touched(s, flags), &room) < 0)
+        return -1;
+    return receive_message(&stack->sockets, s, message, room, flags);
 }
 
 ssize_t strait_readv(struct strait *stack, int fd, const struct iovec *parts, int count)
 {
-    ssize_t result;
-    if (!vector_check(stack, fd, parts, count, &result))
-        return result;
+    size_t room;
+    struct socket *s = vector_check(stack, fd, parts, count, &room);
+    if (!s)
+        return -1;
+    if (room == 0)
+        return 0; /* as Linux, whatever there is to read */
     struct msghdr message = message_of(parts, (size_t)count);
-    return receive_message(stack, fd, &message, 0);
+    return receive_message(&stack->sockets, s, &message, room, 0);
 }
 
 ssize_t strait_read(struct strait *stack, int fd, void *bytes, size_t length)
 {
     struct iovec part = {.iov_base = bytes, .iov_len = length};
-    if (length_is_absurd(length) && socket_find(&stack->sockets, fd))
+    if (is_nowhere(bytes, length) && socket_find(&stack->sockets, fd))
         return fail(EFAULT);
     return strait_readv(stack, fd, &part, 1);
 }

@@ -139,9 +139,11 @@ short tcp_listener_events(const struct listener *);
 struct connection *tcp_connect(struct tcp *, const struct binding *local,
                                const struct address *remote, uint16_t remote_port, void *owner);
 
-/* SEND. Returns the bytes taken, or -1 with errno: EAGAIN (no room now), EPIPE (closed for
- * sending), or the connection's pending error. */
-ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, int count);
+/* SEND. `more` holds a short segment back as a cork does, until the next call (MSG_MORE). Returns
+ * the bytes taken, or -1 with errno: EAGAIN (no room now), EPIPE (closed for sending), or the
+ * connection's pending error. */
+ssize_t tcp_send(struct tcp *, struct connection *, const struct iovec *parts, int count,
+                 bool more);
 
 /* The same for one part, which is taken as a whole if there is some room, or not at all. Returns 0,
  * or -1. */
@@ -226,9 +228,6 @@ void tcp_set_nodelay(struct tcp *, struct connection *, bool on);
 
 /* Whether a segment short of an MSS waits, for 200 ms at most once nothing is in flight. */
 void tcp_set_cork(struct tcp *, struct connection *, bool on);
-
-/* The same by MSG_MORE: more is to come behind the next tcp_send, or nothing for now. */
-void tcp_set_more(struct connection *, bool on);
 
 void tcp_set_ip(struct connection *, const struct tcp_ip_settings *);
 

@@ -101,7 +101,7 @@ static size_t parts_bytes(const struct iovec *parts, int count_parts)
 }
 
 /* Returns 0, or -1 with errno: what a call to send says before it looks for room. */
-static int may_send(struct connection *c)
+static inline int may_send(struct connection *c)
 {
     if (c->error)
         errno = tcp_take_error(c);
@@ -135,23 +135,31 @@ static void starve(struct tcp *tcp, struct connection *c)
     connection_starve(tcp, c);
 }
 
-/* Appends to the send buffer as much as there is memory for. Returns how many bytes. */
-static size_t write_text(struct tcp *tcp, struct connection *c, const uint8_t *bytes, size_t length)
+/* Appends what there is memory for to a send buffer that holds little: it may take from what much
+ * has to leave. Returns how many bytes. */
+static size_t write_little(struct tcp *tcp, struct connection *c, const uint8_t *bytes,
+                           size_t length)
 {
     struct pool *pool = &tcp->core->pool;
-    struct buffer *send = &c->send;
-    size_t taken = buffer_write(send, pool, spare_of_much(pool), send->end, bytes, length);
-    size_t rest = length - taken;
-    size_t held = buffer_memory(send);
+    size_t held = buffer_memory(&c->send);
     size_t little = held < MODEST_BYTES ? MODEST_BYTES - held : 0;
-    if (rest == 0 || little == 0)
-        return taken;
-    return taken + buffer_write(send, pool, spare_of_little(pool), send->end, bytes + taken,
-                                rest < little ? rest : little);
+    return buffer_write(&c->send, pool, spare_of_little(pool), c->send.end, bytes,
+                        length < little ? length : little);
 }
 
-ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *parts, int count_parts)
+/* Appends to the send buffer as much as there is memory for. Returns how many bytes. */
+static inline size_t write_text(struct tcp *tcp, struct connection *c, const uint8_t *bytes,
+                                size_t length)
 {
+    struct pool *pool = &tcp->core->pool;
+    size_t taken = buffer_write(&c->send, pool, spare_of_much(pool), c->send.end, bytes, length);
+    return taken == length ? taken : taken + write_little(tcp, c, bytes + taken, length - taken);
+}
+
+ssize_t tcp_send(struct tcp *tcp, struct connection *c, const struct iovec *parts, int count_parts,
+                 bool more)
+{
+    c->more = more;
     if (may_send(c) < 0)
         return -1;
 
@@ -471,11 +479,6 @@ void tcp_set_cork(struct tcp *tcp, struct connection *c, bool on)
         return;
     c->more = false;
     output_queue(tcp, c);
-}
-
-void tcp_set_more(struct connection *c, bool on)
-{
-    c->more = on;
 }
 
 void tcp_set_ip(struct connection *c, const struct tcp_ip_settings *settings)
