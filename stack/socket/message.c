@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sending and receiving. All calls of the family come down to two, with a struct msghdr for the
- * parts and the peer's name. Bytes are copied once, between the caller's parts and the buffer of
- * TCP or UDP.
+ * Sending and receiving. All calls of the family come down to four: of a stream, with the parts,
+ * and of datagrams, with a struct msghdr for the parts and what else they have to tell. Bytes are
+ * copied once, between the caller's parts and the buffer of TCP or UDP.
  */
 #define _GNU_SOURCE /* POLLRDHUP */
 #include <errno.h>
@@ -69,11 +69,6 @@ struct progress {
     struct iovec rest; /* of the first part */
 };
 
-static struct progress progress_over(const struct msghdr *message)
-{
-    return (struct progress){.parts = message->msg_iov, .count = (int)message->msg_iovlen};
-}
-
 static void progress_advance(struct progress *p, size_t bytes)
 {
     p->offset += bytes;
@@ -119,12 +114,12 @@ static inline ssize_t stream_send_once(struct sockets *all, struct socket *s,
  * A blocking send ends when all is taken, or with the part that was when it cannot go on. An error
  * that comes after a part was taken stays with the connection, for the next call to tell.
  */
-static ssize_t stream_send_all(struct sockets *all, struct socket *s, const struct msghdr *message,
-                               size_t total, int flags)
+static ssize_t stream_send_all(struct sockets *all, struct socket *s, const struct iovec *first,
+                               int count_parts, size_t total, int flags)
 {
     int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->send_timeout_ns);
-    struct progress p = progress_over(message);
+    struct progress p = {.parts = first, .count = count_parts};
     size_t done = 0;
     for (;; s = socket_find(all, fd)) {
         int count;
@@ -144,12 +139,14 @@ static ssize_t stream_send_all(struct sockets *all, struct socket *s, const stru
     }
 }
 
-static ssize_t stream_send(struct sockets *all, struct socket *s, const struct msghdr *message,
-                           size_t total, int flags)
+static ssize_t stream_send(struct sockets *all, struct socket *s, const struct iovec *parts,
+                           int count, size_t total, int flags)
 {
+    if (flags & ~STREAM_FLAGS)
+        return fail(EOPNOTSUPP);
     if (socket_waits(s, flags))
-        return stream_send_all(all, s, message, total, flags);
-    return stream_send_once(all, s, message->msg_iov, (int)message->msg_iovlen, flags);
+        return stream_send_all(all, s, parts, count, total, flags);
+    return stream_send_once(all, s, parts, count, flags);
 }
 
 /* As Linux, a destination may be of the unspecified family, too: some programs leave it out. */
@@ -166,12 +163,15 @@ static int destination_read(const struct name *name, struct address *address, ui
     return socket_address_read(name->at, name->length, address, port);
 }
 
+/* Sends the parts and the control data of a message to `name`, whatever the message's own is. */
 static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct msghdr *message,
-                             const struct name *name, size_t total)
+                             const struct name *name, size_t total, int flags)
 {
     struct address remote;
     struct udp_terms terms;
     uint16_t port = 0;
+    if (flags & ~SEND_FLAGS)
+        return fail(EOPNOTSUPP);
     if (s->send_shut)
         return fail(EPIPE);
     if (name->at && destination_read(name, &remote, &port) < 0)
@@ -186,29 +186,20 @@ static ssize_t datagram_send(struct sockets *all, struct socket *s, const struct
     return result < 0 ? -1 : (ssize_t)total;
 }
 
-/*
- * Sends the parts, which are `total` bytes, and the control data of a message to `name`, whatever
- * the message's own is.
- */
-static ssize_t send_message(struct sockets *all, struct socket *s, const struct msghdr *message,
-                            const struct name *name, size_t total, int flags)
-{
-    if (name->length > sizeof(struct sockaddr_storage))
-        return fail(EINVAL);
-    if (flags & ~(s->kind == SOCKET_DATAGRAM ? SEND_FLAGS : STREAM_FLAGS))
-        return fail(EOPNOTSUPP);
-    if (s->kind == SOCKET_DATAGRAM)
-        return datagram_send(all, s, message, name, total);
-    if (message->msg_controllen > 0 && control_check(message) < 0)
-        return -1;
-    /* The name is ignored, as by Linux: a stream has one peer. */
-    return stream_send(all, s, message, total, flags);
-}
-
 /* A message of the parts. Nothing in it is written to. */
 static struct msghdr message_of(const struct iovec *parts, size_t count)
 {
     return (struct msghdr){.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
+}
+
+/* Sends `total` bytes in parts. The name is ignored, as by Linux, of a stream: it has one peer. */
+static ssize_t send_parts(struct sockets *all, struct socket *s, const struct iovec *parts,
+                          int count, const struct name *name, size_t total, int flags)
+{
+    if (s->kind != SOCKET_DATAGRAM)
+        return stream_send(all, s, parts, count, total, flags);
+    struct msghdr message = message_of(parts, (size_t)count);
+    return datagram_send(all, s, &message, name, total, flags);
 }
 
 ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t length, int flags,
@@ -216,13 +207,14 @@ ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t le
 {
     struct socket *s = socket_find(&stack->sockets, fd);
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
-    struct msghdr message = message_of(&part, 1);
     struct name to = {name, name ? name_length : 0};
     if (!s)
         return -1;
     if (is_nowhere(bytes, length))
         return fail(EFAULT);
-    return send_message(&stack->sockets, s, &message, &to, length, flags);
+    if (to.length > sizeof(struct sockaddr_storage))
+        return fail(EINVAL);
+    return send_parts(&stack->sockets, s, &part, 1, &to, length, flags);
 }
 
 ssize_t strait_send(struct strait *stack, int fd, const void *bytes, size_t length, int flags)
@@ -253,7 +245,12 @@ ssize_t strait_sendmsg(struct strait *stack, int fd, const struct msghdr *messag
         if (to.length > sizeof(struct sockaddr_storage))
             to.length = sizeof(struct sockaddr_storage);
     }
-    return send_message(&stack->sockets, s, message, &to, total, flags);
+    if (s->kind == SOCKET_DATAGRAM)
+        return datagram_send(&stack->sockets, s, message, &to, total, flags);
+    if (message->msg_controllen > 0 && control_check(message) < 0)
+        return -1;
+    return send_parts(&stack->sockets, s, message->msg_iov, (int)message->msg_iovlen, &to, total,
+                      flags);
 }
 
 /* The socket that readv or writev is for, and the bytes of the parts; NULL with errno if the
@@ -279,8 +276,7 @@ ssize_t strait_writev(struct strait *stack, int fd, const struct iovec *parts, i
         return -1;
     if (total == 0)
         return 0; /* as Linux, even where sending is over */
-    struct msghdr message = message_of(parts, (size_t)count);
-    return send_message(&stack->sockets, s, &message, &(struct name){0}, total, 0);
+    return send_parts(&stack->sockets, s, parts, count, &(struct name){0}, total, 0);
 }
 
 /* ---- Receiving ---- */
@@ -310,13 +306,6 @@ static inline ssize_t stream_receive_once(struct sockets *all, struct socket *s,
     return tcp_receive(all->tcp, s->connection, parts, count, flags & MSG_PEEK);
 }
 
-/* A stream tells neither name nor control data: as Linux, getpeername tells who it is. */
-static void stream_receive_tells(struct msghdr *message)
-{
-    message->msg_namelen = 0;
-    message->msg_controllen = 0;
-}
-
 /* Whether a receive that has got less than it wanted ends all the same: it stops at the mark, at
  * the peer's end and in front of an error, which the next call is told. */
 static bool stream_receive_ends(const struct socket *s)
@@ -329,14 +318,15 @@ static bool stream_receive_ends(const struct socket *s)
  * A blocking receive ends with as much as SO_RCVLOWAT says, or with all there is room for if that
  * is asked for. What is only peeked at is there again at the next look.
  */
-static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s, struct msghdr *message,
-                                     size_t room, int flags)
+static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s,
+                                     const struct iovec *first, int count_parts, size_t room,
+                                     int flags)
 {
     int fd = s->fd;
     uint64_t deadline_ns = sockets_deadline(all, s->options->receive_timeout_ns);
     size_t wanted =
         flags & MSG_WAITALL || s->options->receive_low > room ? room : s->options->receive_low;
-    struct progress p = progress_over(message);
+    struct progress p = {.parts = first, .count = count_parts};
     size_t done = 0;
     for (;; s = socket_find(all, fd)) {
         int count;
@@ -347,7 +337,6 @@ static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s, stru
         if (got < 0 && (errno != EAGAIN || !s))
             return done > 0 ? (ssize_t)done : -1;
         if (got >= 0) {
-            stream_receive_tells(message);
             done = flags & MSG_PEEK ? (size_t)got : done + (size_t)got;
             if (got == 0 || done >= wanted || !socket_waits(s, flags) || stream_receive_ends(s))
                 return (ssize_t)done;
@@ -361,16 +350,12 @@ static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s, stru
     }
 }
 
-static ssize_t stream_receive(struct sockets *all, struct socket *s, struct msghdr *message,
-                              size_t room, int flags)
+static ssize_t stream_receive(struct sockets *all, struct socket *s, const struct iovec *parts,
+                              int count, size_t room, int flags)
 {
     if (socket_waits(s, flags))
-        return stream_receive_wanted(all, s, message, room, flags);
-    ssize_t got =
-        stream_receive_once(all, s, message->msg_iov, (int)message->msg_iovlen, room, flags);
-    if (got >= 0)
-        stream_receive_tells(message);
-    return got;
+        return stream_receive_wanted(all, s, parts, count, room, flags);
+    return stream_receive_once(all, s, parts, count, room, flags);
 }
 
 /* Tells by the flags of the message that `length` bytes did not all fit. Returns what did. */
@@ -451,13 +436,22 @@ static bool parts_are_touched(const struct socket *s, int flags)
     return !(flags & MSG_TRUNC) || s->kind == SOCKET_DATAGRAM;
 }
 
-/* Fills the parts, which have `room` bytes, and tells the rest in the message. */
+/*
+ * Takes from a datagram socket or a stream. A stream has neither name nor control data to tell: as
+ * Linux, getpeername tells who it is.
+ */
 static ssize_t receive_message(struct sockets *all, struct socket *s, struct msghdr *message,
                                size_t room, int flags)
 {
     message->msg_flags = 0;
-    return s->kind == SOCKET_DATAGRAM ? datagram_receive(all, s, message, room, flags)
-                                      : stream_receive(all, s, message, room, flags);
+    if (s->kind == SOCKET_DATAGRAM)
+        return datagram_receive(all, s, message, room, flags);
+    ssize_t got = stream_receive(all, s, message->msg_iov, (int)message->msg_iovlen, room, flags);
+    if (got >= 0) {
+        message->msg_namelen = 0;
+        message->msg_controllen = 0;
+    }
+    return got;
 }
 
 ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,
@@ -466,11 +460,13 @@ ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length
     struct socket *s = socket_find(&stack->sockets, fd);
     size_t room = length > SSIZE_MAX ? SSIZE_MAX : length;
     struct iovec part = {.iov_base = bytes, .iov_len = room};
-    struct msghdr message = message_of(&part, 1);
     if (!s || (name && !socket_address_fits(name, name_length)))
         return -1;
     if (is_nowhere(bytes, room) && parts_are_touched(s, flags))
         return fail(EFAULT);
+    if (!name && s->kind != SOCKET_DATAGRAM) /* nothing is told but the bytes */
+        return stream_receive(&stack->sockets, s, &part, 1, room, flags);
+    struct msghdr message = message_of(&part, 1);
     if (name) {
         message.msg_name = name;
         message.msg_namelen = *name_length;
