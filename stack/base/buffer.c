@@ -55,8 +55,13 @@ static void lead(struct buffer *b, struct chunk *c, const struct chunk *before)
     c->memory = before->memory;
 }
 
+/* A part of the stream, [start, end). */
+struct extent {
+    uint64_t start, end;
+};
+
 /* Puts a new chunk behind `prev`, or at the front. */
-static void link_chunk(struct buffer *b, struct chunk *prev, struct chunk *c)
+static inline void link_chunk(struct buffer *b, struct chunk *prev, struct chunk *c)
 {
     struct chunk *first = b->first;
 
@@ -160,32 +165,34 @@ static enum pool_class wanted_kind(const struct buffer *b, const struct chunk *p
     return kind;
 }
 
+/* What a chunk could own: the aligned cell of its size around a position, within the hole. */
+static inline struct extent cell_in(struct extent hole, enum pool_class kind, uint64_t position)
+{
+    size_t bytes = pool_class_bytes(kind);
+    uint64_t start = position & ~(uint64_t)(bytes - 1), end = start + bytes;
+    return (struct extent){start > hole.start ? start : hole.start,
+                           end < hole.end ? end : hole.end};
+}
+
 /* Makes a chunk for `position`, which lies in the hole behind `prev`; NULL if the pool has none. */
 static struct chunk *make_chunk(struct buffer *b, struct pool *pool, size_t spare_bytes,
                                 struct chunk *prev, uint64_t position, size_t length)
 {
     const struct chunk *next = prev ? prev->next : b->first;
-    uint64_t from = prev ? prev->end : 0, to = next ? next->start : UINT64_MAX;
+    struct extent hole = {prev ? prev->end : 0, next ? next->start : UINT64_MAX};
     enum pool_class kind = wanted_kind(b, prev, position, length);
-    uint64_t start, end;
-    for (;; kind--) {
-        size_t bytes = pool_class_bytes(kind);
-        uint64_t cell = position & ~(uint64_t)(bytes - 1);
-        start = cell > from ? cell : from;
-        end = cell + bytes < to ? cell + bytes : to;
-        if (kind == POOL_SMALL)
-            break;
-        /* A smaller block will do where the neighbours leave no more, or the budget. */
-        if (end - start > pool_class_bytes(kind - 1) && bytes <= pool_room(pool, spare_bytes))
-            break;
-    }
+    struct extent cell = cell_in(hole, kind, position);
+    /* A smaller block will do where the neighbours leave no more, or the budget. */
+    while (kind > POOL_SMALL && (cell.end - cell.start <= pool_class_bytes(kind - 1) ||
+                                 pool_class_bytes(kind) > pool_room(pool, spare_bytes)))
+        cell = cell_in(hole, --kind, position);
 
     struct chunk *c = pool_take(pool, kind, spare_bytes);
     if (c == NULL)
         return NULL;
     *c = (struct chunk){
-        .start = start,
-        .end = end,
+        .start = cell.start,
+        .end = cell.end,
         .bytes = (uint8_t *)c + POOL_HEADER_BYTES,
         .kind = kind,
     };
