@@ -139,7 +139,7 @@ static ssize_t stream_send_all(struct sockets *all, struct socket *s, const stru
     }
 }
 
-static ssize_t stream_send(struct sockets *all, struct socket *s, const struct iovec *parts,
+static inline ssize_t stream_send(struct sockets *all, struct socket *s, const struct iovec *parts,
                            int count, size_t total, int flags)
 {
     if (flags & ~STREAM_FLAGS)
@@ -193,7 +193,7 @@ static struct msghdr message_of(const struct iovec *parts, size_t count)
 }
 
 /* Sends `total` bytes in parts. The name is ignored, as by Linux, of a stream: it has one peer. */
-static ssize_t send_parts(struct sockets *all, struct socket *s, const struct iovec *parts,
+static inline ssize_t send_parts(struct sockets *all, struct socket *s, const struct iovec *parts,
                           int count, const struct name *name, size_t total, int flags)
 {
     if (s->kind != SOCKET_DATAGRAM)
@@ -350,7 +350,7 @@ static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s,
     }
 }
 
-static ssize_t stream_receive(struct sockets *all, struct socket *s, const struct iovec *parts,
+static inline ssize_t stream_receive(struct sockets *all, struct socket *s, const struct iovec *parts,
                               int count, size_t room, int flags)
 {
     if (socket_waits(s, flags))
