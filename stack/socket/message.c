@@ -124,7 +124,7 @@ static ssize_t stream_send_all(struct sockets *all, struct socket *s, const stru
     for (;; s = socket_find(all, fd)) {
         int count;
         const struct iovec *parts = progress_next(&p, &count);
-        if (done > 0 && (!s || socket_events(s) & POLLERR))
+        if (done > 0 && (!s || socket_events(s, 0) & POLLERR))
             return (ssize_t)done;
         ssize_t sent = s ? stream_send_once(all, s, parts, count, flags) : -1;
         bool wait = s && socket_waits(s, flags);
@@ -140,7 +140,7 @@ static ssize_t stream_send_all(struct sockets *all, struct socket *s, const stru
 }
 
 static inline ssize_t stream_send(struct sockets *all, struct socket *s, const struct iovec *parts,
-                           int count, size_t total, int flags)
+                                  int count, size_t total, int flags)
 {
     if (flags & ~STREAM_FLAGS)
         return fail(EOPNOTSUPP);
@@ -194,7 +194,7 @@ static struct msghdr message_of(const struct iovec *parts, size_t count)
 
 /* Sends `total` bytes in parts. The name is ignored, as by Linux, of a stream: it has one peer. */
 static inline ssize_t send_parts(struct sockets *all, struct socket *s, const struct iovec *parts,
-                          int count, const struct name *name, size_t total, int flags)
+                                 int count, const struct name *name, size_t total, int flags)
 {
     if (s->kind != SOCKET_DATAGRAM)
         return stream_send(all, s, parts, count, total, flags);
@@ -311,7 +311,7 @@ static inline ssize_t stream_receive_once(struct sockets *all, struct socket *s,
 static bool stream_receive_ends(const struct socket *s)
 {
     return !socket_has_connection(s) || tcp_is_at_mark(s->connection) ||
-           socket_events(s) & (POLLRDHUP | POLLERR);
+           socket_events(s, POLLRDHUP) & (POLLRDHUP | POLLERR);
 }
 
 /*
@@ -331,7 +331,7 @@ static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s,
     for (;; s = socket_find(all, fd)) {
         int count;
         const struct iovec *parts = progress_next(&p, &count);
-        if (done > 0 && (!s || socket_events(s) & POLLERR))
+        if (done > 0 && (!s || socket_events(s, 0) & POLLERR))
             return (ssize_t)done;
         ssize_t got = s ? stream_receive_once(all, s, parts, count, room - done, flags) : -1;
         if (got < 0 && (errno != EAGAIN || !s))
@@ -350,8 +350,8 @@ static ssize_t stream_receive_wanted(struct sockets *all, struct socket *s,
     }
 }
 
-static inline ssize_t stream_receive(struct sockets *all, struct socket *s, const struct iovec *parts,
-                              int count, size_t room, int flags)
+static inline ssize_t stream_receive(struct sockets *all, struct socket *s,
+                                     const struct iovec *parts, int count, size_t room, int flags)
 {
     if (socket_waits(s, flags))
         return stream_receive_wanted(all, s, parts, count, room, flags);

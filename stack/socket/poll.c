@@ -26,29 +26,29 @@ static int datagram_events(const struct socket *s)
     return events;
 }
 
-short socket_events(const struct socket *s)
+/* The events that all kinds of sockets have. */
+static int plain_events(const struct socket *s, int wanted)
 {
-    int events = 0;
-    switch ((enum socket_kind)s->kind) {
-    case SOCKET_FRESH:
-        events = POLLOUT | POLLHUP;
-        break;
-    case SOCKET_CONNECTING:
-    case SOCKET_CONNECTED:
-        events = tcp_events(s->connection);
-        break;
-    case SOCKET_LISTENING:
-        events = tcp_listener_events(s->listener);
-        break;
-    case SOCKET_DATAGRAM:
-        events = datagram_events(s);
-        break;
-    }
-    if (events & POLLIN)
-        events |= POLLRDNORM;
-    if (events & POLLOUT)
-        events |= POLLWRNORM;
-    return (short)events;
+    if (socket_has_connection(s))
+        return tcp_events(s->connection, wanted);
+    if (s->kind == SOCKET_LISTENING)
+        return tcp_listener_events(s->listener);
+    return s->kind == SOCKET_DATAGRAM ? datagram_events(s) : POLLOUT | POLLHUP;
+}
+
+/* POLLRDNORM and POLLWRNORM are other names of POLLIN and POLLOUT. */
+static int normal_events(const struct socket *s)
+{
+    int events = plain_events(s, POLLIN | POLLOUT);
+    return (events & POLLIN ? POLLRDNORM : 0) | (events & POLLOUT ? POLLWRNORM : 0);
+}
+
+short socket_events(const struct socket *s, int wanted)
+{
+    int events = plain_events(s, wanted);
+    if (wanted & (POLLRDNORM | POLLWRNORM))
+        events |= normal_events(s);
+    return (short)(events & (wanted | ALWAYS_TOLD));
 }
 
 /* ---- poll ---- */
@@ -63,7 +63,7 @@ static int poll_once(const struct sockets *all, struct pollfd *fds, nfds_t count
         if (p->fd < 0)
             continue;
         const struct socket *s = socket_find(all, p->fd);
-        int events = s ? socket_events(s) & (p->events | ALWAYS_TOLD) : POLLNVAL;
+        int events = s ? socket_events(s, p->events) : POLLNVAL;
         p->revents = (short)events;
         ready += events != 0;
     }
@@ -148,7 +148,7 @@ int strait_watch(struct strait *stack, int fd, short events,
 /* What the watch of a socket is to be told now. */
 static short watch_events(const struct socket *s)
 {
-    return s->watch ? (short)(socket_events(s) & (s->watch_events | ALWAYS_TOLD)) : 0;
+    return s->watch ? socket_events(s, s->watch_events) : 0;
 }
 
 /*

@@ -227,8 +227,9 @@ static inline bool socket_waits(const struct socket *s, int flags)
 
 /* ---- poll.c ---- */
 
-/* Which of the events of poll(2) hold, as Linux says them. */
-short socket_events(const struct socket *);
+/* Which of the events of poll(2) that are wanted hold, and POLLERR and POLLHUP, as Linux says them.
+ */
+short socket_events(const struct socket *, int wanted);
 
 /* Something about the socket has changed: its watch will be looked at. */
 void socket_queue(struct sockets *, struct socket *);

@@ -201,8 +201,9 @@ void tcp_leave(struct tcp *, struct connection *, bool reset);
 bool tcp_is_leaving(const struct connection *);
 void tcp_let_go(struct tcp *, struct connection *);
 
-/* POLLIN, POLLPRI, POLLOUT, POLLRDHUP, POLLHUP, POLLERR as they stand. */
-short tcp_events(const struct connection *);
+/* POLLIN, POLLPRI, POLLOUT, POLLRDHUP, POLLHUP, POLLERR as they stand; those that are not `wanted`
+ * may be left out. */
+int tcp_events(const struct connection *, int wanted);
 
 /* Whether the three-way handshake is still under way. */
 bool tcp_is_opening(const struct connection *);

@@ -406,7 +406,7 @@ static bool is_urgent(const struct connection *c)
     return c->receive.start < c->urgent_end && c->receive.start < comes;
 }
 
-short tcp_events(const struct connection *c)
+int tcp_events(const struct connection *c, int wanted)
 {
     bool over = !connection_is_open(c);
     bool closed = over || c->fin_queued;
@@ -420,9 +420,9 @@ short tcp_events(const struct connection *c)
         events |= POLLIN;
     if (is_urgent(c))
         events |= POLLPRI;
-    if (closed || (!c->send_starved && connection_writable(c)))
+    if ((wanted & POLLOUT) && (closed || (!c->send_starved && connection_writable(c))))
         events |= POLLOUT;
-    return (short)events;
+    return events;
 }
 
 struct tcp_names tcp_names(const struct connection *c)
