@@ -202,29 +202,35 @@ static inline ssize_t send_parts(struct sockets *all, struct socket *s, const st
     return datagram_send(all, s, &message, name, total, flags);
 }
 
-ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t length, int flags,
-                      const struct sockaddr *name, socklen_t name_length)
+static inline ssize_t send_bytes(struct strait *stack, int fd, const void *bytes, size_t length,
+                                 int flags, const struct name *name)
 {
     struct socket *s = socket_find(&stack->sockets, fd);
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
-    struct name to = {name, name ? name_length : 0};
     if (!s)
         return -1;
     if (is_nowhere(bytes, length))
         return fail(EFAULT);
-    if (to.length > sizeof(struct sockaddr_storage))
+    if (name->length > sizeof(struct sockaddr_storage))
         return fail(EINVAL);
-    return send_parts(&stack->sockets, s, &part, 1, &to, length, flags);
+    return send_parts(&stack->sockets, s, &part, 1, name, length, flags);
+}
+
+ssize_t strait_sendto(struct strait *stack, int fd, const void *bytes, size_t length, int flags,
+                      const struct sockaddr *name, socklen_t name_length)
+{
+    struct name to = {name, name ? name_length : 0};
+    return send_bytes(stack, fd, bytes, length, flags, &to);
 }
 
 ssize_t strait_send(struct strait *stack, int fd, const void *bytes, size_t length, int flags)
 {
-    return strait_sendto(stack, fd, bytes, length, flags, NULL, 0);
+    return send_bytes(stack, fd, bytes, length, flags, &(struct name){0});
 }
 
 ssize_t strait_write(struct strait *stack, int fd, const void *bytes, size_t length)
 {
-    return strait_sendto(stack, fd, bytes, length, 0, NULL, 0);
+    return strait_send(stack, fd, bytes, length, 0);
 }
 
 /* As Linux, a name of no length is none, and what is too long is cut. */
@@ -454,32 +460,44 @@ static ssize_t receive_message(struct sockets *all, struct socket *s, struct msg
     return got;
 }
 
-ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,
-                        struct sockaddr *name, socklen_t *name_length)
+/* A buffer to receive into: more than a call can tell of is not filled. */
+static struct iovec part_of(void *bytes, size_t length)
 {
-    struct socket *s = socket_find(&stack->sockets, fd);
-    size_t room = length > SSIZE_MAX ? SSIZE_MAX : length;
-    struct iovec part = {.iov_base = bytes, .iov_len = room};
-    if (!s || (name && !socket_address_fits(name, name_length)))
-        return -1;
-    if (is_nowhere(bytes, room) && parts_are_touched(s, flags))
-        return fail(EFAULT);
-    if (!name && s->kind != SOCKET_DATAGRAM) /* nothing is told but the bytes */
-        return stream_receive(&stack->sockets, s, &part, 1, room, flags);
-    struct msghdr message = message_of(&part, 1);
-    if (name) {
-        message.msg_name = name;
-        message.msg_namelen = *name_length;
-    }
-    ssize_t got = receive_message(&stack->sockets, s, &message, room, flags);
-    if (got >= 0 && name)
-        *name_length = message.msg_namelen;
-    return got;
+    return (struct iovec){.iov_base = bytes, .iov_len = length > SSIZE_MAX ? SSIZE_MAX : length};
 }
 
 ssize_t strait_recv(struct strait *stack, int fd, void *bytes, size_t length, int flags)
 {
-    return strait_recvfrom(stack, fd, bytes, length, flags, NULL, NULL);
+    struct socket *s = socket_find(&stack->sockets, fd);
+    struct iovec part = part_of(bytes, length);
+    if (!s)
+        return -1;
+    if (is_nowhere(bytes, part.iov_len) && parts_are_touched(s, flags))
+        return fail(EFAULT);
+    if (s->kind != SOCKET_DATAGRAM)
+        return stream_receive(&stack->sockets, s, &part, 1, part.iov_len, flags);
+    struct msghdr message = message_of(&part, 1);
+    return receive_message(&stack->sockets, s, &message, part.iov_len, flags);
+}
+
+ssize_t strait_recvfrom(struct strait *stack, int fd, void *bytes, size_t length, int flags,
+                        struct sockaddr *name, socklen_t *name_length)
+{
+    if (!name)
+        return strait_recv(stack, fd, bytes, length, flags);
+    struct socket *s = socket_find(&stack->sockets, fd);
+    struct iovec part = part_of(bytes, length);
+    struct msghdr message = message_of(&part, 1);
+    if (!s || !socket_address_fits(name, name_length))
+        return -1;
+    if (is_nowhere(bytes, part.iov_len) && parts_are_touched(s, flags))
+        return fail(EFAULT);
+    message.msg_name = name;
+    message.msg_namelen = *name_length;
+    ssize_t got = receive_message(&stack->sockets, s, &message, part.iov_len, flags);
+    if (got >= 0)
+        *name_length = message.msg_namelen;
+    return got;
 }
 
 ssize_t strait_recvmsg(struct strait *stack, int fd, struct msghdr *message, int flags)
