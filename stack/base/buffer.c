@@ -60,7 +60,7 @@ struct extent {
     uint64_t start, end;
 };
 
-/* Puts a new chunk behind `prev`, or at the front. */
+/* Puts a new chunk, which has no neighbours yet, behind `prev`, or at the front. */
 static inline void link_chunk(struct buffer *b, struct chunk *prev, struct chunk *c)
 {
     struct chunk *first = b->first;
