@@ -97,6 +97,7 @@
     X(tcp_cookies_sent)                                                                            \
     X(tcp_cookies_accepted)                                                                        \
     X(tcp_cookies_wrong)                                                                           \
+    X(tcp_cookies_spent)                                                                           \
     X(tcp_time_wait_limited)                                                                       \
     X(tcp_time_wait_reused)                                                                        \
     X(tcp_sequence_unacceptable)                                                                   \

@@ -11,7 +11,8 @@
  *     believes itself connected until it sends something.
  *   - The ISS does not follow the clock (RFC 9293 3.4.1).
  *   - While the cookie is good, the first segment of a connection that has closed and left no
- *     TIME-WAIT record opens it again, be it a late duplicate or a replay.
+ *     TIME-WAIT record would open it again, be it a late duplicate or a replay: the cookies that
+ *     have opened one are remembered for that (spent.h), the latest of them.
  */
 #ifndef TCP_COOKIE_H
 #define TCP_COOKIE_H

@@ -377,6 +377,10 @@ static void send_cookie(struct tcp *tcp, struct listener *l, const struct tuple 
     cookie_limit(core, &syn);
     read_syn(tcp, l, tuple, &syn, &h);
     h.iss = cookie_iss(core, tuple, &syn);
+    if (spent_has(&tcp->spent, h.iss, h.irs)) { /* the SYN is a duplicate of what has opened */
+        count(core, tcp_cookies_spent);
+        return;
+    }
     if (!make_syn_ack(tcp, &h, &syn_ack))
         return;
     syn_ack.options.timestamp = cookie_timestamp(syn_ack.options.timestamp, &syn);
@@ -402,14 +406,17 @@ static struct connection *open_by_cookie(struct tcp *tcp, struct listener *l,
 
     read_syn(tcp, l, tuple, syn, &h);
     struct connection *c = promote(tcp, &h);
-    if (c)
-        count(tcp->core, tcp_cookies_accepted);
+    if (!c)
+        return NULL;
+    spent_add(&tcp->spent, h.iss, h.irs);
+    count(tcp->core, tcp_cookies_accepted);
     return c;
 }
 
 /*
  * An ACK for a listener that has sent cookies. One that brings none is not reset: it may have
- * overtaken the first segment of its connection, or that is lost, and is sent again.
+ * overtaken the first segment of its connection, or that is lost, and is sent again. One whose
+ * cookie is spent is of a connection that has ended: RFC 9293 3.10.7.2, second.
  */
 static void take_cookie(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
                         const struct segment *ack)
@@ -418,6 +425,11 @@ static void take_cookie(struct tcp *tcp, struct listener *l, const struct tuple 
 
     if (!cookie_open(tcp->core, tuple, ack->seq - 1, ack, &syn)) {
         count(tcp->core, tcp_cookies_wrong);
+        return;
+    }
+    if (spent_has(&tcp->spent, ack->ack - 1, syn.seq)) {
+        count(tcp->core, tcp_cookies_spent);
+        output_reset_reply(tcp, tuple, ack);
         return;
     }
     struct connection *c = open_by_cookie(tcp, l, tuple, &syn, ack);
@@ -544,7 +556,8 @@ static struct connection *acknowledged(struct tcp *tcp, const struct half_open *
         c->rtt_started_us = h->sent_at_us;
         return c;
     }
-    if (may_bring_cookie(tcp, h->listener, s) && cookie_open(tcp->core, tuple, h->irs, s, &syn)) {
+    if (may_bring_cookie(tcp, h->listener, s) && cookie_open(tcp->core, tuple, h->irs, s, &syn) &&
+        !spent_has(&tcp->spent, s->ack - 1, h->irs)) {
         if (h->timestamps) /* what overtook the first text may be younger */
             syn.options.timestamp = h->ts_recent;
         return open_by_cookie(tcp, h->listener, tuple, &syn, s);

@@ -20,6 +20,7 @@
 #include "ip/ip.h"
 #include "ip/ports.h"
 #include "tcp/holds.h"
+#include "tcp/spent.h"
 
 struct connection;
 struct entry;
@@ -60,6 +61,7 @@ struct tcp {
      * and queues. */
     void (*wake)(void *context, void *owner);
     void *wake_context;
+    struct spent_cookies spent;
 };
 
 /* Makes the layer; `core` and `ip` outlive it. Returns false when memory is short. */

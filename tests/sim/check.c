@@ -387,14 +387,6 @@ void check_ended(struct check *check, uint64_t now_ns, uint32_t connection, uint
 void check_stranger(struct check *check, uint64_t now_ns, uint32_t host, uint16_t port)
 {
     check->now_ns = now_ns;
-    /* A late duplicate brings a cookie back as its original did: RFC 4987 3.6 */
-    if (port != PACKET_FORGED_PORT && check_counter(check, host, "tcp_cookies_accepted") > 0) {
-        check_note(check, host, -1, "has accepted a duplicate from port %u", port);
-        for (uint32_t i = 0; i < check->scenario->connection_count; i++)
-            if (check_port(check->scenario, i, 0) == port)
-                check->connections[i].wire_over = true;
-        return;
-    }
     check_violated(check, host, -1, "has accepted a connection from port %u that nobody has opened",
                    port);
 }

@@ -79,8 +79,7 @@ static void take_syn_sent(struct check *check, struct seen *seen)
     const struct packet *p = &seen->packet;
     struct side *x = seen->x;
 
-    /* A cookie is the same again: a late SYN after a reset begins anew, too. */
-    if (x->syn_sent && (x->iss != p->seq || (x->reset_sent && p->flags & PACKET_ACK))) {
+    if (x->syn_sent && x->iss != p->seq) {
         seen->both->wire_over = true;
         return;
     }

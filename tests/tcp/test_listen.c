@@ -322,13 +322,9 @@ static void a_record_still_resets_an_ack_that_is_neither_rfc9293_3_10_7_4(void *
     app_accept(s);
 }
 
-/*
- * The limits of what needs no memory: RFC 4987 3.6. The server has closed last and forgotten the
- * connection; a late duplicate of the segment that brought the cookie brings it again.
- */
-static void a_duplicate_opens_a_closed_connection_again_while_the_cookie_is_good(void **state)
+/* A cookie has opened a connection, which the server has closed last and forgotten. */
+static void opened_and_over(struct script *s)
 {
-    struct script *s = *state;
     cookie_sent(s);
     recv(s, "F. 1:1(0) ack 1");
     expect(s, ". 1:1(0) ack 2");
@@ -336,11 +332,57 @@ static void a_duplicate_opens_a_closed_connection_again_while_the_cookie_is_good
     app_close(s);
     expect(s, "F. 1:1(0) ack 2");
     recv(s, ". 2:2(0) ack 2");
-    recv(s, "F. 1:1(0) ack 1");
-    expect(s, ". 1:1(0) ack 2");
-    assert_int_equal(counter(s, "tcp_cookies_accepted"), 2);
+}
+
+static void a_cookie_opens_one_connection_and_no_second_rfc9293_3_10_7_2(void **state)
+{
+    struct script *s = *state;
+    opened_and_over(s);
+    recv(s, "F. 1:1(0) ack 1"); /* a late duplicate, or a replay */
+    expect(s, "R 1:1(0)");
+    assert_int_equal(counter(s, "tcp_cookies_spent"), 1);
+    assert_int_equal(counter(s, "tcp_cookies_accepted"), 1);
+    app_accept_none(s);
+}
+
+static void text_for_a_connection_that_was_aborted_is_reset_as_ever_rfc9293_3_10_7_2(void **state)
+{
+    struct script *s = *state;
+    cookie_sent(s);
+    recv(s, "P. 1:11(10) ack 1");
     app_accept(s);
-    recv(s, "R 2:2(0)");
+    app_close(s); /* RFC 2525 2.17: unread */
+    expect(s, "R. 1:1(0) ack 11");
+    recv(s, "P. 1:11(10) ack 1");
+    expect(s, "R 1:1(0)");
+    app_accept_none(s);
+}
+
+static void a_late_syn_of_a_spent_cookie_gets_no_other_rfc4987_3_6(void **state)
+{
+    struct script *s = *state;
+    opened_and_over(s);
+    on(s, 31);
+    syn_received(s);
+    on(s, 0);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    assert_int_equal(counter(s, "tcp_cookies_spent"), 1);
+    assert_int_equal(counter(s, "tcp_cookies_sent"), 1);
+}
+
+static void a_spent_cookie_does_not_open_the_record_of_a_late_syn(void **state)
+{
+    struct script *s = *state;
+    opened_and_over(s);
+    uint32_t in_the_cookie = s->flow->local_iss;
+    next_connection(s, REMOTE_ISS);
+    recv(s, "S 0:0(0) win 65535 <mss 1460>");
+    expect(s, "S. 0:0(0) ack 1 <mss 1460>");
+    s->flow->local_iss = in_the_cookie;
+    recv(s, "F. 1:1(0) ack 1");
+    expect(s, "R 1:1(0)");
+    assert_int_equal(counter(s, "tcp_cookies_accepted"), 1);
+    app_accept_none(s);
 }
 
 static void time_wait_keeps_a_duplicate_from_opening_again_rfc9293_3_6_1(void **state)
@@ -612,7 +654,10 @@ int main(void)
         TEST(the_cookie_and_the_record_of_a_later_syn_both_open),
         TEST(text_before_what_overtook_it_is_not_old_rfc7323_5_3),
         TEST(a_record_still_resets_an_ack_that_is_neither_rfc9293_3_10_7_4),
-        TEST(a_duplicate_opens_a_closed_connection_again_while_the_cookie_is_good),
+        TEST(a_cookie_opens_one_connection_and_no_second_rfc9293_3_10_7_2),
+        TEST(text_for_a_connection_that_was_aborted_is_reset_as_ever_rfc9293_3_10_7_2),
+        TEST(a_late_syn_of_a_spent_cookie_gets_no_other_rfc4987_3_6),
+        TEST(a_spent_cookie_does_not_open_the_record_of_a_late_syn),
         TEST(time_wait_keeps_a_duplicate_from_opening_again_rfc9293_3_6_1),
         TEST(without_cookies_a_syn_beyond_the_records_is_dropped),
         TEST(a_flood_pushes_no_record_out),
