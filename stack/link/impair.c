@@ -158,13 +158,26 @@ static void mark(struct impair *i, struct impair_packet *p)
     i->counters.marked++;
 }
 
-static void flip_a_bit(struct impair *i, struct impair_packet *p, uint64_t draw)
+/*
+ * Sets the first bit that is clear, from a random one on. Bits are never cleared: two that were
+ * flipped against each other, on two links or in two fragments of a datagram, could cancel out in
+ * the checksum, but in a sum modulo 2^16 - 1 it takes sixteen that were set.
+ */
+static void set_a_bit(struct impair *i, struct impair_packet *p, uint64_t draw)
 {
-    if (p->length == 0 || p->offload.checksum != STRAIT_CHECKSUM_COMPLETE)
+    uint64_t bits = 8 * (uint64_t)p->length;
+
+    if (p->offload.checksum != STRAIT_CHECKSUM_COMPLETE)
         return;
-    uint64_t bit = draw % (8 * (uint64_t)p->length);
-    p->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    i->counters.corrupted++;
+    for (uint64_t n = 0; n < bits; n++) {
+        uint64_t bit = (draw % bits + n) % bits;
+        uint8_t mask = (uint8_t)(1u << bit % 8);
+        if (p->bytes[bit / 8] & mask)
+            continue;
+        p->bytes[bit / 8] |= mask;
+        i->counters.corrupted++;
+        return;
+    }
 }
 
 /* ---- What becomes of a packet ---------------------------------------------------------------- */
@@ -260,7 +273,7 @@ int impair_put(struct impair *i, const struct iovec *parts, int count,
     if (i->config.ecn_bytes > 0 && waiting > i->config.ecn_bytes)
         mark(i, p);
     if (happens(draws[DRAW_CORRUPT], i->config.corrupt))
-        flip_a_bit(i, p, draws[DRAW_CORRUPT_BIT]);
+        set_a_bit(i, p, draws[DRAW_CORRUPT_BIT]);
     p->due_ns = delay(i, draws, send_at_rate(i, length, now_ns));
     heap_push(i, p);
     if (happens(draws[DRAW_DUPLICATE], i->config.duplicate))

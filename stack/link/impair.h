@@ -39,8 +39,9 @@ struct impair_config {
     impair_ppm burst_loss;  /* of each packet in the bad state */
     impair_ppm duplicate;   /* the copy, the same in all, follows at once */
     impair_ppm reorder;     /* the packet overtakes: it comes without the delay */
-    impair_ppm corrupt;     /* one bit anywhere is flipped; only if STRAIT_CHECKSUM_COMPLETE: of
-                               others nobody would verify the checksum */
+    impair_ppm corrupt;     /* one bit anywhere that is 0 becomes 1, so that the checksum shows it
+                               even if the packet, or another fragment, was corrupted before; only
+                               if STRAIT_CHECKSUM_COMPLETE: of others nobody would verify it */
 };
 
 /*

@@ -252,18 +252,6 @@ static void draw_path(struct prng *r, struct scenario_path *path, bool corruptio
         path->corrupt_ppm = between_orders(r, 100, 20000);
 }
 
-/*
- * Packets are damaged on one link only, where one bit is: two bits may cancel out in the checksum,
- * and then nobody can tell.
- */
-static bool link_corrupts(const struct scenario *s, uint32_t link)
-{
-    uint32_t links = scenario_link_count(s);
-
-    CHECK(links > 0);
-    return !s->net.tso && link == s->net.seed_low % links;
-}
-
 static void draw_net(struct prng *r, struct scenario *s)
 {
     static const uint32_t hops[] = {1, 1, 1, 2, 2, 3, 3, 4};
@@ -282,7 +270,7 @@ static void draw_net(struct prng *r, struct scenario *s)
     bool mild = chance(r, 15);
     for (uint32_t i = 0; i < scenario_link_count(s) && !mild; i++)
         for (int way = 0; way < 2; way++)
-            draw_path(r, &s->paths[i][way], link_corrupts(s, i));
+            draw_path(r, &s->paths[i][way], !s->net.tso);
 }
 
 static void draw_host(struct prng *r, struct scenario_host *h)
@@ -450,7 +438,7 @@ static void draw_fault(struct prng *r, const struct scenario *s, struct scenario
         f->kind = FAULT_IMPAIR;
         f->place = below(r, links);
         f->ways = between(r, 1, 3);
-        draw_path(r, &f->path, link_corrupts(s, f->place));
+        draw_path(r, &f->path, !s->net.tso);
     } else if (drawn < 75) {
         f->kind = FAULT_UNLISTEN;
         f->place = below(r, hosts);

@@ -574,22 +574,41 @@ static void a_reordered_packet_does_not_escape_the_rate(void **state)
     expect_at(START + 2 * MS, 2);
 }
 
-static void corruption_flips_one_bit_anywhere(void **state)
+static void corruption_sets_one_bit_anywhere(void **state)
 {
     enum { PACKETS = 32000 };
-    unsigned flipped[32] = {0};
+    unsigned set[32] = {0};
     (void)state;
     configure((struct impair_config){.corrupt = ALWAYS});
     for (uint32_t n = 0; n < PACKETS; n++) {
-        put(n, START);
+        put(0, START);
         assert_true(take(START));
-        uint32_t difference = load_be32(taken.bytes) ^ n;
-        assert_true(difference != 0 && (difference & (difference - 1)) == 0);
-        flipped[__builtin_ctz(difference)]++;
+        uint32_t bits = load_be32(taken.bytes);
+        assert_true(bits != 0 && (bits & (bits - 1)) == 0);
+        set[__builtin_ctz(bits)]++;
     }
     for (int n = 0; n < 32; n++)
-        assert_binomial(flipped[n], PACKETS, ALWAYS / 32);
+        assert_binomial(set[n], PACKETS, ALWAYS / 32);
     assert_int_equal(path.counters.corrupted, PACKETS);
+}
+
+/* RFC 1071: a bit that is set and one that is cleared, both of one weight, cancel out. */
+static void corruption_never_clears_a_bit_which_could_undo_another(void **state)
+{
+    (void)state;
+    configure((struct impair_config){.corrupt = ALWAYS});
+    uint32_t packet = 0;
+    for (int set = 1; set <= 32; set++) {
+        put(packet, START);
+        assert_true(take(START));
+        assert_int_equal(load_be32(taken.bytes) & packet, packet);
+        packet = load_be32(taken.bytes);
+        assert_int_equal(__builtin_popcount(packet), set);
+    }
+    put(packet, START);
+    assert_true(take(START));
+    assert_int_equal(load_be32(taken.bytes), UINT32_MAX);
+    assert_int_equal(path.counters.corrupted, 32);
 }
 
 static void corruption_is_as_likely_as_asked_for(void **state)
@@ -613,7 +632,7 @@ static void what_no_checksum_protects_is_not_corrupted(void **state)
         assert_true(take(START));
         assert_string_equal((char *)taken.bytes, "intact");
     }
-    assert_int_equal(impair_put(&path, NULL, 0, NULL, START), 0); /* there is no bit to flip */
+    assert_int_equal(impair_put(&path, NULL, 0, NULL, START), 0); /* there is no bit to set */
     assert_true(take(START));
     assert_int_equal(path.counters.corrupted, 0);
 }
@@ -816,7 +835,8 @@ int main(void)
         TEST(a_reordered_packet_overtakes_the_delayed_ones),
         TEST(reordered_packets_leave_the_others_in_their_order),
         TEST(a_reordered_packet_does_not_escape_the_rate),
-        TEST(corruption_flips_one_bit_anywhere),
+        TEST(corruption_sets_one_bit_anywhere),
+        TEST(corruption_never_clears_a_bit_which_could_undo_another),
         TEST(corruption_is_as_likely_as_asked_for),
         TEST(what_no_checksum_protects_is_not_corrupted),
         TEST(the_same_seed_gives_the_same_path),
