@@ -117,13 +117,11 @@ static void schedule(struct tcp *tcp, struct connection *c)
 
 static void retransmission_due(struct tcp *tcp, struct connection *c)
 {
-    bool over = patience_is_over(tcp, c);
-
-    count(tcp->core, tcp_retransmission_timeouts);
-    if (over) {
+    if (patience_is_over(tcp, c)) {
         give_up(tcp, c, false);
         return;
     }
+    count(tcp->core, tcp_retransmission_timeouts);
     note_retry(c);
     back_off(c);
     if (tcp_is_opening(c)) {

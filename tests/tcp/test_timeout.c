@@ -52,6 +52,7 @@ static void the_user_timeout_ends_the_wait_for_an_ack_rfc9293_3_8_3(void **state
     at(s, 5001);
     app_events(s, GONE);
     app_send_fails(s, ETIMEDOUT);
+    assert_int_equal(counter(s, "tcp_retransmission_timeouts"), 4); /* that at 6.2 s has not been */
     quiet(s, 600 * SECOND);
 }
 
