@@ -198,9 +198,10 @@ static void check_window_told(struct check *check, struct seen *seen)
 {
     const struct side *x = seen->x;
     const struct scenario_host *host = &check->scenario->hosts[host_of(check, seen)];
+    bool may_have_ended = x->error != 0 || x->reset_arrived || x->patience_over;
     uint64_t come = in_order(&x->arrived);
 
-    if (!x->opened || x->closed || x->crashed || x->eof || x->fin_taken_ns > 0 ||
+    if (!x->opened || x->closed || x->crashed || x->eof || x->fin_taken_ns > 0 || may_have_ended ||
         host->receive_bytes == 0 || host->memory_bytes > 0 || x->read_ns == 0 ||
         x->read_ns == check->now_ns || x->read_ns <= x->floor_ns) /* or more has come since */
         return;

@@ -16,7 +16,7 @@
 static const char *const left_alone[] = {
     "tcp.syn_retries",    "tcp.syn_ack_retries", "tcp.retries",     "tcp.orphans",
     "tcp.orphan_timeout", "tcp.fin_timeout",     "tcp.ecn",         "tcp.initial_window",
-    "tcp.send_buffer",    "tcp.receive_buffer",  "tcp.rto_initial",
+    "tcp.send_buffer",    "tcp.receive_buffer",  "tcp.rto_initial", "tcp.time_wait",
 };
 
 static bool is_left_alone(const struct strait_setting *s)
