@@ -496,6 +496,16 @@ void check_host_down(struct check *check, uint64_t now_ns, uint32_t host)
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
+/* Whether the host may have given up what its application has closed, or would wait for. */
+static bool may_have_given_up(const struct check *check, uint32_t connection, uint32_t side)
+{
+    const struct side *x = &check->connections[connection].side[side];
+    uint32_t host = check_host_of(check, connection, side);
+
+    return x->patience_over ||
+           (x->closed && check_counter(check, host, "tcp_orphans_timed_out") > 0);
+}
+
 /* A side that waits for a peer that has gone without a word waits for ever: TCP cannot know. */
 static bool peer_is_gone(const struct check *check, uint32_t connection, uint32_t side)
 {
@@ -503,9 +513,8 @@ static bool peer_is_gone(const struct check *check, uint32_t connection, uint32_
 
     uint32_t host = check_host_of(check, connection, 1 - side);
 
-    if (y->crashed || y->error != 0 || y->patience_over || (y->closed && y->abandoned))
-        return true;
-    if (y->closed && check_counter(check, host, "tcp_orphans_timed_out") > 0)
+    if (y->crashed || y->error != 0 || (y->closed && y->abandoned) ||
+        may_have_given_up(check, connection, 1 - side))
         return true;
     if (y->opened)
         return false;
@@ -538,7 +547,8 @@ static void check_side(struct check *check, uint32_t connection, uint32_t side)
     }
     if (!is_complete(x))
         return;
-    if (!y->opened && !peer_is_gone(check, connection, side))
+    if (!y->opened && !may_have_given_up(check, connection, side) &&
+        !peer_is_gone(check, connection, side))
         check_violated(check, connection, (int)side, "has finished, but its peer never opened");
     if (is_complete(y) && y->read != x->written)
         check_violated(check, connection, (int)side,
