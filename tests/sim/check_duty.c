@@ -184,7 +184,8 @@ static void check_recovery(struct check *check, struct seen *seen)
         return;
     r->over = true;
     if (x->crashed || x->reset_sent || x->reset_arrived || x->error != 0 ||
-        timeouts(check, seen) != r->timeouts)
+        timeouts(check, seen) != r->timeouts ||
+        check_counter(check, host_of(check, seen), "tcp_sack_limited") > 0)
         return;
     VIOLATED("does not send again from %" PRIu64 " in its recovery of what is below %" PRIu64,
              r->owed, r->end);
