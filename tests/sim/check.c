@@ -311,6 +311,20 @@ static bool resets_itself(const struct check *check, uint32_t connection, uint32
            check_may_refuse(check, connection, 1 - side);
 }
 
+/* The times that its user has set, where both are on one host and no silence is seen. */
+static bool outlasts_itself(const struct check *check, uint32_t connection, uint32_t side)
+{
+    const struct scenario_connection *plan = &check->scenario->connections[connection];
+    uint64_t user_ns = plan->side[side].user_timeout_ms * NS_PER_MS;
+    uint64_t probing_ns = plan->side[side].keepalive_s * CHECK_NS_PER_S;
+
+    if (!plan->own)
+        return false;
+    if (user_ns > 0)
+        return check->now_ns >= user_ns;
+    return probing_ns > 0 && check->now_ns >= (1 + SCENARIO_KEEPALIVES) * probing_ns;
+}
+
 /* What has to have happened for this errno, and has not; NULL if it has. */
 static const char *unexplained(const struct check *check, uint32_t connection, uint32_t side,
                                int error)
@@ -336,6 +350,7 @@ static const char *unexplained(const struct check *check, uint32_t connection, u
         /* fall through */
     case ETIMEDOUT:
         if (check_lost_patience(check, connection, side) ||
+            outlasts_itself(check, connection, side) ||
             waited_ns >= (x->opened ? PATIENCE_DATA_NS : PATIENCE_SYN_NS))
             return NULL;
         return "it has not tried for long enough";
