@@ -126,7 +126,7 @@ static const int allowed[] = {
     SCMP_SYS(epoll_ctl),
     SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_pwait2),
+    SCMP_SYS(timerfd_settime),
     SCMP_SYS(getrandom),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(gettimeofday),

@@ -9,16 +9,17 @@
  * given packets is advanced before the callbacks, since the timers that they arm count from the
  * stack's own `now`.
  *
- * Everything that may happen comes through one epoll set, level-triggered: a link that was not
- * drained empty is simply ready again. Only a loop that runs reads the link that brought packets
- * last before it asks the set. A deadline is carried by the timeout of the wait; only for a program
- * that embeds the epoll descriptor in a loop of its own is there a timerfd in the set.
+ * A wait is a poll of the links and of an epoll set, in which is everything else that may happen;
+ * both are level-triggered: a link that was not drained empty is simply ready again. Only a loop
+ * that runs reads the link that brought packets last before it asks. A timerfd in the set carries
+ * the deadline. For a program that embeds the epoll descriptor in a loop of its own the links are
+ * in the set, too.
  *
  * Callbacks may add and remove links and watches while a turn still holds events for them. So what
  * is removed during a turn is marked, skipped, and freed at the turn's end.
  */
 #include <errno.h>
-#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -153,8 +154,7 @@ static void drain_link(struct strait_loop *loop, struct source *source, uint32_t
     if (!error && !(events & EPOLLIN))
         error = EIO;
     if (error) {
-        loop_epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
-        source->fd = -1;
+        loop_source_mute(loop, source);
         source->error = error;
         loop->failed++;
         loop->lively = NULL;
@@ -174,16 +174,19 @@ static int link_error(const struct strait_loop *loop)
 
 /* ---- The turn -------------------------------------------------------------------------------- */
 
-/* Lets the timerfd say next_ns. */
-static void set_timer(struct strait_loop *loop)
+/*
+ * Lets the timerfd end a wait at that time, or earlier: a timer that is put off all the time, as
+ * that of a connection, leaves it as it is, until it has expired in vain.
+ */
+static void set_timer(struct strait_loop *loop, uint64_t until_ns)
 {
-    if (loop->timer < 0 || loop->timer_set_ns == loop->next_ns)
+    if (loop->timer_set_ns <= until_ns && loop->timer_set_ns > loop->now_ns)
         return;
     struct itimerspec when = {0}; /* all zero: never */
-    if (loop->next_ns != STRAIT_NEVER)
-        when.it_value = timespec_of(loop->next_ns ? loop->next_ns : 1);
+    if (until_ns != STRAIT_NEVER)
+        when.it_value = timespec_of(until_ns ? until_ns : 1);
     CHECK(timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &when, NULL) == 0);
-    loop->timer_set_ns = loop->next_ns;
+    loop->timer_set_ns = until_ns;
 }
 
 /* Brings all stacks to `now_ns`, sends what they have to send, and learns the next deadline. */
@@ -199,30 +202,42 @@ static void settle(struct strait_loop *loop, uint64_t now_ns)
     loop->now_ns = loop->settled_ns = now_ns;
     /* The wheel comes last: a link through which a stack has sent may have started a timer. */
     loop->next_ns = earlier(next_ns, timer_wheel_next(&loop->timers));
-    set_timer(loop);
+    if (loop->embedded)
+        set_timer(loop, loop->next_ns);
 }
 
 /*
- * Waits at most `timeout_ns` for events. Kernels before 5.11 (and valgrind) do not have
- * epoll_pwait2: there the end of the wait is rounded up to a millisecond.
+ * Looks for events, of the epoll set and of the links beside it; if `sleep`, until there are some.
+ * The timeout of a wait would be set and taken back each time, which takes longer than the wait
+ * itself: a timerfd ends it. Returns the number of events, or -1 with errno.
  */
-static int wait_on_epoll(struct strait_loop *loop, struct epoll_event *events, uint64_t timeout_ns)
+static int wait_for_ready(struct strait_loop *loop, struct epoll_event *events, bool sleep)
 {
-    if (!loop->coarse) {
-        struct timespec timeout = timespec_of(timeout_ns);
-        int count = epoll_pwait2(loop->epoll, events, EVENTS_MAX,
-                                 timeout_ns == STRAIT_NEVER ? NULL : &timeout, NULL);
-        if (count >= 0 || errno != ENOSYS)
-            return count;
-        loop->coarse = true;
+    struct pollfd fds[1 + LINKS_BESIDE_MAX] = {{.fd = loop->epoll, .events = POLLIN}};
+    struct source *beside[1 + LINKS_BESIDE_MAX];
+    nfds_t waits = 1;
+    for (struct list *l = loop->links.next; l != &loop->links; l = l->next) {
+        struct source *source = container_of(l, struct source, node);
+        if (!source->beside)
+            continue;
+        fds[waits] = (struct pollfd){.fd = source->fd, .events = POLLIN};
+        beside[waits++] = source;
     }
-    uint64_t timeout_ms = timeout_ns / NS_PER_MS + (timeout_ns % NS_PER_MS != 0);
-    return epoll_wait(loop->epoll, events, EVENTS_MAX,
-                      timeout_ns == STRAIT_NEVER ? -1 : (int)earlier(timeout_ms, INT_MAX));
+    int ready = poll(fds, waits, sleep ? -1 : 0);
+    if (ready <= 0)
+        return ready;
+    int count = 0;
+    for (nfds_t i = 1; i < waits; i++)
+        if (fds[i].revents)
+            events[count++] =
+                (struct epoll_event){.events = (uint32_t)fds[i].revents, .data.ptr = beside[i]};
+    if (fds[0].revents)
+        count += epoll_wait(loop->epoll, events + count, EVENTS_MAX - count, 0);
+    return count;
 }
 
-/* Drains the links without asking epoll. Returns whether a stack was given packets, or a link has
- * failed. */
+/* Drains the links without asking for events. Returns whether a stack was given packets, or a link
+ * has failed. */
 static bool poll_links(struct strait_loop *loop)
 {
     bool news = false;
@@ -238,9 +253,9 @@ static bool poll_links(struct strait_loop *loop)
 
 /*
  * Stays awake for the packet that comes soon: waking a core that sleeps takes longer than answering
- * does. A link is asked by its own read, since an epoll_wait in front of it would cost as much
- * again; what else there is to wait for is looked at now and then. Sets `*news` if a link had some.
- * Returns as wait_on_epoll.
+ * does. A link is asked by its own read, since a poll in front of it would cost as much again;
+ * what else there is to wait for is looked at now and then. Sets `*news` if a link had some.
+ * Returns as wait_for_ready.
  */
 static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uint64_t until_ns,
                        bool *news)
@@ -254,7 +269,7 @@ static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uin
         bool over = loop->now_ns >= until_ns;
         if (!over && round % BUSY_ROUNDS != 0)
             continue;
-        int count = wait_on_epoll(loop, events, 0);
+        int count = wait_for_ready(loop, events, false);
         if (count != 0 || over)
             return count;
     }
@@ -262,9 +277,9 @@ static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uin
 
 /*
  * Where a packet often waits by the time that the last one is answered, as under load, and on a
- * core that the peer shares, the read of a link finds it without an epoll_wait in front. A read
- * that finds nothing costs as much again, so after each one more waits than before do without.
- * What else there is to wait for is looked at now and then. Returns whether packets have come.
+ * core that the peer shares, the read of a link finds it without a poll in front. A read that finds
+ * nothing costs as much again, so after each one more waits than before do without. What else there
+ * is to wait for is looked at now and then. Returns whether packets have come.
  */
 static bool read_unasked(struct strait_loop *loop)
 {
@@ -296,24 +311,17 @@ static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
         return 0;
     loop->unasked = 0;
     uint64_t until_ns = earlier(deadline_ns, loop->next_ns);
-    uint64_t timeout_ns = 0;
-    if (loop->failed > 0) {
-        /* The turn is about to fail: there is nothing to wait for. */
-    } else if (until_ns == STRAIT_NEVER) {
-        timeout_ns = STRAIT_NEVER;
-    } else if (until_ns > loop->now_ns) {
-        uint64_t now_ns = clock_now();
-        timeout_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-    }
+    /* A turn that is about to fail has nothing to wait for. */
+    bool sleep = loop->failed == 0 && until_ns > loop->now_ns;
     int count = 0;
     bool news = false;
-    if (loop->busy_poll_ns > 0 && timeout_ns > 0) {
-        uint64_t spin_ns = earlier(timeout_ns, loop->busy_poll_ns);
-        count = poll_busily(loop, events, clock_now() + spin_ns, &news);
-        timeout_ns -= timeout_ns == STRAIT_NEVER ? 0 : spin_ns;
-    }
+    if (loop->busy_poll_ns > 0 && sleep)
+        count =
+            poll_busily(loop, events, earlier(until_ns, clock_now() + loop->busy_poll_ns), &news);
     if (count == 0 && !news) {
-        count = wait_on_epoll(loop, events, timeout_ns);
+        if (sleep)
+            set_timer(loop, until_ns);
+        count = wait_for_ready(loop, events, sleep);
         loop->now_ns = clock_now();
     }
     CHECK(count >= 0 || errno == EINTR);
@@ -452,17 +460,11 @@ void strait_loop_busy_poll(struct strait_loop *loop, uint64_t busy_poll_ns)
 
 int strait_loop_descriptor(struct strait_loop *loop)
 {
-    if (loop->timer >= 0)
+    if (loop->embedded)
         return loop->epoll;
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (timer < 0)
+    if (loop_links_join(loop))
         return -1;
-    if (loop_watch_add(loop, timer, POLLIN, answer_timer, NULL)) {
-        close(timer);
-        return -1;
-    }
-    loop->timer = timer;
-    loop->timer_set_ns = STRAIT_NEVER;
+    loop->embedded = true;
     settle(loop, clock_now());
     return loop->epoll;
 }
@@ -518,7 +520,6 @@ struct strait_loop *strait_loop_new(void)
     if (!loop)
         return NULL;
     loop->env = env_of_the_host;
-    loop->timer = -1;
     loop->now_ns = clock_now();
     loop->next_ns = STRAIT_NEVER;
     loop->doubt_length = 1;
@@ -530,8 +531,11 @@ struct strait_loop *strait_loop_new(void)
     posts_init(&loop->posts);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (loop->epoll < 0 || loop->wake < 0 ||
-        loop_watch_add(loop, loop->wake, POLLIN, answer_wake, loop)) {
+    loop->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    loop->timer_set_ns = STRAIT_NEVER;
+    if (loop->epoll < 0 || loop->wake < 0 || loop->timer < 0 ||
+        loop_watch_add(loop, loop->wake, POLLIN, answer_wake, loop) ||
+        loop_watch_add(loop, loop->timer, POLLIN, answer_timer, NULL)) {
         release(loop);
         return NULL;
     }

@@ -16,19 +16,27 @@ _Static_assert(offsetof(struct driven, node) == 0 && offsetof(struct source, nod
 
 /* ---- The epoll set --------------------------------------------------------------------------- */
 
-int loop_epoll_set(const struct strait_loop *loop, int operation, int fd, uint32_t events,
-                   void *target)
+static int epoll_set(const struct strait_loop *loop, int operation, int fd, uint32_t events,
+                     void *target)
 {
     struct epoll_event event = {.events = events, .data.ptr = target};
     return epoll_ctl(loop->epoll, operation, fd, &event);
 }
 
+void loop_source_mute(struct strait_loop *loop, struct source *source)
+{
+    if (source->beside)
+        loop->links_beside--;
+    else if (source->fd >= 0) /* it fails if that has been closed, which took it out of the set */
+        epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
+    source->beside = false;
+    source->fd = -1;
+}
+
 /* Ends the source: no event that is already at hand will reach it. */
 static void source_end(struct strait_loop *loop, struct source *source)
 {
-    /* It fails if the descriptor has been closed, which took it out of the set. */
-    if (source->fd >= 0)
-        loop_epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
+    loop_source_mute(loop, source);
     if (loop->lively == source)
         loop->lively = NULL;
     source->ended = true;
@@ -81,7 +89,7 @@ int loop_watch_add(struct strait_loop *loop, int fd, short events,
 {
     struct source *source = calloc(1, sizeof(*source));
     if (!source || !watches_reserve(loop, (size_t)fd) ||
-        loop_epoll_set(loop, EPOLL_CTL_ADD, fd, (uint32_t)events, source)) {
+        epoll_set(loop, EPOLL_CTL_ADD, fd, (uint32_t)events, source)) {
         free(source);
         return -1;
     }
@@ -103,8 +111,7 @@ int loop_watch(struct strait_env *env, int fd, short events,
         return -1;
     }
     struct source *source = (size_t)fd < loop->watches_capacity ? loop->watches[fd] : NULL;
-    if (source && events &&
-        loop_epoll_set(loop, EPOLL_CTL_MOD, fd, (uint32_t)events, source) == 0) {
+    if (source && events && epoll_set(loop, EPOLL_CTL_MOD, fd, (uint32_t)events, source) == 0) {
         source->events = events;
         source->ready = ready;
         source->argument = argument;
@@ -141,6 +148,37 @@ static struct source *link_find(struct strait_loop *loop, const struct strait_li
     return NULL;
 }
 
+/* From now on the loop waits for the link, if it has a descriptor. Returns 0, or -1 with errno. */
+static int link_hear(struct strait_loop *loop, struct source *source)
+{
+    if (source->link->fd < 0)
+        return 0;
+    if (epoll_set(loop, EPOLL_CTL_ADD, source->link->fd, EPOLLIN, source))
+        return -1;
+    source->fd = source->link->fd;
+    if (loop->embedded || loop->links_beside == LINKS_BESIDE_MAX)
+        return 0;
+    epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0,
+              NULL); /* that it can be waited for is known now */
+    source->beside = true;
+    loop->links_beside++;
+    return 0;
+}
+
+int loop_links_join(struct strait_loop *loop)
+{
+    for (struct list *l = loop->links.next; l != &loop->links; l = l->next) {
+        struct source *source = container_of(l, struct source, node);
+        if (!source->beside)
+            continue;
+        if (epoll_set(loop, EPOLL_CTL_ADD, source->fd, EPOLLIN, source))
+            return -1;
+        source->beside = false;
+        loop->links_beside--;
+    }
+    return 0;
+}
+
 int strait_loop_add(struct strait_loop *loop, struct strait *stack, struct strait_link *link)
 {
     if (link_find(loop, link)) {
@@ -150,8 +188,12 @@ int strait_loop_add(struct strait_loop *loop, struct strait *stack, struct strai
     struct driven *known = driven_find(loop, stack);
     struct driven *driven = known ? known : calloc(1, sizeof(*driven));
     struct source *source = calloc(1, sizeof(*source));
-    if (!driven || !source ||
-        (link->fd >= 0 && loop_epoll_set(loop, EPOLL_CTL_ADD, link->fd, EPOLLIN, source))) {
+    if (source) {
+        source->fd = -1;
+        source->link = link;
+        source->driven = driven;
+    }
+    if (!driven || !source || link_hear(loop, source)) {
         free(source);
         if (!known)
             free(driven);
@@ -162,9 +204,6 @@ int strait_loop_add(struct strait_loop *loop, struct strait *stack, struct strai
         list_append(&loop->stacks, &driven->node);
     }
     driven->links++;
-    source->fd = link->fd;
-    source->link = link;
-    source->driven = driven;
     list_append(&loop->links, &source->node);
     /* The stack must know the time before the first socket call arms a timer. */
     loop->next_ns = earlier(loop->next_ns, strait_advance(stack, clock_now()));

@@ -17,6 +17,12 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
+/*
+ * To poll a link costs less than to have it in an epoll set, whose callback runs for each of its
+ * packets; but it costs for each link, at each wait.
+ */
+#define LINKS_BESIDE_MAX 8
+
 /* A stack that the loop drives. */
 struct driven {
     struct list node;
@@ -25,10 +31,11 @@ struct driven {
     bool fed;       /* was given packets in this turn */
 };
 
-/* What an epoll event points at: a link (`link` and `driven` are set) or a foreign descriptor. */
+/* What an event is of: a link (`link` and `driven` are set) or a foreign descriptor. */
 struct source {
     struct list node; /* on `links` or `ended`, if any */
-    int fd;           /* -1: not in the epoll set */
+    int fd;           /* -1: not waited for */
+    bool beside;      /* the epoll set, which it is not in: a link that is polled */
     bool ended;
     int error; /* errno of a link that is gone */
     struct strait_link *link;
@@ -41,11 +48,11 @@ struct source {
 struct strait_loop {
     struct strait_env env;
     int epoll;
-    int wake;  /* an eventfd: posts, finished work, and stop */
-    int timer; /* a timerfd for next_ns, once the descriptor has been asked for; else -1 */
+    int wake;      /* an eventfd: posts, finished work, and stop */
+    int timer;     /* a timerfd, which ends a wait */
+    bool embedded; /* somebody else waits, for the epoll set alone */
     bool turning;
     bool running;          /* in strait_loop_run: another turn follows each */
-    bool coarse;           /* waits have no better resolution than a millisecond */
     uint64_t busy_poll_ns; /* for which links are polled before the loop sleeps */
     struct source *lively; /* the link that has brought packets last; NULL: unknown */
     unsigned unasked;      /* waits since the epoll set was asked last */
@@ -55,11 +62,12 @@ struct strait_loop {
     uint64_t now_ns;       /* of the turn */
     uint64_t settled_ns;   /* the same of the last one that has ended */
     uint64_t next_ns;      /* the earliest deadline of stacks and timers */
-    uint64_t timer_set_ns; /* what the timerfd is set to */
+    uint64_t timer_set_ns; /* when the timerfd expires, or has */
 
     struct timer_wheel timers;
     struct list stacks;      /* struct driven */
     struct list links;       /* struct source */
+    unsigned links_beside;   /* of them, so many are */
     unsigned failed;         /* of the links: those that are gone */
     struct source **watches; /* by descriptor; NULL where there is none */
     size_t watches_capacity;
@@ -86,9 +94,12 @@ static inline uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Watches a descriptor of the loop's own, or of a source; `target` comes back with the event. */
-int loop_epoll_set(const struct strait_loop *, int operation, int fd, uint32_t events,
-                   void *target);
+/* Of a link or a foreign descriptor comes no event any more. */
+void loop_source_mute(struct strait_loop *, struct source *);
+
+/* Puts all links into the epoll set, for whoever waits for that alone. Returns 0, or -1 with errno.
+ */
+int loop_links_join(struct strait_loop *);
 
 /* As `watch` of the environment (strait.h). */
 int loop_watch(struct strait_env *, int fd, short events,

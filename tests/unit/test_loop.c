@@ -353,6 +353,26 @@ static void a_turn_inside_a_callback_is_edeadlk(void **state)
     assert_string_equal(f->calls, "n");
 }
 
+/* What was set for a timer that has been stopped ends one wait in vain, and no more. */
+static void a_timer_that_was_stopped_does_not_keep_the_loop_awake(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct loop_alarm alarm = {.timer.expired = loop_alarm_expired, .fixture = f};
+    pthread_t thread;
+    f->env->timer_start(f->env, &alarm.timer, loop_in_ms(f, 30));
+    assert_int_equal(pthread_create(&thread, NULL, loop_post_from_thread, f), 0);
+    assert_int_equal(strait_loop_turn(f->loop, STRAIT_NEVER), 0);
+    assert_string_equal(f->calls, "a");
+    f->env->timer_stop(f->env, &alarm.timer);
+    uint64_t deadline_ns = loop_in_ms(f, 80);
+    int turns = 0;
+    for (; f->env->now(f->env) < deadline_ns; turns++)
+        assert_int_equal(strait_loop_turn(f->loop, deadline_ns), 0);
+    assert_in_range(turns, 1, 3);
+    assert_string_equal(f->calls, "a");
+    pthread_join(thread, NULL);
+}
+
 /* ---- The descriptor of a loop inside another one --------------------------------------------- */
 
 static bool readable(int fd, int timeout_ms)
@@ -427,6 +447,7 @@ int main(void)
         TEST(run_is_stopped_by_a_signal_handler),
         TEST(a_stop_before_run_counts_once),
         TEST(a_turn_inside_a_callback_is_edeadlk),
+        TEST(a_timer_that_was_stopped_does_not_keep_the_loop_awake),
         TEST(the_descriptor_is_readable_when_there_is_work),
         TEST(the_descriptor_is_readable_when_a_timer_is_due),
         TEST(a_timer_started_before_the_descriptor_was_asked_for_is_told_too),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The links that a loop drains, and the stacks behind them. */
+#define _GNU_SOURCE /* pipe2 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -119,6 +121,89 @@ static void a_link_is_drained_while_it_is_readable(void **state)
     loop_turn_now(f);
     assert_string_equal(f->calls, "ll");
     stack_end(f, stack, &noting.link);
+}
+
+/* Beyond a number of links the loop waits for them in another way. */
+static void each_of_many_links_is_heard(void **state)
+{
+    enum { LINKS = 20 };
+    struct loop_fixture *f = *state;
+    struct noting links[LINKS];
+    struct strait *stacks[LINKS];
+    int ends[LINKS][2];
+    for (int i = 0; i < LINKS; i++) {
+        assert_int_equal(pipe2(ends[i], O_NONBLOCK), 0);
+        links[i] = noting_over(f);
+        links[i].link.fd = ends[i][0];
+        stacks[i] = stack_new(f, &links[i].link);
+    }
+    for (int i = 0; i < LINKS; i++) {
+        f->calls[0] = '\0';
+        assert_int_equal(write(ends[i][1], "x", 1), 1);
+        assert_int_equal(strait_loop_turn(f->loop, loop_in_ms(f, 10000)), 0);
+        assert_string_equal(f->calls, "l");
+        assert_int_equal(links[i].answer, links[i].then);
+        loop_turn_now(f);
+        assert_string_equal(f->calls, "l");
+    }
+    for (int i = 0; i < LINKS; i++) {
+        stack_end(f, stacks[i], &links[i].link);
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+}
+
+static void a_link_that_cannot_be_waited_for_is_refused(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct strait_config config;
+    struct noting noting = noting_over(f);
+    noting.link.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(noting.link.fd >= 0);
+    strait_config_init(&config);
+    struct strait *stack = strait_new(&config, f->env);
+    assert_int_equal(
+        strait_attach(stack, &noting.link, (struct in_addr){inet_addr("10.9.0.2")}, 24), 0);
+    assert_int_equal(strait_loop_add(f->loop, stack, &noting.link), -1);
+    assert_int_equal(errno, EPERM);
+    loop_turn_now(f);
+    assert_string_equal(f->calls, "");
+    strait_free(stack);
+    close(noting.link.fd);
+}
+
+static bool readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
+static void links_of_before_and_after_make_the_descriptor_readable(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct noting before = noting_over(f), after = before;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    after.link.fd = ends[0];
+    struct strait *first = stack_new(f, &before.link);
+    int fd = strait_loop_descriptor(f->loop);
+    struct strait *second = stack_new(f, &after.link);
+    loop_turn_now(f);
+    assert_false(readable(fd));
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    assert_true(readable(fd));
+    loop_turn_now(f);
+    assert_false(readable(fd));
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_true(readable(fd));
+    loop_turn_now(f);
+    assert_string_equal(f->calls, "ll");
+    stack_end(f, first, &before.link);
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    assert_false(readable(fd));
+    stack_end(f, second, &after.link);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* What is posted while packets come one after the other waits for some of them, and no longer. */
@@ -591,6 +676,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_link_is_drained_while_it_is_readable),
+        TEST(each_of_many_links_is_heard),
+        TEST(a_link_that_cannot_be_waited_for_is_refused),
+        TEST(links_of_before_and_after_make_the_descriptor_readable),
         TEST(a_running_loop_reads_a_link_again_before_it_asks_for_all_events),
         TEST(a_running_loop_reads_a_silent_link_ever_less_often),
         TEST(a_busy_loop_asks_a_link_before_it_sleeps),
