@@ -34,6 +34,7 @@
 #define EVENTS_MAX         64                   /* taken from epoll in one turn */
 #define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
 #define BUSY_ROUNDS        16                   /* polls of the links for one of all descriptors */
+#define CLOCK_ROUNDS       8                    /* polls of the links for a look at the clock */
 #define DOUBT_ROUNDS_MAX   64                   /* waits until a link is read unasked again */
 #define AWAY_NS            (10 * NS_PER_MS)     /* since the last turn: somebody had the core */
 #define AWAY_DRAINS_MAX    64                   /* of a link, after that */
@@ -254,20 +255,21 @@ static bool poll_links(struct strait_loop *loop)
 /*
  * Stays awake for the packet that comes soon: waking a core that sleeps takes longer than answering
  * does. A link is asked by its own read, since a poll in front of it would cost as much again;
- * what else there is to wait for is looked at now and then. Sets `*news` if a link had some.
- * Returns as wait_for_ready.
+ * what else there is to wait for is looked at now and then, and so is the clock. Sets `*news` if a
+ * link had some. Returns as wait_for_ready.
  */
 static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uint64_t until_ns,
                        bool *news)
 {
-    for (unsigned round = 1;; round++) {
-        loop->now_ns = clock_now();
+    for (unsigned round = 0;; round++) {
+        if (round % CLOCK_ROUNDS == 0)
+            loop->now_ns = clock_now();
         if (poll_links(loop)) {
             *news = true;
             return 0;
         }
         bool over = loop->now_ns >= until_ns;
-        if (!over && round % BUSY_ROUNDS != 0)
+        if (!over && (round + 1) % BUSY_ROUNDS != 0)
             continue;
         int count = wait_for_ready(loop, events, false);
         if (count != 0 || over)
