@@ -44,16 +44,32 @@ static inline void compress(uint64_t v[4], uint64_t word, int count)
     v[0] ^= word;
 }
 
+static inline void initialize(uint64_t v[4], const uint8_t key[16])
+{
+    uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
+
+    /* "somepseudorandomlygeneratedbytes" */
+    v[0] = k0 ^ 0x736f6d6570736575;
+    v[1] = k1 ^ 0x646f72616e646f6d;
+    v[2] = k0 ^ 0x6c7967656e657261;
+    v[3] = k1 ^ 0x7465646279746573;
+}
+
+static inline uint64_t finalize(uint64_t v[4], int count)
+{
+    v[2] ^= 0xff;
+    rounds(v, count);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
 /* SipHash-c-d. */
 static inline uint64_t hash(const uint8_t key[16], const void *bytes, size_t length, int c, int d)
 {
-    uint64_t k0 = load_le64(key), k1 = load_le64(key + 8);
-    /* "somepseudorandomlygeneratedbytes" */
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
-                     k1 ^ 0x7465646279746573};
+    uint64_t v[4];
     const uint8_t *p = bytes;
     size_t left = length;
 
+    initialize(v, key);
     for (; left >= 8; p += 8, left -= 8)
         compress(v, load_le64(p), c);
 
@@ -62,10 +78,7 @@ static inline uint64_t hash(const uint8_t key[16], const void *bytes, size_t len
     for (size_t i = 0; i < left; i++)
         last |= (uint64_t)p[i] << (8 * i);
     compress(v, last, c);
-
-    v[2] ^= 0xff;
-    rounds(v, d);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return finalize(v, d);
 }
 
 uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
@@ -76,4 +89,15 @@ uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
 uint64_t siphash_1_3(const uint8_t key[16], const void *bytes, size_t length)
 {
     return hash(key, bytes, length, 1, 3);
+}
+
+uint64_t siphash_1_3_of_words(const uint8_t key[16], uint64_t first, uint64_t second)
+{
+    uint64_t v[4];
+
+    initialize(v, key);
+    compress(v, first, 1);
+    compress(v, second, 1);
+    compress(v, (uint64_t)16 << 56, 1); /* the length */
+    return finalize(v, 3);
 }

@@ -9,7 +9,6 @@
 enum purpose { PURPOSE_ISN, PURPOSE_TIMESTAMP, PURPOSE_PORT, PURPOSE_TABLE, PURPOSE_COOKIE };
 
 #define TUPLE_BYTES  37 /* with the purpose */
-#define BRIEF_BYTES  16 /* of IPv4 */
 #define COOKIE_BYTES (TUPLE_BYTES + 20)
 
 static void store_tuple(uint8_t bytes[TUPLE_BYTES], const struct tuple *t, uint16_t local_port,
@@ -72,10 +71,7 @@ uint32_t isn_tuple_hash(const struct core *core, const struct tuple *t)
         store_tuple(bytes, t, t->local_port, PURPOSE_TABLE);
         return (uint32_t)siphash_1_3(core->config.secret, bytes, TUPLE_BYTES);
     }
-    store_be32(bytes, address_to_v4(&t->local));
-    store_be32(bytes + 4, address_to_v4(&t->remote));
-    store_be16(bytes + 8, t->local_port);
-    store_be16(bytes + 10, t->remote_port);
-    store_be32(bytes + 12, PURPOSE_TABLE);
-    return (uint32_t)siphash_1_3(core->config.secret, bytes, BRIEF_BYTES);
+    uint64_t addresses = (uint64_t)address_to_v4(&t->local) << 32 | address_to_v4(&t->remote);
+    uint64_t ports = (uint64_t)t->local_port << 48 | (uint64_t)t->remote_port << 32;
+    return (uint32_t)siphash_1_3_of_words(core->config.secret, addresses, ports | PURPOSE_TABLE);
 }
