@@ -312,6 +312,15 @@ static inline void entry_ask_for(const struct entry *e)
     __builtin_prefetch((const char *)e + last);
 }
 
+/* Whether a packet with such addresses and ports is for the entry. */
+static inline bool entry_takes(const struct entry *e, const struct address *source,
+                               const struct address *destination, uint16_t source_port,
+                               uint16_t destination_port)
+{
+    return source_port == e->tuple.remote_port && destination_port == e->tuple.local_port &&
+           address_equal(source, &e->tuple.remote) && address_equal(destination, &e->tuple.local);
+}
+
 /* The entry that a segment was likely for, or NULL if it is for another. */
 static inline struct entry *entry_likely(struct tcp *tcp, const struct ip_packet *packet,
                                          const struct segment *s)
@@ -321,9 +330,7 @@ static inline struct entry *entry_likely(struct tcp *tcp, const struct ip_packet
     if (l->at >= l->count)
         return NULL;
     struct entry *e = l->list[l->at];
-    if (s->source_port != e->tuple.remote_port || s->destination_port != e->tuple.local_port ||
-        !address_equal(&packet->source, &e->tuple.remote) ||
-        !address_equal(&packet->destination, &e->tuple.local))
+    if (!entry_takes(e, &packet->source, &packet->destination, s->source_port, s->destination_port))
         return NULL;
     if (l->at + 1 < l->count) /* segments come in trains: the last one stays likely */
         l->at++;

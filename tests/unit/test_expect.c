@@ -188,6 +188,50 @@ static void what_comes_in_another_order_than_told_is_taken_in(void **state)
     }
 }
 
+/* A batch of the connections of the one before, in their order, is not looked for again. */
+static void what_comes_of_the_same_connections_again_is_taken_in(void **state)
+{
+    struct fixture *f = *state;
+    struct iovec packets[BATCH];
+    for (int i = 0; i < BATCH; i++)
+        packets[i] = answer(f, i * 300, SYN | ACK);
+    expect_in_vain(f, packets, BATCH);
+    for (int i = 0; i < BATCH; i++) {
+        input(f, &packets[i]);
+        free(packets[i].iov_base);
+        packets[i] = answer(f, i * 300, RST | ACK);
+        store_be32((uint8_t *)packets[i].iov_base + 24, 1001); /* the next number */
+    }
+    strait_advance(f->stack, f->now_ns);
+    expect_in_vain(f, packets, BATCH);
+    for (int i = 0; i < BATCH; i++) {
+        assert_ready(f, i * 300, POLLOUT);
+        input(f, &packets[i]);
+        assert_ready(f, i * 300, POLLOUT | POLLERR);
+        free(packets[i].iov_base);
+    }
+}
+
+static void a_batch_that_begins_as_the_one_before_is_taken_in(void **state)
+{
+    struct fixture *f = *state;
+    struct iovec packets[BATCH];
+    for (int i = 0; i < BATCH; i++)
+        packets[i] = answer(f, i, SYN | ACK);
+    expect_in_vain(f, packets, BATCH);
+    for (int i = BATCH / 2; i < BATCH; i++) {
+        free(packets[i].iov_base);
+        packets[i] = answer(f, i * 300, SYN | ACK);
+    }
+    expect_in_vain(f, packets, BATCH);
+    for (int i = 0; i < BATCH; i++) {
+        input(f, &packets[i]);
+        assert_ready(f, i < BATCH / 2 ? i : i * 300, POLLOUT);
+        free(packets[i].iov_base);
+    }
+    assert_ready(f, BATCH - 1, 0);
+}
+
 static void more_packets_than_are_looked_for_are_no_harm(void **state)
 {
     struct fixture *f = *state;
@@ -284,6 +328,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(what_is_told_of_ahead_is_taken_in_as_if_it_were_not),
         TEST(what_comes_in_another_order_than_told_is_taken_in),
+        TEST(what_comes_of_the_same_connections_again_is_taken_in),
+        TEST(a_batch_that_begins_as_the_one_before_is_taken_in),
         TEST(more_packets_than_are_looked_for_are_no_harm),
         TEST(a_packet_cut_anywhere_is_not_read_behind_its_end),
         TEST(what_is_not_a_segment_is_told_of_in_vain),
