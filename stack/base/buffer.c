@@ -88,7 +88,7 @@ static void unlink_chunk(struct buffer *b, struct chunk *c)
 {
     struct chunk *first = b->first;
 
-    if (first->next == NULL) {
+    if (c == first && c->next == NULL) {
         b->first = NULL;
         return;
     }

@@ -289,7 +289,10 @@ static bool goes_alone(const struct connection *c)
  * no division, the dearest of all instructions here. */
 static uint32_t tail_bytes(const struct connection *c, uint32_t length)
 {
-    return length < c->mss ? length : length % c->mss;
+    if (length < c->mss)
+        return length;
+    CHECK(c->mss > 0);
+    return length % c->mss;
 }
 
 /* The most payload that goes out at once: a super-packet where the link cuts them. */
