@@ -158,8 +158,8 @@ static int link_hear(struct strait_loop *loop, struct source *source)
     source->fd = source->link->fd;
     if (loop->embedded || loop->links_beside == LINKS_BESIDE_MAX)
         return 0;
-    epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0,
-              NULL); /* that it can be waited for is known now */
+    /* It was in the set only to learn that it can be waited for. */
+    epoll_set(loop, EPOLL_CTL_DEL, source->fd, 0, NULL);
     source->beside = true;
     loop->links_beside++;
     return 0;
