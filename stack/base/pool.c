@@ -48,14 +48,19 @@ void *pool_take_new(struct pool *p, enum pool_class kind, size_t spare_bytes)
     return block;
 }
 
-/* Or the blocks of a load that has passed would send those of the present one to malloc for ever.
- */
-bool pool_make_room(struct pool *p, enum pool_class kind)
+/* Blocks of other kinds make room, or those of a load that has passed would send those of the
+ * present one to malloc for ever. */
+void pool_return_more(struct pool *p, enum pool_class kind, void *block)
 {
     size_t bytes = pool_class_bytes(kind);
     for (enum pool_class other = POOL_SMALL; other < POOL_CLASSES; other++) {
         while (other != kind && p->free[other] != NULL && p->kept_bytes + bytes > p->kept_max_bytes)
             free(unkeep(p, other));
     }
-    return p->kept_bytes + bytes <= p->kept_max_bytes;
+    if (p->kept_bytes + bytes <= p->kept_max_bytes) {
+        pool_return(p, kind, block);
+        return;
+    }
+    p->used_bytes -= bytes;
+    free(block);
 }

@@ -84,9 +84,8 @@ static inline void *pool_take(struct pool *p, enum pool_class kind, size_t spare
     return block;
 }
 
-/* Makes room to keep one block more, at the expense of other kinds. Returns whether there is some.
- */
-bool pool_make_room(struct pool *, enum pool_class);
+/* What pool_return does where no more blocks may be kept. */
+void pool_return_more(struct pool *, enum pool_class, void *block);
 
 /* Gives back a block that was taken from the same class. */
 static inline void pool_return(struct pool *p, enum pool_class kind, void *block)
@@ -94,11 +93,11 @@ static inline void pool_return(struct pool *p, enum pool_class kind, void *block
     size_t bytes = pool_class_bytes(kind);
     struct pool_block *kept = block;
     CHECK(p->used_bytes >= bytes);
-    p->used_bytes -= bytes;
-    if (p->kept_bytes + bytes > p->kept_max_bytes && !pool_make_room(p, kind)) {
-        free(block);
+    if (p->kept_bytes + bytes > p->kept_max_bytes) {
+        pool_return_more(p, kind, block);
         return;
     }
+    p->used_bytes -= bytes;
     kept->next = p->free[kind];
     p->free[kind] = kept;
     p->kept_bytes += bytes;
