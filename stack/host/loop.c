@@ -35,7 +35,7 @@
 #define DRAIN_BUDGET_BYTES ((size_t)256 * 1024) /* of one link in one turn */
 #define BUSY_ROUNDS        16                   /* polls of the links for one of all descriptors */
 #define CLOCK_ROUNDS       8                    /* polls of the links for a look at the clock */
-#define DOUBT_ROUNDS_MAX   64                   /* waits until a link is read unasked again */
+#define TURN_LONG_NS       UINT64_C(6000)       /* for one packet and its answer */
 #define AWAY_NS            (10 * NS_PER_MS)     /* since the last turn: somebody had the core */
 #define AWAY_DRAINS_MAX    64                   /* of a link, after that */
 
@@ -214,25 +214,27 @@ static void settle(struct strait_loop *loop, uint64_t now_ns)
  */
 static int wait_for_ready(struct strait_loop *loop, struct epoll_event *events, bool sleep)
 {
-    struct pollfd fds[1 + LINKS_BESIDE_MAX] = {{.fd = loop->epoll, .events = POLLIN}};
-    struct source *beside[1 + LINKS_BESIDE_MAX];
-    nfds_t waits = 1;
+    struct pollfd fds[LINKS_BESIDE_MAX + 1];
+    struct source *beside[LINKS_BESIDE_MAX];
+    nfds_t links = 0;
     for (struct list *l = loop->links.next; l != &loop->links; l = l->next) {
         struct source *source = container_of(l, struct source, node);
         if (!source->beside)
             continue;
-        fds[waits] = (struct pollfd){.fd = source->fd, .events = POLLIN};
-        beside[waits++] = source;
+        fds[links] = (struct pollfd){.fd = source->fd, .events = POLLIN};
+        beside[links++] = source;
     }
-    int ready = poll(fds, waits, sleep ? -1 : 0);
+    /* Behind the links: of what follows one that is ready, the kernel does not join the queue. */
+    fds[links] = (struct pollfd){.fd = loop->epoll, .events = POLLIN};
+    int ready = poll(fds, links + 1, sleep ? -1 : 0);
     if (ready <= 0)
         return ready;
     int count = 0;
-    for (nfds_t i = 1; i < waits; i++)
+    for (nfds_t i = 0; i < links; i++)
         if (fds[i].revents)
             events[count++] =
                 (struct epoll_event){.events = (uint32_t)fds[i].revents, .data.ptr = beside[i]};
-    if (fds[0].revents)
+    if (fds[links].revents)
         count += epoll_wait(loop->epoll, events + count, EVENTS_MAX - count, 0);
     return count;
 }
@@ -278,30 +280,21 @@ static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uin
 }
 
 /*
- * Where a packet often waits by the time that the last one is answered, as under load, and on a
- * core that the peer shares, the read of a link finds it without a poll in front. A read that finds
- * nothing costs as much again, so after each one more waits than before do without. What else there
- * is to wait for is looked at now and then. Returns whether packets have come.
+ * A turn that took long was interrupted, by the peer of what it sent, if they share a core, or had
+ * much to do: either way the next packet probably waits, and the read of the link finds it without
+ * a poll in front. What else there is to wait for is looked at now and then. Returns whether
+ * packets have come.
  */
 static bool read_unasked(struct strait_loop *loop)
 {
     if (!loop->running || !loop->lively || ++loop->unasked >= BUSY_ROUNDS)
         return false;
-    if (loop->doubt_rounds > 0) {
-        loop->doubt_rounds--;
-        return false;
-    }
-    struct driven *driven = loop->lively->driven;
     loop->now_ns = clock_now();
+    if (loop->now_ns - loop->settled_ns < TURN_LONG_NS)
+        return false;
+    struct driven *driven = loop->lively->driven;
     drain_link(loop, loop->lively, EPOLLIN);
-    if (driven->fed) {
-        loop->doubt_length = 1;
-        return true;
-    }
-    loop->doubt_rounds = loop->doubt_length;
-    loop->doubt_length =
-        loop->doubt_length < DOUBT_ROUNDS_MAX ? 2 * loop->doubt_length : DOUBT_ROUNDS_MAX;
-    return false;
+    return driven->fed;
 }
 
 /* Waits for events until the deadline, and reads the clock. Returns their number, or -1 with EINTR.
@@ -524,7 +517,6 @@ struct strait_loop *strait_loop_new(void)
     loop->env = env_of_the_host;
     loop->now_ns = clock_now();
     loop->next_ns = STRAIT_NEVER;
-    loop->doubt_length = 1;
     timer_wheel_init(&loop->timers, loop->now_ns, &loop->env);
     list_init(&loop->stacks);
     list_init(&loop->links);

@@ -56,8 +56,6 @@ struct strait_loop {
     uint64_t busy_poll_ns; /* for which links are polled before the loop sleeps */
     struct source *lively; /* the link that has brought packets last; NULL: unknown */
     unsigned unasked;      /* waits since the epoll set was asked last */
-    unsigned doubt_rounds; /* waits to come that ask it first */
-    unsigned doubt_length; /* so many after the next read in vain, and then twice as many */
     atomic_bool stopped;
     uint64_t now_ns;       /* of the turn */
     uint64_t settled_ns;   /* the same of the last one that has ended */
