@@ -68,18 +68,18 @@ static void retry_expired(void *owner, struct strait_timer *timer)
 /* Makes the session of a connection; closes it when memory is short. */
 static void session_open(struct server *server, struct stream *stream)
 {
-    struct session *s = calloc(1, server->service->session_bytes);
+    /* Not by calloc: the C library keeps what was freed last, but gives it to malloc alone. */
+    struct session *s = malloc(server->service->session_bytes);
     if (!s) {
         stream_close(stream);
         return;
     }
+    memset(s, 0, server->service->session_bytes);
     s->server = server;
     s->stream = *stream;
     s->timer.expired = session_expired;
     LIST_INSERT_HEAD(&server->list, s, link);
     server->sessions++;
-    if (server->service->idle_ns == 0) /* or a peer that vanishes has its session for ever */
-        stream_keep_alive(&s->stream);
     session_watch(s, POLLIN);
     session_active(s);
     if (server->service->opened)
@@ -145,6 +145,8 @@ static struct server *server_new(const struct stream_host *host, const struct se
         errno = error;
         return NULL;
     }
+    if (service->idle_ns == 0) /* or a peer that vanishes has its session for ever */
+        stream_keep_alive(&server->listener);
     server->service = service;
     server->context = context;
     server->retry.expired = retry_expired;

@@ -31,8 +31,10 @@ static int strait_stream_listen(struct stream *s, const struct sockaddr_in *addr
 {
     int on = 1; /* connections of a listener before this one may be left */
     s->fd = strait_socket(stack_of(s), AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (s->fd < 0 ||
-        strait_setsockopt(stack_of(s), s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+    if (s->fd < 0)
+        return -1;
+    leave_at_once(s); /* as all that is accepted will, which has it from the listener */
+    if (strait_setsockopt(stack_of(s), s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
         strait_bind(stack_of(s), s->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
         strait_listen(stack_of(s), s->fd, backlog) < 0)
         return give_up(s);
@@ -42,10 +44,7 @@ static int strait_stream_listen(struct stream *s, const struct sockaddr_in *addr
 static int strait_stream_accept(struct stream *listener, struct stream *s)
 {
     s->fd = strait_accept4(stack_of(s), listener->fd, NULL, NULL, SOCK_NONBLOCK);
-    if (s->fd < 0)
-        return -1;
-    leave_at_once(s);
-    return 0;
+    return s->fd < 0 ? -1 : 0;
 }
 
 static int strait_stream_connect(struct stream *s, const struct sockaddr_in *address)

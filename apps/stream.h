@@ -137,7 +137,8 @@ static inline int stream_watch(struct stream *s, short events, stream_ready *rea
     return s->host->kind->watch(s, events, ready, argument);
 }
 
-/* The connection fails when its peer no longer answers (SO_KEEPALIVE). */
+/* The connection, or each that the listener accepts from now on, fails when its peer no longer
+ * answers (SO_KEEPALIVE). */
 static inline void stream_keep_alive(struct stream *s)
 {
     s->host->kind->keep_alive(s);

@@ -37,6 +37,7 @@ static int kernel_listen(struct stream *s, const struct sockaddr_in *address, in
     if (s->fd < 0)
         return -1;
     switch_on(s->fd, SOL_SOCKET, SO_REUSEADDR);
+    set_options(s->fd); /* which all that is accepted has from the listener */
     if (bind(s->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
         listen(s->fd, backlog) < 0)
         return give_up(s);
@@ -46,10 +47,7 @@ static int kernel_listen(struct stream *s, const struct sockaddr_in *address, in
 static int kernel_accept(struct stream *listener, struct stream *s)
 {
     s->fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (s->fd < 0)
-        return -1;
-    set_options(s->fd);
-    return 0;
+    return s->fd < 0 ? -1 : 0;
 }
 
 static int kernel_connect(struct stream *s, const struct sockaddr_in *address)

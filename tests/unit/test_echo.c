@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,24 @@ static bool nothing_passes(void *context, int from, const uint8_t *packet, size_
     (void)packet;
     (void)length;
     return false;
+}
+
+/* The echo of the second byte does not wait for the acknowledgement of the first one's. */
+static void echo_answers_at_once_rfc9293_3_7_4(void **state)
+{
+    (void)state;
+    struct fixture f = serve_with(echo_start, &(struct pair_config){.delay_ns = 50 * PAIR_MS});
+    struct talker *client = talker_connect(f.pair, 0, 7);
+    strait_setsockopt(pair_stack(f.pair, 0), client->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1},
+                      sizeof(int));
+    pair_run(f.pair, PAIR_S);
+    talker_say(client, "a", 1);
+    pair_run(f.pair, 10 * PAIR_MS);
+    talker_say(client, "b", 1);
+    pair_run(f.pair, 105 * PAIR_MS); /* there and back: 100 ms */
+    assert_int_equal(client->received_bytes, 2);
+    talker_close(client);
+    fixture_free(&f);
 }
 
 static void ask_early(struct strait_config *config)
@@ -421,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echo_returns_what_it_gets_and_then_closes_rfc862),
         cmocka_unit_test(echo_returns_bulk_in_order),
+        cmocka_unit_test(echo_answers_at_once_rfc9293_3_7_4),
         cmocka_unit_test(the_session_of_a_peer_that_has_vanished_ends_rfc9293_3_8_4),
         cmocka_unit_test(echo_reads_no_further_while_the_peer_does_not_read),
         cmocka_unit_test(echo_ends_a_session_that_is_reset),
