@@ -81,9 +81,27 @@ static inline uint64_t hash(const uint8_t key[16], const void *bytes, size_t len
     return finalize(v, d);
 }
 
+/* The same of the 16 bytes of two words. */
+static inline uint64_t hash_of_words(const uint8_t key[16], uint64_t first, uint64_t second, int c,
+                                     int d)
+{
+    uint64_t v[4];
+
+    initialize(v, key);
+    compress(v, first, c);
+    compress(v, second, c);
+    compress(v, (uint64_t)16 << 56, c); /* the length */
+    return finalize(v, d);
+}
+
 uint64_t siphash(const uint8_t key[16], const void *bytes, size_t length)
 {
     return hash(key, bytes, length, 2, 4);
+}
+
+uint64_t siphash_of_words(const uint8_t key[16], uint64_t first, uint64_t second)
+{
+    return hash_of_words(key, first, second, 2, 4);
 }
 
 uint64_t siphash_1_3(const uint8_t key[16], const void *bytes, size_t length)
@@ -93,11 +111,5 @@ uint64_t siphash_1_3(const uint8_t key[16], const void *bytes, size_t length)
 
 uint64_t siphash_1_3_of_words(const uint8_t key[16], uint64_t first, uint64_t second)
 {
-    uint64_t v[4];
-
-    initialize(v, key);
-    compress(v, first, 1);
-    compress(v, second, 1);
-    compress(v, (uint64_t)16 << 56, 1); /* the length */
-    return finalize(v, 3);
+    return hash_of_words(key, first, second, 1, 3);
 }

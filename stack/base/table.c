@@ -7,9 +7,16 @@
 
 #define CHAINS_FIRST 16u
 
-bool table_init(struct table *t)
+bool table_init(struct table *t, uint32_t (*hash)(const void *context, const struct table_node *),
+                const void *context)
 {
-    *t = (struct table){.mask = CHAINS_FIRST - 1, .chain_count = CHAINS_FIRST};
+    *t = (struct table){
+        .mask = CHAINS_FIRST - 1,
+        .chain_count = CHAINS_FIRST,
+        .room = CHAINS_FIRST,
+        .hash = hash,
+        .context = context,
+    };
     t->chains = calloc(CHAINS_FIRST, sizeof(*t->chains));
     return t->chains != NULL;
 }
@@ -20,20 +27,25 @@ void table_finish(struct table *t)
     *t = (struct table){0};
 }
 
-/* Makes room for twice as many chains, if there is none for one more. The room is not touched: to
+/* Makes room for a quarter more chains, if there is none for one more. The room is not touched: to
  * move a large array the C library moves its pages. */
 static bool reserve(struct table *t)
 {
-    if (t->chain_count <= t->mask)
+    if (t->chain_count < t->room)
         return true;
-    size_t room = 2 * (size_t)t->chain_count;
+    size_t room = (size_t)t->room + t->room / 4;
     struct table_node **chains =
         room <= UINT32_MAX ? realloc(t->chains, room * sizeof(*chains)) : NULL;
     if (chains == NULL)
         return false;
     t->chains = chains;
-    t->mask = (uint32_t)(room - 1);
+    t->room = (uint32_t)room;
     return true;
+}
+
+static uint32_t hash_of(const struct table *t, const struct table_node *node)
+{
+    return t->hash(t->context, node);
 }
 
 /* Adds a chain. One more bit of the hash decides in the chain that has no partner yet: it keeps a
@@ -42,39 +54,54 @@ static void grow(struct table *t)
 {
     if (!reserve(t))
         return;
-    uint32_t added = t->chain_count++, parted = added & t->mask >> 1;
+    uint32_t added = t->chain_count++;
+    if (added > t->mask)
+        t->mask = 2 * t->mask + 1;
+    uint32_t parted = added & t->mask >> 1;
     struct table_node *node = t->chains[parted];
     struct table_node **low = &t->chains[parted], **high = &t->chains[added];
 
     for (; node != NULL; node = node->next) {
-        struct table_node ***end = (node->hash & t->mask) == added ? &high : &low;
+        struct table_node ***end = (hash_of(t, node) & t->mask) == added ? &high : &low;
         **end = node;
         *end = &node->next;
     }
     *low = *high = NULL;
 }
 
-void table_insert(struct table *t, struct table_node *node, uint32_t hash)
+void table_insert(struct table *t, struct table_node *node)
 {
     if (t->count >= t->chain_count)
         grow(t);
-    struct table_node **chain = &t->chains[table_index(t, hash)];
-    node->hash = hash;
+    struct table_node **chain = &t->chains[table_index(t, hash_of(t, node))];
     node->next = *chain;
     *chain = node;
     t->count++;
 }
 
-void table_remove(struct table *t, struct table_node *node)
+/* What points at the node, which is in the table. */
+static struct table_node **link_to(struct table *t, const struct table_node *node)
 {
-    struct table_node **at = &t->chains[table_index(t, node->hash)];
+    struct table_node **at = &t->chains[table_index(t, hash_of(t, node))];
     while (*at != node) {
         CHECK(*at != NULL);
         at = &(*at)->next;
     }
-    *at = node->next;
+    return at;
+}
+
+void table_remove(struct table *t, struct table_node *node)
+{
+    *link_to(t, node) = node->next;
     node->next = NULL;
     t->count--;
+}
+
+void table_replace(struct table *t, struct table_node *node, struct table_node *heir)
+{
+    *link_to(t, node) = heir;
+    heir->next = node->next;
+    node->next = NULL;
 }
 
 void table_each(struct table *t, void (*visit)(void *context, struct table_node *), void *context)

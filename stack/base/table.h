@@ -2,7 +2,8 @@
 /*
  * A hash table of embedded nodes that grows as it fills, by one chain at a time (linear hashing,
  * Litwin 1980), so that no insertion pays for all those before it. The caller hashes (with siphash,
- * keyed, when a peer chooses the key) and compares; the table only keeps chains.
+ * keyed, when a peer chooses the key) and compares; the table only keeps chains. A node's hash is
+ * not kept: it is asked for when the node comes or goes, or its chain is parted.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
@@ -13,27 +14,34 @@
 
 struct table_node {
     struct table_node *next;
-    uint32_t hash;
 };
 
 struct table {
     struct table_node **chains;
     uint32_t mask;        /* the least 2^n - 1 that is not below the last chain's number */
     uint32_t chain_count; /* above mask / 2 */
-    uint32_t count;
+    uint32_t count;       /* of nodes */
+    uint32_t room;        /* for so many chains there is memory */
+    uint32_t (*hash)(const void *context, const struct table_node *);
+    const void *context;
 };
 
-/* Makes an empty table; returns false when memory is short. */
-bool table_init(struct table *);
+/* Makes an empty table, of nodes whose hash is hash(context, node) as long as they are in it;
+ * returns false when memory is short. */
+bool table_init(struct table *, uint32_t (*hash)(const void *context, const struct table_node *),
+                const void *context);
 
 /* Frees the table, not the nodes. */
 void table_finish(struct table *);
 
 /* Puts the node in. The table has as many chains as nodes, unless memory is short. */
-void table_insert(struct table *, struct table_node *, uint32_t hash);
+void table_insert(struct table *, struct table_node *);
 
 /* Takes the node, which is in the table, out. */
 void table_remove(struct table *, struct table_node *);
+
+/* Puts a node of the same hash in the place of one that is in the table. */
+void table_replace(struct table *, struct table_node *, struct table_node *heir);
 
 /* The number of the chain that `hash` falls in: half as many bits decide where the next has not
  * been parted yet. */
@@ -44,8 +52,7 @@ static inline uint32_t table_index(const struct table *t, uint32_t hash)
     return index < t->chain_count ? index : index & t->mask >> 1;
 }
 
-/* The first node of the chain that `hash` falls in; go on by `next`, and compare the hash and key.
- */
+/* The first node of the chain that `hash` falls in; go on by `next`, and compare the key. */
 static inline struct table_node *table_chain(const struct table *t, uint32_t hash)
 {
     return t->chains[table_index(t, hash)];

@@ -4,6 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static uint32_t entry_hash(const void *context, const struct table_node *node)
+{
+    const struct tcp *tcp = context;
+
+    return isn_tuple_hash(tcp->core, &container_of(node, const struct entry, node)->tuple);
+}
+
 bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
 {
     tcp->core = core;
@@ -12,15 +19,18 @@ bool tcp_init(struct tcp *tcp, struct core *core, struct ip *ip)
     timer_wheel_init(&tcp->timers, core->now_ns, tcp);
     for (int i = 0; i < TCP_LISTENER_BUCKETS; i++)
         list_init(&tcp->listeners[i]);
-    slab_init(&tcp->connection_slab, sizeof(struct connection));
+    slab_init(&tcp->connection_slab, CONNECTION_BYTES);
     slab_init(&tcp->half_open_slab, sizeof(struct half_open));
     slab_init(&tcp->time_wait_slab, sizeof(struct time_wait));
+    for (int i = 0; i <= RTT_BACKOFF_MAX; i++)
+        list_init(&tcp->half_opens[i]);
+    tcp->half_open_timer.expired = half_open_expired;
     list_init(&tcp->time_waits);
     tcp->time_wait_timer.expired = time_wait_expired;
     list_init(&tcp->output);
     list_init(&tcp->starved);
     list_init(&tcp->fed);
-    if (!table_init(&tcp->entries))
+    if (!table_init(&tcp->entries, entry_hash, tcp))
         return false;
     if (holds_init(&tcp->holds))
         return true;
@@ -66,29 +76,33 @@ void tcp_finish(struct tcp *tcp)
 
 /* ---- The table of tuples ---- */
 
+static void expect_one(struct likely *l, struct entry *e)
+{
+    l->list[0] = e;
+    l->at = 0;
+    l->count = 1;
+}
+
+static void expect_none_of(struct likely *l, const struct entry *e)
+{
+    for (int i = 0; i < l->count; i++)
+        if (l->list[i] == e)
+            l->count = 0;
+}
+
 struct entry *entry_find(struct tcp *tcp, const struct tuple *tuple)
 {
-    struct likely *l = &tcp->likely;
-    uint32_t hash = isn_tuple_hash(tcp->core, tuple);
-    for (struct table_node *n = table_chain(&tcp->entries, hash); n; n = n->next) {
+    struct table_node *n = table_chain(&tcp->entries, isn_tuple_hash(tcp->core, tuple));
+
+    for (; n; n = n->next) {
         struct entry *e = container_of(n, struct entry, node);
         entry_ask_for(e); /* before it is known whether it is the one: the wait is for one line */
-        if (n->hash == hash && tuple_equal(&e->tuple, tuple)) {
-            l->list[0] = e;
-            l->at = 0;
-            l->count = 1;
+        if (tuple_equal(&e->tuple, tuple)) {
+            expect_one(&tcp->likely, e);
             return e;
         }
     }
     return NULL;
-}
-
-static void insert(struct tcp *tcp, struct entry *e, enum entry_kind kind,
-                   const struct tuple *tuple)
-{
-    e->kind = kind;
-    e->tuple = *tuple;
-    table_insert(&tcp->entries, &e->node, isn_tuple_hash(tcp->core, tuple));
 }
 
 /* What is half-open is its listener's, which has bound the port. */
@@ -102,20 +116,18 @@ bool entry_insert(struct tcp *tcp, struct entry *e, enum entry_kind kind, const 
     e->sharing = 0;
     if (holds_port(kind) && !holds_add(&tcp->holds, &tuple->local, tuple->local_port, e->sharing))
         return false;
-    insert(tcp, e, kind, tuple);
+    e->kind = kind;
+    e->tuple = *tuple;
+    table_insert(&tcp->entries, &e->node);
+    if (kind == ENTRY_CONNECTION) /* its first text, or the answer to its SYN */
+        expect_one(&tcp->likely, e);
     return true;
-}
-
-/* Takes it out of the table alone. */
-static void take_out(struct tcp *tcp, struct entry *e)
-{
-    tcp->likely.count = 0; /* it may be among them */
-    table_remove(&tcp->entries, &e->node);
 }
 
 void entry_remove(struct tcp *tcp, struct entry *e)
 {
-    take_out(tcp, e);
+    expect_none_of(&tcp->likely, e);
+    table_remove(&tcp->entries, &e->node);
     if (holds_port(e->kind))
         holds_remove(&tcp->holds, &e->tuple.local, e->tuple.local_port, e->sharing);
 }
@@ -123,15 +135,17 @@ void entry_remove(struct tcp *tcp, struct entry *e)
 void entry_replace(struct tcp *tcp, struct entry *old, struct entry *e, enum entry_kind kind)
 {
     CHECK(holds_port(old->kind) && holds_port(kind));
-    take_out(tcp, old);
+    expect_none_of(&tcp->likely, old);
+    e->kind = kind;
     e->sharing = old->sharing;
-    insert(tcp, e, kind, &old->tuple);
+    e->tuple = old->tuple;
+    table_replace(&tcp->entries, &old->node, &e->node);
 }
 
 void entry_share(struct tcp *tcp, struct entry *e, uint8_t sharing)
 {
     holds_change(&tcp->holds, &e->tuple.local, e->tuple.local_port, e->sharing, sharing);
-    e->sharing = sharing;
+    e->sharing = sharing & (HOLD_KINDS - 1);
 }
 
 bool tcp_port_is_held(const struct tcp *tcp, const struct binding *wants,

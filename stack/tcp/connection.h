@@ -37,6 +37,8 @@
 #define TCP_PAWS_IDLE_NS     (24 * 86400 * NS_PER_S) /* RFC 7323 5.5 */
 #define TCP_SUPER_PACKET_MAX 65535u
 
+#define LINE_BYTES ((size_t)64) /* of a cache */
+
 #define TCP_BUFFER_FIRST (1u << 20) /* what either buffer may hold before it has grown */
 
 /* How far a reopened connection's numbers start above those of the one before it. */
@@ -47,9 +49,12 @@ enum entry_kind { ENTRY_CONNECTION, ENTRY_HALF_OPEN, ENTRY_TIME_WAIT };
 struct entry {
     struct table_node node;
     struct tuple tuple;
-    uint8_t kind;    /* enum entry_kind */
-    uint8_t sharing; /* HOLD_*: who else may bind to the local port */
+    uint32_t kind : 2;           /* enum entry_kind */
+    uint32_t sharing : 2;        /* HOLD_*: who else may bind to the local port */
+    uint32_t challenged_ms : 28; /* when the last challenge ACK was sent; 0: none yet */
 };
+#define CHALLENGE_CLOCK ((UINT32_C(1) << 28) - 1) /* three days */
+_Static_assert(sizeof(struct entry) <= 48, "nothing is lost to padding");
 
 enum tcp_state {
     STATE_CLOSED,
@@ -106,6 +111,7 @@ struct connection {
         void *owner;               /* the socket; NULL: closed by it */
         struct connection *behind; /* with `queued`: who is accepted next, or NULL */
     };
+    uint32_t iss, irs;
 
     /* Of every segment */
     uint8_t state;         /* enum tcp_state */
@@ -207,10 +213,8 @@ struct connection {
 
     /* Opening, losses, attacks, urgent data, the end */
     struct list starved_node;
-    uint32_t iss, irs;
     uint32_t high_rxt;       /* in recovery: all that is lost below was sent again (RFC 6675 2) */
     uint32_t ecn_reduced_at; /* snd_nxt then */
-    uint32_t challenged_ms;  /* when the last challenge ACK was sent; 0: none yet */
     uint32_t traced;         /* fingerprint of the values that the trace has told last */
     uint32_t snd_up;         /* behind the last urgent byte */
     uint32_t unsent_low;     /* TCP_NOTSENT_LOWAT; 0: none */
@@ -225,12 +229,17 @@ struct connection {
     uint32_t out_of_order_segments, duplicate_reports;
     uint64_t retransmitted_bytes;
 };
-_Static_assert(sizeof(struct connection) <= 544, "100,000 idle connections take 62 MB");
+_Static_assert(offsetof(struct connection, state) == 64, "each group is a line of the cache");
+
+/* What a block takes, so that it begins where a line does or in the middle of one. */
+#define CONNECTION_BYTES                                                                           \
+    ((sizeof(struct connection) + LINE_BYTES / 2 - 1) / (LINE_BYTES / 2) * (LINE_BYTES / 2))
+_Static_assert(CONNECTION_BYTES <= 544, "100,000 idle connections take 62 MB");
 
 struct half_open {
     struct entry entry;
     struct listener *listener;
-    struct strait_timer timer;
+    struct list node; /* of tcp.half_opens */
     uint32_t iss, irs;
     uint32_t ts_recent;
     uint16_t mss; /* the peer's offer */
@@ -243,23 +252,22 @@ struct half_open {
     bool timestamps : 1;
     bool sack : 1;
     bool ecn : 1;
-    uint32_t sent_at_us;    /* the first SYN-ACK */
-    uint32_t challenged_ms; /* as of a connection */
+    uint32_t sent_at_us; /* the SYN-ACK, first or by the timer */
 };
 
 struct time_wait {
     struct entry entry;
-    struct list node;  /* of tcp.time_waits */
-    uint32_t since_us; /* its time has begun */
+    struct list node; /* of tcp.time_waits */
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    uint32_t challenged_ms; /* as of a connection */
-    bool timestamps;
+    uint32_t timestamps : 1;
+    uint32_t since_us : 31; /* its time has begun */
 };
+#define TIME_WAIT_CLOCK ((UINT32_C(1) << 31) - 1) /* 35 minutes; the longest time is ten */
 
 /* A peer can make this host hold very many of both. */
-_Static_assert(sizeof(struct half_open) <= 128, "the record of a SYN");
-_Static_assert(sizeof(struct time_wait) <= 96, "the record of a connection that has ended");
+_Static_assert(sizeof(struct half_open) <= 104, "the record of a SYN");
+_Static_assert(sizeof(struct time_wait) <= 80, "the record of a connection that has ended");
 
 struct listener {
     struct list node;
@@ -302,8 +310,6 @@ static inline size_t spare_of_little(const struct pool *pool)
  * Among very many connections none of this is in a cache. All that a segment needs of an entry, if
  * it is a connection, is asked for at once, but for its front, which tells what it is.
  */
-#define LINE_BYTES 64 /* of a cache */
-
 static inline void entry_ask_for(const struct entry *e)
 {
     const size_t last = offsetof(struct connection, sent_text_ms);
@@ -341,7 +347,8 @@ static inline struct entry *entry_likely(struct tcp *tcp, const struct ip_packet
 struct entry *entry_find(struct tcp *, const struct tuple *);
 
 /* Puts the entry of a tuple into the table; all but half-open ones hold the local port from now on.
- * Returns false when memory is short, which it never is for a half-open one. */
+ * The next segment is likely for a connection that comes. Returns false when memory is short, which
+ * it never is for a half-open one. */
 bool entry_insert(struct tcp *, struct entry *, enum entry_kind, const struct tuple *);
 void entry_remove(struct tcp *, struct entry *);
 
@@ -527,7 +534,7 @@ bool output_is_corked(const struct connection *);
  * Whether a segment that is wrong may be answered now: each connection and record has a pace of its
  * own (RFC 5961 7), or two that disagree would answer each other for ever.
  */
-bool output_may_challenge(struct core *, uint32_t *challenged_ms);
+bool output_may_challenge(struct core *, struct entry *);
 
 /* An acknowledgement that tells a peer what is wrong with its segment, at that pace. */
 void output_challenge_ack(struct tcp *, struct connection *);
@@ -549,8 +556,11 @@ static inline uint32_t output_end_seq(const struct connection *c)
     return output_first_seq(c) + (uint32_t)(c->send.end - c->send.start);
 }
 
-/* Sends a segment without payload that belongs to no connection. The route is found anew, and is
- * the host's own choice if the settings are NULL. */
+/* Sends a segment without payload that belongs to no connection; its ports are the tuple's. */
+void output_along(struct tcp *, const struct route *, const struct tuple *, struct segment *);
+
+/* The same on a route that is found first, and is the host's own choice if the settings are NULL.
+ */
 void output_stateless(struct tcp *, const struct tuple *, const struct tcp_ip_settings *,
                       struct segment *);
 
@@ -755,7 +765,32 @@ void listener_input(struct tcp *, struct listener *, const struct tuple *, const
                     const uint32_t *iss_above);
 
 void half_open_input(struct tcp *, struct half_open *, const struct segment *);
+
+/* ---- halfopen.c ---- */
+
+/* Fills in the SYN-ACK of a record, and its route. Returns false if there is no way to the peer. */
+bool half_open_syn_ack(const struct tcp *, const struct half_open *, struct segment *,
+                       struct route *);
+
+/* Sends it; to the peer that has missed it, between two turns of the timer. */
+void half_open_answer(struct tcp *, const struct half_open *);
+
+/*
+ * The ACK that answers what is not acceptable (RFC 9293 3.10.7.4, first), and the challenge of RFC
+ * 5961 3.2 and 4.2: who really lost the connection answers it with a RST.
+ */
+void half_open_challenge(struct tcp *, struct half_open *);
+
+/* Puts a record that says all of its SYN into the table, and sends the SYN-ACK: again and again,
+ * until the record is freed. */
+void half_open_begin(struct tcp *, struct half_open *, const struct tuple *);
 void half_open_free(struct tcp *, struct half_open *);
+
+/* When the SYN-ACK is sent again, or the record ends. */
+uint64_t half_open_due_ns(const struct tcp *, const struct half_open *);
+
+/* What tcp.half_open_timer does. */
+void half_open_expired(void *owner, struct strait_timer *);
 
 /* ---- timewait.c ---- */
 

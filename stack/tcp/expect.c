@@ -20,7 +20,7 @@
 #define CHAIN_STEPS 5 /* the chain is hardly ever longer */
 
 struct expected {
-    uint32_t hash;
+    uint32_t chain;
     struct table_node *node; /* of the chain; NULL: it has ended */
     struct entry *entry;     /* NULL: not found yet */
 };
@@ -55,24 +55,35 @@ static void find_chains(const struct tcp *tcp, const struct ip_glance *glances,
 {
     const struct table *t = &tcp->entries;
     for (int i = 0; i < count; i++) {
-        all[i] = (struct expected){.hash = hash_of(tcp, &glances[i])};
-        __builtin_prefetch(&t->chains[table_index(t, all[i].hash)]);
+        all[i] = (struct expected){.chain = table_index(t, hash_of(tcp, &glances[i]))};
+        __builtin_prefetch(&t->chains[all[i].chain]);
     }
     for (int i = 0; i < count; i++) {
-        all[i].node = table_chain(t, all[i].hash);
+        all[i].node = t->chains[all[i].chain];
         __builtin_prefetch(all[i].node);
     }
 }
 
-/* Takes one step along the chains: asks for the entries that are there, else for the next node. */
-static void find_entries(struct expected *all, int count)
+/* Whether a packet may be for the entry: as far as the entry's first bytes tell. The rest of it is
+ * asked for only if it may, and not waited for. */
+static bool may_take(const struct entry *e, const struct ip_glance *g)
 {
-    for (struct expected *e = all; e < all + count; e++) {
+    return load_be16(g->payload) == e->tuple.remote_port &&
+           load_be16(g->payload + 2) == e->tuple.local_port &&
+           address_equal(&g->source, &e->tuple.remote);
+}
+
+/* Takes one step along the chains: asks for the entries that are there, else for the next node. */
+static void find_entries(const struct ip_glance *glances, struct expected *all, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct expected *e = &all[i];
         if (!e->node || e->entry)
             continue;
-        if (e->node->hash == e->hash) {
-            e->entry = container_of(e->node, struct entry, node);
-            entry_ask_for(e->entry);
+        struct entry *entry = container_of(e->node, struct entry, node);
+        if (may_take(entry, &glances[i])) {
+            e->entry = entry;
+            entry_ask_for(entry);
         } else {
             e->node = e->node->next;
             __builtin_prefetch(e->node);
@@ -106,6 +117,6 @@ void tcp_expect(struct tcp *tcp, const struct ip_glance *glances, int count)
         return;
     find_chains(tcp, glances, all, count);
     for (int step = 0; step < CHAIN_STEPS; step++)
-        find_entries(all, count);
+        find_entries(glances, all, count);
     keep_entries(&tcp->likely, all, count);
 }

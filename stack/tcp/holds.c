@@ -8,14 +8,22 @@
 
 /* An address and port that are held. */
 struct hold {
-    struct table_node node; /* its hash is the port: the host's own numbers spread by themselves */
+    struct table_node node;
     struct address address;
+    uint16_t port;
     uint32_t holders[HOLD_KINDS]; /* by what they share */
 };
 
+/* The host's own numbers spread by themselves. */
+static uint32_t hash_of(const void *context, const struct table_node *node)
+{
+    (void)context;
+    return container_of(node, const struct hold, node)->port;
+}
+
 bool holds_init(struct holds *h)
 {
-    return table_init(&h->table);
+    return table_init(&h->table, hash_of, NULL);
 }
 
 void holds_finish(struct holds *h)
@@ -28,7 +36,7 @@ static struct hold *find(const struct holds *h, const struct address *address, u
 {
     for (struct table_node *n = table_chain(&h->table, port); n; n = n->next) {
         struct hold *hold = container_of(n, struct hold, node);
-        if (n->hash == port && address_equal(&hold->address, address))
+        if (hold->port == port && address_equal(&hold->address, address))
             return hold;
     }
     return NULL;
@@ -43,7 +51,8 @@ bool holds_add(struct holds *h, const struct address *address, uint16_t port, ui
         if (!hold)
             return false;
         hold->address = *address;
-        table_insert(&h->table, &hold->node, port);
+        hold->port = port;
+        table_insert(&h->table, &hold->node);
     }
     hold->holders[sharing]++;
     return true;
@@ -86,7 +95,8 @@ bool holds_exclude(const struct holds *h, const struct binding *wants,
 
     for (struct table_node *n = table_chain(&h->table, port); n; n = n->next) {
         const struct hold *hold = container_of(n, const struct hold, node);
-        if (n->hash != port || !(address_is_any(address) || address_equal(address, &hold->address)))
+        if (hold->port != port ||
+            !(address_is_any(address) || address_equal(address, &hold->address)))
             continue;
         for (uint8_t kind = 0; kind < HOLD_KINDS; kind++)
             if (hold->holders[kind] > 0 && !(kind & sharing))

@@ -65,7 +65,7 @@ static void show_half_open(const struct tour *tour, const struct half_open *h)
     struct strait_endpoint endpoint =
         endpoint_of(&h->entry, STRAIT_ENDPOINT_HALF_OPEN, STATE_SYN_RECEIVED);
 
-    tell_timer(tour->tcp, h->timer.deadline_ns, "retransmit", &endpoint);
+    tell_timer(tour->tcp, half_open_due_ns(tour->tcp, h), "retransmit", &endpoint);
     tour->visit(tour->context, &endpoint);
 }
 

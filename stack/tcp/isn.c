@@ -21,11 +21,35 @@ static void store_tuple(uint8_t bytes[TUPLE_BYTES], const struct tuple *t, uint1
     bytes[36] = (uint8_t)purpose;
 }
 
+/*
+ * A tuple of IPv4 in two words: what all IPv4-mapped addresses have in common tells no two of them
+ * apart. Those of IPv6 are longer, so that none of them is taken for one of IPv4.
+ */
+struct words {
+    uint64_t addresses, rest;
+};
+
+static bool fits_words(const struct tuple *t)
+{
+    return address_is_v4(&t->local) && address_is_v4(&t->remote);
+}
+
+static struct words words_of(const struct tuple *t, uint16_t local_port, enum purpose purpose)
+{
+    return (struct words){
+        .addresses = (uint64_t)address_to_v4(&t->local) << 32 | address_to_v4(&t->remote),
+        .rest = (uint64_t)local_port << 48 | (uint64_t)t->remote_port << 32 | purpose,
+    };
+}
+
 static uint64_t hash(const struct core *core, const struct tuple *t, uint16_t local_port,
                      enum purpose purpose)
 {
+    if (fits_words(t)) {
+        struct words w = words_of(t, local_port, purpose);
+        return siphash_of_words(core->config.secret, w.addresses, w.rest);
+    }
     uint8_t bytes[TUPLE_BYTES];
-
     store_tuple(bytes, t, local_port, purpose);
     return siphash(core->config.secret, bytes, sizeof(bytes));
 }
@@ -59,19 +83,14 @@ uint32_t isn_cookie_hash(const struct core *core, const struct tuple *t, uint32_
     return (uint32_t)siphash(core->config.secret, bytes, sizeof(bytes));
 }
 
-/*
- * Every packet waits for it, and what all IPv4-mapped addresses have in common tells no two tuples
- * apart. Those of IPv6 are longer, so that none of them is taken for one of IPv4.
- */
+/* Every packet may have to wait for it. */
 uint32_t isn_tuple_hash(const struct core *core, const struct tuple *t)
 {
-    uint8_t bytes[TUPLE_BYTES];
-
-    if (!address_is_v4(&t->local) || !address_is_v4(&t->remote)) {
-        store_tuple(bytes, t, t->local_port, PURPOSE_TABLE);
-        return (uint32_t)siphash_1_3(core->config.secret, bytes, TUPLE_BYTES);
+    if (fits_words(t)) {
+        struct words w = words_of(t, t->local_port, PURPOSE_TABLE);
+        return (uint32_t)siphash_1_3_of_words(core->config.secret, w.addresses, w.rest);
     }
-    uint64_t addresses = (uint64_t)address_to_v4(&t->local) << 32 | address_to_v4(&t->remote);
-    uint64_t ports = (uint64_t)t->local_port << 48 | (uint64_t)t->remote_port << 32;
-    return (uint32_t)siphash_1_3_of_words(core->config.secret, addresses, ports | PURPOSE_TABLE);
+    uint8_t bytes[TUPLE_BYTES];
+    store_tuple(bytes, t, t->local_port, PURPOSE_TABLE);
+    return (uint32_t)siphash_1_3(core->config.secret, bytes, TUPLE_BYTES);
 }

@@ -8,10 +8,12 @@
 #include "base/core.h"
 #include "ip/address.h"
 
-/* The four numbers that name a connection, seen from this host. */
+/* The four numbers that name a connection, seen from this host; in front those that tell two of a
+ * host apart. */
 struct tuple {
-    struct address local, remote;
+    struct address remote;
     uint16_t local_port, remote_port;
+    struct address local;
 };
 
 static inline bool tuple_equal(const struct tuple *a, const struct tuple *b)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Listening: a SYN makes a half-open record, which is all that a stranger can make this host hold;
- * the acknowledgement of our SYN turns the record into a connection that waits to be accepted.
+ * the acknowledgement of our SYN turns the record into a connection that waits to be accepted. How
+ * often, and when, the record's SYN-ACK is sent stands in halfopen.c.
  *
  * Records are limited, for the host and for each listener, and stay until they are acknowledged,
  * reset or over: a flood of SYNs pushes nobody out. At the limit a SYN is answered by a cookie
@@ -183,110 +184,6 @@ static bool queue_is_full(const struct listener *l)
 
 /* ---- Half-open records ---- */
 
-static void add_timestamps(const struct tcp *tcp, const struct half_open *h, struct segment *s)
-{
-    if (!h->timestamps)
-        return;
-    s->options.has_timestamps = true;
-    s->options.timestamp =
-        timestamp_now(tcp->core, isn_timestamp_offset(tcp->core, &h->entry.tuple));
-    s->options.echo = h->ts_recent;
-}
-
-/* Returns false if there is no way to the peer. */
-static bool make_syn_ack(const struct tcp *tcp, const struct half_open *h, struct segment *s)
-{
-    const struct tuple *tuple = &h->entry.tuple;
-    struct route route;
-
-    if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
-        return false;
-    *s = (struct segment){
-        .seq = h->iss,
-        .ack = h->irs + 1,
-        .flags = TCP_SYN | TCP_ACK,
-        .window = h->receive_window,
-    };
-    if (h->ecn)
-        s->flags |= TCP_ECE; /* RFC 3168 6.1.1 */
-    s->options.mss =
-        connection_mss_offer(route.interface, route.header_bytes, h->listener->max_segment);
-    s->options.has_scale = h->scaling;
-    s->options.scale = h->receive_scale;
-    s->options.sack_permitted = h->sack;
-    add_timestamps(tcp, h, s);
-    return true;
-}
-
-static void send_syn_ack(struct tcp *tcp, const struct half_open *h)
-{
-    struct segment s;
-
-    if (make_syn_ack(tcp, h, &s))
-        output_stateless(tcp, &h->entry.tuple, &h->listener->ip, &s);
-}
-
-/*
- * The ACK that answers what is not acceptable (RFC 9293 3.10.7.4, first), and the challenge of RFC
- * 5961 3.2 and 4.2: who really lost the connection answers it with a RST.
- */
-static void challenge(struct tcp *tcp, struct half_open *h)
-{
-    unsigned scale = h->scaling ? h->receive_scale : 0;
-    uint32_t round_up = (UINT32_C(1) << scale) - 1; /* the edge of the SYN-ACK must not move left */
-    struct segment s = {
-        .seq = h->iss + 1,
-        .ack = h->irs + 1,
-        .flags = TCP_ACK,
-        .window = (uint16_t)((h->receive_window + round_up) >> scale),
-    };
-
-    if (!output_may_challenge(tcp->core, &h->challenged_ms))
-        return;
-    add_timestamps(tcp, h, &s);
-    output_stateless(tcp, &h->entry.tuple, &h->listener->ip, &s);
-}
-
-static void arm(struct tcp *tcp, struct half_open *h)
-{
-    const struct strait_config *config = &tcp->core->config;
-    struct rtt rtt;
-
-    rtt_init(&rtt, config);
-    timer_start(&tcp->timers, &h->timer,
-                tcp->core->now_ns + rtt_timeout_ns(&rtt, config, h->retries));
-}
-
-static uint8_t syn_ack_retries(const struct tcp *tcp, const struct listener *l)
-{
-    return l->syn_ack_retries > 0 ? l->syn_ack_retries : tcp->core->config.syn_ack_retries;
-}
-
-static void syn_ack_due(void *owner, struct strait_timer *timer)
-{
-    struct tcp *tcp = owner;
-    struct half_open *h = container_of(timer, struct half_open, timer);
-
-    if (h->retries >= syn_ack_retries(tcp, h->listener)) {
-        count(tcp->core, tcp_half_open_expired);
-        half_open_free(tcp, h);
-        return;
-    }
-    h->retries++;
-    count(tcp->core, tcp_retransmitted_segments);
-    send_syn_ack(tcp, h);
-    arm(tcp, h);
-}
-
-void half_open_free(struct tcp *tcp, struct half_open *h)
-{
-    timer_stop(&tcp->timers, &h->timer);
-    entry_remove(tcp, &h->entry);
-    h->listener->half_open_count--;
-    tcp->half_open--;
-    slab_give(&tcp->half_open_slab, h);
-}
-
 /* One listener under a flood leaves the others their records. */
 static bool record_is_free(const struct tcp *tcp, const struct listener *l)
 {
@@ -372,6 +269,7 @@ static void send_cookie(struct tcp *tcp, struct listener *l, const struct tuple 
 {
     struct core *core = tcp->core;
     struct segment syn = *s, syn_ack;
+    struct route route;
     struct half_open h = {0};
 
     cookie_limit(core, &syn);
@@ -381,12 +279,12 @@ static void send_cookie(struct tcp *tcp, struct listener *l, const struct tuple 
         count(core, tcp_cookies_spent);
         return;
     }
-    if (!make_syn_ack(tcp, &h, &syn_ack))
+    if (!half_open_syn_ack(tcp, &h, &syn_ack, &route))
         return;
     syn_ack.options.timestamp = cookie_timestamp(syn_ack.options.timestamp, &syn);
     l->cookies_until_ns = core->now_ns + COOKIE_LIFETIME_NS;
     count(core, tcp_cookies_sent);
-    output_stateless(tcp, tuple, &l->ip, &syn_ack);
+    output_along(tcp, &route, tuple, &syn_ack);
 }
 
 /* Costs no hash where no cookie was sent of late: a flood of ACKs is answered as anywhere. */
@@ -462,13 +360,7 @@ static void take_syn(struct tcp *tcp, struct listener *l, const struct tuple *tu
     h->iss = isn_choose(tcp->core, tuple);
     if (iss_above && seq_le(h->iss, *iss_above)) /* RFC 9293 3.6.1, MAY-2 (1) */
         h->iss = *iss_above + 1;
-    h->sent_at_us = core_us(tcp->core);
-    h->timer.expired = syn_ack_due;
-    entry_insert(tcp, &h->entry, ENTRY_HALF_OPEN, tuple);
-    l->half_open_count++;
-    tcp->half_open++;
-    send_syn_ack(tcp, h);
-    arm(tcp, h);
+    half_open_begin(tcp, h, tuple);
 }
 
 void listener_input(struct tcp *tcp, struct listener *l, const struct tuple *tuple,
@@ -503,7 +395,7 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
 
     if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && s->seq == h->irs) {
         h->ecn = h->ecn && ecn_is_asked(s->flags); /* RFC 3168 6.1.1: all of its SYNs ask */
-        send_syn_ack(tcp, h);                      /* the peer has missed it */
+        half_open_answer(tcp, h);                  /* the peer has missed it */
         count(tcp->core, tcp_retransmitted_segments);
         return false;
     }
@@ -511,7 +403,7 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
         !sequence_acceptable(s, rcv_nxt, h->receive_window)) {
         count(tcp->core, tcp_sequence_unacceptable);
         if (!(s->flags & TCP_RST))
-            challenge(tcp, h);
+            half_open_challenge(tcp, h);
         return false;
     }
     if (s->flags & TCP_RST) {
@@ -520,13 +412,13 @@ static bool acceptable(struct tcp *tcp, struct half_open *h, const struct segmen
             half_open_free(tcp, h); /* back to LISTEN */
         } else {
             count(tcp->core, tcp_reset_in_window);
-            challenge(tcp, h);
+            half_open_challenge(tcp, h);
         }
         return false;
     }
     if (s->flags & TCP_SYN) {
         count(tcp->core, tcp_syn_in_window);
-        challenge(tcp, h);
+        half_open_challenge(tcp, h);
         return false;
     }
     if (!(s->flags & TCP_ACK)) {

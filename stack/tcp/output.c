@@ -206,22 +206,23 @@ void output_ack(struct tcp *tcp, struct connection *c)
     send_bare(tcp, c, bare_seq(c), TCP_ACK);
 }
 
-bool output_may_challenge(struct core *core, uint32_t *challenged_ms)
+bool output_may_challenge(struct core *core, struct entry *e)
 {
-    uint32_t now_ms = core_ms(core);
+    uint32_t now_ms = core_ms(core) & CHALLENGE_CLOCK;
+    uint32_t past_ms = (now_ms - e->challenged_ms) & CHALLENGE_CLOCK;
 
-    if (*challenged_ms > 0 && now_ms - *challenged_ms < core->config.challenge_ack_ms) {
+    if (e->challenged_ms > 0 && past_ms < core->config.challenge_ack_ms) {
         count(core, tcp_challenge_acks_limited);
         return false;
     }
-    *challenged_ms = now_ms > 0 ? now_ms : 1;
+    e->challenged_ms = now_ms > 0 ? now_ms & CHALLENGE_CLOCK : 1;
     count(core, tcp_challenge_acks);
     return true;
 }
 
 void output_challenge_ack(struct tcp *tcp, struct connection *c)
 {
-    if (output_may_challenge(tcp->core, &c->challenged_ms))
+    if (output_may_challenge(tcp->core, &c->entry))
         output_ack(tcp, c);
 }
 
@@ -237,20 +238,27 @@ void output_reset(struct tcp *tcp, struct connection *c)
     send_bare(tcp, c, bare_seq(c), TCP_RST | TCP_ACK);
 }
 
+void output_along(struct tcp *tcp, const struct route *route, const struct tuple *tuple,
+                  struct segment *s)
+{
+    struct ip_outgoing out;
+
+    s->source_port = tuple->local_port;
+    s->destination_port = tuple->remote_port;
+    segment_write(&out, s);
+    send_packet(tcp, route, &out, 1);
+}
+
 void output_stateless(struct tcp *tcp, const struct tuple *tuple,
                       const struct tcp_ip_settings *settings, struct segment *s)
 {
-    struct ip_outgoing out;
     struct route route;
 
     if (ip_route_find(tcp->ip, &tuple->local, &tuple->remote, &route) < 0)
         return;
     if (settings)
         route_set_ip(&route, settings);
-    s->source_port = tuple->local_port;
-    s->destination_port = tuple->remote_port;
-    segment_write(&out, s);
-    send_packet(tcp, &route, &out, 1);
+    output_along(tcp, &route, tuple, s);
 }
 
 void output_reset_reply(struct tcp *tcp, const struct tuple *tuple, const struct segment *s)

@@ -8,6 +8,7 @@
 #include "strait.h"
 
 #define RTT_RTO_SYN_LOST_US 3000000u /* RFC 6298 5.7 */
+#define RTT_BACKOFF_MAX     16       /* from here on the timeout does not grow any more */
 
 struct rtt {
     uint32_t srtt_us; /* 0: no sample yet */
@@ -29,7 +30,8 @@ void rtt_syn_lost(struct rtt *);
 static inline uint64_t rtt_timeout_ns(const struct rtt *r, const struct strait_config *config,
                                       unsigned backoff)
 {
-    uint64_t timeout_us = (uint64_t)r->rto_us << (backoff < 16 ? backoff : 16);
+    uint64_t timeout_us = (uint64_t)r->rto_us
+                          << (backoff < RTT_BACKOFF_MAX ? backoff : RTT_BACKOFF_MAX);
 
     return (timeout_us < config->rto_max_us ? timeout_us : config->rto_max_us) * 1000;
 }

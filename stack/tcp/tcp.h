@@ -20,6 +20,7 @@
 #include "ip/ip.h"
 #include "ip/ports.h"
 #include "tcp/holds.h"
+#include "tcp/rtt.h"
 #include "tcp/spent.h"
 
 struct connection;
@@ -50,6 +51,8 @@ struct tcp {
     struct list starved;                         /* connections that wait for memory */
     struct list fed;                             /* those whose turn it is to be told of some */
     size_t starved_room;                         /* the least of it since all have been told */
+    struct list half_opens[RTT_BACKOFF_MAX + 1]; /* by retries, in the order of their turn */
+    struct strait_timer half_open_timer;         /* for the first of all, or earlier */
     struct list time_waits;                      /* in the order in which they end */
     struct strait_timer time_wait_timer;         /* for the first of them, or earlier */
     uint32_t connections, half_open, time_wait;  /* how many there are */

@@ -9,7 +9,7 @@
 static uint64_t left_ns(const struct tcp *tcp, const struct time_wait *w)
 {
     uint64_t duration_us = tcp->core->config.time_wait_ms * UINT64_C(1000);
-    uint32_t past_us = core_us(tcp->core) - w->since_us;
+    uint32_t past_us = (core_us(tcp->core) - w->since_us) & TIME_WAIT_CLOCK;
 
     return past_us < duration_us ? (duration_us - past_us) * NS_PER_US : 0;
 }
@@ -62,7 +62,7 @@ struct time_wait *time_wait_new(struct tcp *tcp, const struct connection *c)
 /* Its time begins, or begins anew. */
 static void begin(struct tcp *tcp, struct time_wait *w)
 {
-    w->since_us = core_us(tcp->core);
+    w->since_us = core_us(tcp->core) & TIME_WAIT_CLOCK;
     list_remove(&w->node);
     list_append(&tcp->time_waits, &w->node);
     arm(tcp);
@@ -132,7 +132,7 @@ bool time_wait_input(struct tcp *tcp, struct time_wait *w, const struct segment 
     }
     /* What takes no sequence space is not answered: two sides in TIME-WAIT must not loop. */
     bool wrong = segment_span(s) > 0 || seq_gt(s->seq, w->rcv_nxt);
-    if (wrong && output_may_challenge(tcp->core, &w->challenged_ms))
+    if (wrong && output_may_challenge(tcp->core, &w->entry))
         acknowledge(tcp, w);
     return false;
 }

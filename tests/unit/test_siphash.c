@@ -51,6 +51,15 @@ static void matches_the_example_of_the_paper(void **state)
     assert_true(siphash(key, input, sizeof(input)) == 0xa129ca6149be45e5);
 }
 
+static void two_words_are_their_sixteen_bytes(void **state)
+{
+    (void)state;
+    uint8_t key[16];
+    for (size_t i = 0; i < sizeof(key); i++)
+        key[i] = (uint8_t)i;
+    assert_true(siphash_of_words(key, 0x0706050403020100, 0x0f0e0d0c0b0a0908) == vectors[16]);
+}
+
 static void alignment_does_not_matter(void **state)
 {
     (void)state;
@@ -93,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_the_reference_vectors),
         cmocka_unit_test(matches_the_example_of_the_paper),
+        cmocka_unit_test(two_words_are_their_sixteen_bytes),
         cmocka_unit_test(alignment_does_not_matter),
         cmocka_unit_test(with_fewer_rounds_matches_another_implementation),
     };
