@@ -76,6 +76,13 @@ static struct impair_config impair_of(const struct scenario_path *p)
     };
 }
 
+static uint8_t cookies_of(const struct scenario_host *h)
+{
+    if (h->no_cookies)
+        return STRAIT_SYN_COOKIES_OFF;
+    return h->cookies_always ? STRAIT_SYN_COOKIES_ALWAYS : STRAIT_SYN_COOKIES_FULL;
+}
+
 static void add_hosts(struct run *run)
 {
     static const char *const names[SCENARIO_HOSTS] = {"a", "b", "c", "d"};
@@ -103,7 +110,7 @@ static void add_hosts(struct run *run)
         config.sack = !h->no_sack;
         config.timestamps = !h->no_timestamps;
         config.window_scaling = !h->no_scaling;
-        config.syn_cookies = !h->no_cookies;
+        config.syn_cookies = cookies_of(h);
         if (h->ecn > 0)
             config.ecn = (uint8_t)(h->ecn - 1);
         run->hosts[i] = world_add_host(run->world, names[i], &config, &app);

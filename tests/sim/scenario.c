@@ -450,6 +450,13 @@ static void draw_fault(struct prng *r, const struct scenario *s, struct scenario
     }
 }
 
+/* Last of all, so that what a seed has drawn before stays as it is. */
+static void draw_cookies(struct prng *r, struct scenario *s)
+{
+    for (uint32_t i = 0; i < scenario_host_count(s); i++)
+        s->hosts[i].cookies_always = chance(r, 15) && !s->hosts[i].no_cookies;
+}
+
 /* The operator turns what can be turned. */
 static void draw_settings(struct prng *r, struct scenario *s)
 {
@@ -508,6 +515,7 @@ void scenario_draw(struct scenario *s, uint64_t seed)
         make_clean(&r, s);
     else if (chance(&r, 25))
         draw_settings(&r, s);
+    draw_cookies(&r, s);
 }
 
 uint32_t scenario_mtu(const struct scenario *s, uint32_t host)

@@ -42,8 +42,9 @@
 /*
  * An end host; 0 is the stack's default. backlog 0: 128. accept_ms: between two accepts. no_sack,
  * no_timestamps, no_scaling: what it neither offers nor accepts. ecn: 1 and an enum strait_ecn.
- * no_cookies: it drops SYNs when its half-open records are full. datagrams: how many it sends to
- * the other host of its pair, of at most datagram_bytes, with datagram_ms between them.
+ * no_cookies: it drops SYNs when its half-open records are full. cookies_always: it keeps no such
+ * records. datagrams: how many it sends to the other host of its pair, of at most datagram_bytes,
+ * with datagram_ms between them.
  */
 #define SCENARIO_HOST_FIELDS(X)                                                                    \
     X(mtu)                                                                                         \
@@ -57,7 +58,8 @@
     X(accept_ms)                                                                                   \
     X(no_sack)                                                                                     \
     X(no_timestamps)                                                                               \
-    X(no_scaling) X(ecn) X(no_cookies) X(datagrams) X(datagram_bytes) X(datagram_ms)
+    X(no_scaling)                                                                                  \
+    X(ecn) X(no_cookies) X(cookies_always) X(datagrams) X(datagram_bytes) X(datagram_ms)
 
 /* One direction of a link: see link/impair.h. */
 #define SCENARIO_PATH_FIELDS(X)                                                                    \
