@@ -77,7 +77,9 @@ static void env_random(struct strait_env *env, void *bytes, size_t length)
 static void env_timer_start(struct strait_env *env, struct strait_timer *timer,
                             uint64_t deadline_ns)
 {
-    timer_start(&loop_of(env)->timers, timer, deadline_ns);
+    struct strait_loop *loop = loop_of(env);
+    timer_start(&loop->timers, timer, deadline_ns);
+    loop->next_ns = earlier(loop->next_ns, deadline_ns);
 }
 
 static void env_timer_stop(struct strait_env *env, struct strait_timer *timer)
@@ -270,7 +272,7 @@ static int poll_busily(struct strait_loop *loop, struct epoll_event *events, uin
             *news = true;
             return 0;
         }
-        bool over = loop->now_ns >= until_ns;
+        bool over = loop->now_ns >= earlier(until_ns, loop->next_ns);
         if (!over && (round + 1) % BUSY_ROUNDS != 0)
             continue;
         int count = wait_for_ready(loop, events, false);
@@ -305,17 +307,16 @@ static int wait_for_events(struct strait_loop *loop, struct epoll_event *events,
     if (read_unasked(loop))
         return 0;
     loop->unasked = 0;
-    uint64_t until_ns = earlier(deadline_ns, loop->next_ns);
     /* A turn that is about to fail has nothing to wait for. */
-    bool sleep = loop->failed == 0 && until_ns > loop->now_ns;
+    bool sleep = loop->failed == 0 && earlier(deadline_ns, loop->next_ns) > loop->now_ns;
     int count = 0;
     bool news = false;
     if (loop->busy_poll_ns > 0 && sleep)
-        count =
-            poll_busily(loop, events, earlier(until_ns, clock_now() + loop->busy_poll_ns), &news);
+        count = poll_busily(loop, events, earlier(deadline_ns, clock_now() + loop->busy_poll_ns),
+                            &news);
     if (count == 0 && !news) {
-        if (sleep)
-            set_timer(loop, until_ns);
+        if (sleep) /* a link that was read may have started a timer meanwhile */
+            set_timer(loop, earlier(deadline_ns, loop->next_ns));
         count = wait_for_ready(loop, events, sleep);
         loop->now_ns = clock_now();
     }
@@ -515,7 +516,7 @@ struct strait_loop *strait_loop_new(void)
     if (!loop)
         return NULL;
     loop->env = env_of_the_host;
-    loop->now_ns = clock_now();
+    loop->now_ns = loop->settled_ns = clock_now();
     loop->next_ns = STRAIT_NEVER;
     timer_wheel_init(&loop->timers, loop->now_ns, &loop->env);
     list_init(&loop->stacks);

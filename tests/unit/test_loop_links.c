@@ -38,16 +38,18 @@ static void post_for_turns(void *argument)
         strait_loop_stop(turns->fixture->loop);
 }
 
-#define LONG_NS 100000 /* a turn that takes as long is a long one */
+#define LONG_NS 100000         /* a turn that takes as long is a long one */
+#define HELD_NS (20 * LOOP_MS) /* a packet, by a link that delays it */
 
 /* A link over the pipe that notes each drain, and takes one byte by it. */
 struct noting {
     struct strait_link link;
     struct loop_fixture *fixture;
-    int answer;           /* of the first drain */
-    int then;             /* of all others */
-    struct turns *posted; /* by the first drain, if any */
-    uint64_t lasts_ns;    /* each drain, at least */
+    int answer;              /* of the first drain */
+    int then;                /* of all others */
+    struct turns *posted;    /* by the first drain, if any */
+    struct loop_alarm *held; /* started by the first drain that answers 0, if any */
+    uint64_t lasts_ns;       /* each drain, at least */
     uint64_t now_ns;
 };
 
@@ -64,6 +66,10 @@ static int noting_drain(struct strait_link *link, uint64_t now_ns, size_t budget
     if (noting->posted)
         strait_post(env, post_for_turns, noting->posted);
     noting->posted = NULL;
+    if (answer == 0 && noting->held) {
+        env->timer_start(env, &noting->held->timer, env->now(env) + HELD_NS);
+        noting->held = NULL;
+    }
     ssize_t n = read(link->fd, &byte, 1);
     (void)n;
     uint64_t began_ns = env->now(env);
@@ -261,6 +267,48 @@ static void after_a_short_turn_all_events_are_asked_for(void **state)
     stack_end(f, stack, &noting.link);
 }
 
+static void alarm_ends_the_run(void *owner, struct strait_timer *timer)
+{
+    struct loop_alarm *alarm = container_of(timer, struct loop_alarm, timer);
+    loop_alarm_expired(owner, timer);
+    strait_loop_stop(alarm->fixture->loop);
+}
+
+/* A link may take a packet and hold it back until a timer of its expires, as one that delays. */
+static void check_held_packet(struct loop_fixture *f, struct noting *noting, const char *calls)
+{
+    struct loop_alarm held = {.timer.expired = alarm_ends_the_run, .fixture = f};
+    struct loop_alarm late = held;
+    struct strait *stack = stack_new(f, &noting->link);
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    noting->then = 0;
+    noting->held = &held;
+    f->env->timer_start(f->env, &late.timer, loop_in_ms(f, 5000));
+    assert_int_equal(strait_loop_run(f->loop), 0);
+    f->env->timer_stop(f->env, &late.timer);
+    assert_true(strncmp(f->calls, calls, strlen(calls)) == 0);
+    assert_int_equal(late.expired_ns, 0);
+    assert_int_not_equal(held.expired_ns, 0);
+    stack_end(f, stack, &noting->link);
+}
+
+static void a_packet_that_is_held_back_after_a_long_turn_comes_in_time(void **state)
+{
+    struct noting noting = noting_over(*state);
+    noting.lasts_ns = LONG_NS;
+    check_held_packet(*state, &noting, "llt");
+}
+
+static void a_packet_that_is_held_back_from_a_busy_loop_comes_in_time(void **state)
+{
+    struct loop_fixture *f = *state;
+    struct noting noting = noting_over(f);
+    noting.answer = 0;
+    noting.lasts_ns = LOOP_MS;
+    strait_loop_busy_poll(f->loop, 5000 * LOOP_MS);
+    check_held_packet(f, &noting, "ll");
+}
+
 /* The link would take a packet whenever it is asked; its descriptor does not say so. */
 static void a_busy_loop_asks_a_link_before_it_sleeps(void **state)
 {
@@ -309,13 +357,15 @@ static void links_are_drained_before_callbacks_run(void **state)
     struct loop_fixture *f = *state;
     struct noting noting = noting_over(f);
     struct loop_alarm alarm = {.timer.expired = loop_alarm_expired, .fixture = f};
+    noting.then = 0;
     strait_post(f->env, loop_post_a, f);
     f->env->timer_start(f->env, &alarm.timer, 0);
     struct strait *stack = stack_new(f, &noting.link);
     assert_int_equal(write(f->pipe[1], "x", 1), 1);
     usleep(1000); /* more than a tick of the wheel */
     loop_turn_now(f);
-    assert_string_equal(f->calls, "lta");
+    assert_string_equal(f->calls + strspn(f->calls, "l"), "ta");
+    assert_int_equal(f->calls[0], 'l');
     stack_end(f, stack, &noting.link);
 }
 
@@ -704,6 +754,8 @@ int main(void)
         TEST(after_a_long_turn_a_link_is_read_before_all_events_are_asked_for),
         TEST(a_link_that_was_read_in_vain_is_not_read_again),
         TEST(after_a_short_turn_all_events_are_asked_for),
+        TEST(a_packet_that_is_held_back_after_a_long_turn_comes_in_time),
+        TEST(a_packet_that_is_held_back_from_a_busy_loop_comes_in_time),
         TEST(a_busy_loop_asks_a_link_before_it_sleeps),
         TEST(a_busy_loop_hears_what_is_no_link),
         TEST(a_busy_loop_keeps_its_deadline),
