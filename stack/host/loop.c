@@ -79,7 +79,7 @@ static void env_timer_start(struct strait_env *env, struct strait_timer *timer,
 {
     struct strait_loop *loop = loop_of(env);
     timer_start(&loop->timers, timer, deadline_ns);
-    loop->next_ns = earlier(loop->next_ns, deadline_ns);
+    loop->next_ns = earlier(loop->next_ns, timer_wheel_next(&loop->timers));
 }
 
 static void env_timer_stop(struct strait_env *env, struct strait_timer *timer)
