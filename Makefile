@@ -371,7 +371,7 @@ oracle: $(ORACLE) ## the same scripts against Strait and the kernel (needs root)
 	$(call run,$(ORACLE),scripts/sandbox)
 
 # Python would put its cache beside the sources.
-bench: $(BENCH) $(if $(LWIP_INCLUDES),$(LWIP)) ## speed beside baselines in one run (needs root; QUICK=1, ONLY=name)
+bench: $(BENCH) $(OUT)/strait $(if $(LWIP_INCLUDES),$(LWIP)) ## speed beside baselines in one run (needs root; QUICK=1, ONLY=name)
 	$(Q)PYTHONDONTWRITEBYTECODE=1 tests/bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') \
 		$(OUT)/tests/bench build/bench
 
