@@ -42,6 +42,7 @@ void loop_note(struct loop_fixture *f, char letter)
     size_t length = strlen(f->calls);
     assert_true(length + 1 < sizeof(f->calls));
     f->calls[length] = letter;
+    f->calls[length + 1] = '\0'; /* a test may have cleared them by their first letter alone */
 }
 
 void loop_turn_now(struct loop_fixture *f)
