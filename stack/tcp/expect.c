@@ -15,7 +15,7 @@
 
 /* So many entries stay in a near cache by themselves: there looking ahead costs more than it saves.
  */
-#define FEW_ENTRIES 4096
+#define FEW_ENTRIES 256
 
 #define CHAIN_STEPS 5 /* the chain is hardly ever longer */
 
@@ -100,7 +100,8 @@ static void keep_entries(struct likely *likely, const struct expected *all, int 
             continue;
         likely->list[likely->count++] = e->entry;
         if (e->entry->kind == ENTRY_CONNECTION)
-            __builtin_prefetch(container_of(e->entry, const struct connection, entry)->owner);
+            __builtin_prefetch(container_of(e->entry, const struct connection, entry)->owner, 0,
+                               SECOND_CACHE);
     }
 }
 

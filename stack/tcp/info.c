@@ -70,7 +70,7 @@ static void tell_times(const struct tcp *tcp, const struct connection *c, struct
     info->tcpi_rtt = c->rtt.srtt_us;
     info->tcpi_rttvar = c->rtt.rttvar_us;
     info->tcpi_min_rtt = c->rtt.min_us ? c->rtt.min_us : UINT32_MAX;
-    info->tcpi_rcv_rtt = c->rate.received_rtt_us;
+    info->tcpi_rcv_rtt = c->round.rtt_us;
     info->tcpi_busy_time = rate_busy_ns(tcp, c) / NS_PER_US;
     info->tcpi_last_data_sent = ms_since(tcp, c->sent_text_ms);
     info->tcpi_last_data_recv = ms_since(tcp, c->heard_text_ms);

@@ -405,7 +405,7 @@ static bool send_queued(struct tcp *tcp, struct connection *c)
             c->snd_small_end = seq_max(c->snd_small_end, c->snd_resend);
         sent += span;
     }
-    if (sent > 0 && c->unsent_low > 0)
+    if (sent > 0 && c->unsent_limited)
         connection_wake(tcp, c); /* less waits that was never sent */
     return more;
 }

@@ -92,55 +92,55 @@ uint64_t rate_busy_ns(const struct tcp *tcp, const struct connection *c)
  */
 static bool ends_round(const struct connection *c, const struct segment *s)
 {
-    const struct rate *r = &c->rate;
+    const struct round *r = &c->round;
 
     if (c->timestamps)
-        return seq_gt(s->options.echo, r->round_start);
-    return (uint32_t)c->receive_position - r->round_read > c->receive_limit_bytes;
+        return seq_gt(s->options.echo, r->start);
+    return (uint32_t)c->receive_position - r->read > c->receive_limit_bytes;
 }
 
 /* Returns whether the text tells the time since what it echoes. */
-static bool take_echo(struct rate *r, const struct segment *s, uint32_t now)
+static bool take_echo(struct round *r, const struct segment *s, uint32_t now)
 {
     uint32_t elapsed_ms = now - s->options.echo;
 
     if (elapsed_ms >= RTT_MAX_US / 1000)
         return false;
     uint32_t sample_us = elapsed_ms > 0 ? elapsed_ms * 1000 : 1000;
-    if (r->received_rtt_us == 0)
-        r->received_rtt_us = sample_us;
+    if (r->rtt_us == 0)
+        r->rtt_us = sample_us;
     else
-        r->received_rtt_us = (uint32_t)(((uint64_t)r->received_rtt_us * 7 + sample_us) / 8);
+        r->rtt_us = (uint32_t)(((uint64_t)r->rtt_us * 7 + sample_us) / 8);
     return true;
 }
 
 /* A window's worth took so long. Returns how much of what was read came in a round trip. */
-static uint32_t take_window(struct rate *r, uint32_t elapsed_us, uint32_t read_bytes)
+static uint32_t take_window(struct round *r, uint32_t elapsed_us, uint32_t read_bytes)
 {
     if (elapsed_us == 0 || elapsed_us >= RTT_MAX_US)
         return 0;
-    if (r->received_rtt_us == 0 || elapsed_us < r->received_rtt_us)
-        r->received_rtt_us = elapsed_us;
-    return (uint32_t)((uint64_t)read_bytes * r->received_rtt_us / elapsed_us);
+    if (r->rtt_us == 0 || elapsed_us < r->rtt_us)
+        r->rtt_us = elapsed_us;
+    return (uint32_t)((uint64_t)read_bytes * r->rtt_us / elapsed_us);
 }
 
 void rate_note_text(const struct tcp *tcp, struct connection *c, const struct segment *s)
 {
-    struct rate *r = &c->rate;
+    struct round *r = &c->round;
 
     if (c->timestamps && s->length < c->rcv_mss)
         return; /* a short one may have waited for its user: its echo tells nothing */
-    if (r->round_known && !ends_round(c, s))
+    if (c->round_known && !ends_round(c, s))
         return;
     uint32_t now = c->timestamps ? timestamp_now(tcp->core, c->ts_offset) : core_us(tcp->core);
-    uint32_t read_bytes = (uint32_t)c->receive.start - r->round_read;
+    uint32_t read_bytes = (uint32_t)c->receive.start - r->read;
     if (c->timestamps && !take_echo(r, s, now))
         return;
-    if (r->round_known && !c->timestamps)
-        read_bytes = take_window(r, now - r->round_start, read_bytes);
-    if (r->round_known)
+    if (c->round_known && !c->timestamps)
+        read_bytes = take_window(r, now - r->start, read_bytes);
+    if (c->round_known)
         receive_grow(tcp, c, read_bytes);
-    r->round_known = true;
-    r->round_start = now;
-    r->round_read = (uint32_t)c->receive.start;
+    c->round_known = true;
+    r->start = now;
+    r->read = (uint32_t)c->receive.start;
 }

@@ -25,15 +25,18 @@ struct rate {
     bool timed_before;        /* it was */
     bool idle;                /* the user had no more to send, and the window room for it */
 
-    bool limited;             /* the rate is the user's rather than the path's */
-    bool round_known;         /* the round of text that arrives has begun */
-    uint32_t received_rtt_us; /* 0: not known yet */
-    uint32_t round_start;     /* by the timestamps' clock; without them, in microseconds */
-    uint32_t round_read;      /* the position up to which the user had read then, the low bits */
+    bool limited;                     /* the rate is the user's rather than the path's */
     uint32_t sample_bytes, sample_us; /* delivered, in what time; 0: not known yet */
 
     uint64_t busy_ns;       /* with something sent or queued that is not acknowledged */
     uint64_t busy_since_ns; /* since then more; 0: nothing is outstanding */
+};
+
+/* A round trip of the text that arrives, once connection.round_known. All zero at first. */
+struct round {
+    uint32_t rtt_us; /* the shortest, or their mean; 0: not known yet */
+    uint32_t start;  /* by the timestamps' clock; without them, in microseconds */
+    uint32_t read;   /* the position up to which the user had read then, the low bits */
 };
 
 /* A segment that ends at `end` begins to be timed. */

@@ -259,7 +259,7 @@ static enum timer_purpose purpose_now(const struct connection *c)
         return output_is_corked(c) ? TIMER_CORK : TIMER_PROBE;
     if (c->orphan && c->state == STATE_FIN_WAIT_2)
         return TIMER_FIN_WAIT;
-    return c->keepalive.on ? TIMER_KEEPALIVE : TIMER_NONE;
+    return c->keeps_alive ? TIMER_KEEPALIVE : TIMER_NONE;
 }
 
 static uint64_t probe_interval_ns(const struct tcp *tcp, const struct connection *c)

@@ -120,7 +120,7 @@ static size_t send_room(const struct connection *c)
     uint64_t queued = c->send.end - c->send.start;
     size_t room = c->send_limit_bytes > queued ? (size_t)(c->send_limit_bytes - queued) : 0;
 
-    if (c->unsent_low == 0)
+    if (!c->unsent_limited)
         return room;
     uint32_t unsent = tcp_unsent(c);
     uint32_t most = c->unsent_low > unsent ? c->unsent_low - unsent : 0;
@@ -497,6 +497,7 @@ int tcp_mtu(const struct connection *c)
 void tcp_set_keepalive(struct tcp *tcp, struct connection *c, const struct tcp_keepalive *keepalive)
 {
     c->keepalive = *keepalive;
+    c->keeps_alive = keepalive->on;
     if (!connection_is_open(c))
         return;
     if (c->timer_purpose == TIMER_KEEPALIVE)
@@ -535,6 +536,7 @@ void tcp_set_quick_ack(struct tcp *tcp, struct connection *c, bool on)
 void tcp_set_unsent_low(struct tcp *tcp, struct connection *c, uint32_t bytes)
 {
     c->unsent_low = bytes;
+    c->unsent_limited = bytes > 0;
     connection_wake(tcp, c);
 }
 
