@@ -13,9 +13,8 @@
 #include "base/bytes.h"
 #include "tcp/connection.h"
 
-/* So many entries stay in a near cache by themselves: there looking ahead costs more than it saves.
- */
-#define FEW_ENTRIES 256
+/* So few stay in the nearest cache by themselves, and looking ahead costs more than it saves. */
+#define FEW_ENTRIES 32
 
 #define CHAIN_STEPS 5 /* the chain is hardly ever longer */
 
